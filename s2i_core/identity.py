@@ -1,0 +1,54 @@
+"""Content ids, scene ids, image ids and seeds: pure functions of what they identify."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ID_HEX = 32
+_CHUNK_BYTES = 1 << 20
+
+
+def digest(*parts: str | int) -> str:
+    """First 32 hex digits of the SHA-256 of the parts; the parts' boundaries count."""
+    return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()[:ID_HEX]
+
+
+def config_digest(settings: Mapping[str, Any]) -> str:
+    """Digest of plain settings, independent of the order of their keys."""
+    return digest(json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+
+
+def recording_id(sha256_hex: str) -> str:
+    """Id of a recording from the SHA-256 of the object's bytes: the same audio under two keys is one recording."""
+    return sha256_hex[:ID_HEX]
+
+
+def scene_id(recording: str, start_ms: int, end_ms: int, model_digest: str, plan_digest: str) -> str:
+    """Id of the scene `[start_ms, end_ms)` of a recording, as this model and these plan settings see it."""
+    return digest("scene", recording, start_ms, end_ms, model_digest, plan_digest)
+
+
+def image_id(scene: str, model_digest: str, image_digest: str) -> str:
+    """Id of the image of a scene: another model or other image settings make another image beside the old."""
+    return digest("image", scene, model_digest, image_digest)
+
+
+def seed(scene: str) -> int:
+    """Seed of a scene's image: the low 63 bits of the scene id."""
+    return int(scene, 16) & ((1 << 63) - 1)
+
+
+def files_digest(paths: Iterable[Path], root: Path) -> str:
+    """Digest of a set of files: of their names relative to `root` and their bytes."""
+    entries: list[str] = []
+    for path in sorted(paths):
+        sha = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                sha.update(chunk)
+        entries.append(f"{path.relative_to(root).as_posix()}={sha.hexdigest()}")
+    return digest("files", *entries)

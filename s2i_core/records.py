@@ -1,0 +1,340 @@
+"""The nouns of s2i, and the Arrow schemas of the tables they are stored in.
+
+Column names carry their unit (`start_s`, `size_bytes`, `compute_ms`). Times within a recording are seconds from its
+start; points in time are UTC.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from s2i_core.errors import S2IError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+class Status(StrEnum):
+    """The one outcome of a row."""
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Skip(StrEnum):
+    """Why a recording or a scene was left out on purpose."""
+
+    SILENCE = "silence"
+    NO_SPEECH = "no_speech"
+    """Sound in which no speech was found: music, noise."""
+    BELOW_CONFIDENCE = "below_confidence"
+    DUPLICATE = "duplicate"
+    """The same bytes were planned under another key."""
+
+
+class Stage(StrEnum):
+    """Where a failure happened."""
+
+    LIST = "list"
+    READ = "read"
+    DECODE = "decode"
+    SEGMENT = "segment"
+    ENCODE = "encode"
+    PLAN = "plan"
+    GENERATE = "generate"
+    WRITE = "write"
+
+
+@dataclass(frozen=True)
+class AudioObject:
+    """An object of the archive, as the listing gave it."""
+
+    bucket: str
+    key: str
+    etag: str
+    size_bytes: int
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key`, unescaped."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech between two pauses. `waveform`: float32 `(T,)`, mono at the model's rate."""
+
+    start_s: float
+    end_s: float
+    waveform: np.ndarray
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class SpeechEmbedding:
+    """What the speech encoder and the projection say of B utterances.
+
+    Attributes:
+        tokens: condition tokens `(B, K, C)`.
+        pooled: vector in the space shared with images `(B, E)`, L2-normalised.
+        speech_share: share of each input that is speech, 0 to 1 `(B,)`.
+    """
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor
+    speech_share: torch.Tensor
+
+    def __len__(self) -> int:
+        return self.pooled.shape[0]
+
+    def __getitem__(self, rows: slice) -> SpeechEmbedding:
+        return SpeechEmbedding(self.tokens[rows], self.pooled[rows], self.speech_share[rows])
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Outcome of planning one object of the archive: a row of `recordings`."""
+
+    source_uri: str
+    etag: str
+    size_bytes: int
+    recording_id: str | None
+    """None where the bytes could not be read to their end."""
+    status: str
+    reason: str | None
+    codec: str | None
+    channels: int | None
+    sampling_rate_hz: int | None
+    duration_s: float | None
+    speech_s: float | None
+    scenes: int
+    retryable: bool
+    """A failed row that the next run tries again by itself (the store was ill, not the audio)."""
+    model_digest: str
+    plan_digest: str
+    run_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A stretch of a recording that gets one image: a row of `scenes`."""
+
+    scene_id: str
+    recording_id: str
+    index: int
+    start_s: float
+    end_s: float
+    focus_start_s: float
+    """The utterance that the picture is made from lies within the scene: where it starts …"""
+    focus_end_s: float
+    """… and where it ends."""
+    status: str
+    """`ok`, or `skipped` with a reason."""
+    reason: str | None
+    confidence: float
+    """Cosine of the focus to the nearest image of the library: low where nothing drawable is said."""
+    speech_share: float
+    pooled: list[float]
+    """`(E,)`, L2-normalised: the mean of the scene's utterances; search in it."""
+    focus_pooled: bytes
+    """float16 little-endian `(E,)`: the focus alone, which conditions the image."""
+    focus_tokens: bytes
+    """float16 little-endian `(K, C)`: the focus's condition tokens."""
+    model_digest: str
+    plan_digest: str
+    run_id: str
+    created_at: datetime
+
+    @property
+    def start_ms(self) -> int:
+        """Start in whole milliseconds, as in ids and keys."""
+        return round(self.start_s * 1000)
+
+
+@dataclass(frozen=True)
+class ImageSample:
+    """An image that was written: a row of `images`."""
+
+    image_id: str
+    scene_id: str
+    recording_id: str
+    start_s: float
+    end_s: float
+    key: str
+    sha256: str
+    size_bytes: int
+    format: str
+    width_px: int
+    height_px: int
+    seed: int
+    style: str
+    steps: int
+    guidance: float
+    similarity: float
+    """Cosine of the image's embedding to the speech it was made from."""
+    compute_ms: float
+    """The image's share of its batch's generation time."""
+    device: str
+    model_digest: str
+    image_digest: str
+    run_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a row has no result: a row of `failures`."""
+
+    subject: str
+    """URI of the recording, or id of the scene."""
+    recording_id: str | None
+    scene_id: str | None
+    stage: str
+    error: str
+    """Class of the error."""
+    message: str
+    remedy: str
+    attempts: int
+    retryable: bool
+    run_id: str
+    created_at: datetime
+
+    @classmethod
+    def of(
+        cls,
+        error: Exception,
+        *,
+        subject: str,
+        stage: Stage,
+        run_id: str,
+        attempts: int = 1,
+        recording_id: str | None = None,
+        scene_id: str | None = None,
+    ) -> Failure:
+        """The row for an error caught in a stage; errors not ours are kept by class and text and may be retried."""
+        ours = isinstance(error, S2IError)
+        return cls(
+            subject=subject,
+            recording_id=recording_id,
+            scene_id=scene_id,
+            stage=stage.value,
+            error=type(error).__name__,
+            message=(error.reason if isinstance(error, S2IError) else str(error) or type(error).__name__)[:2000],
+            remedy=error.remedy
+            if isinstance(error, S2IError)
+            else "Report this: it is a fault in s2i, not in the audio.",
+            attempts=attempts,
+            retryable=error.transient if ours and isinstance(error, S2IError) else True,
+            run_id=run_id,
+            created_at=now(),
+        )
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)
+
+
+def row(record: Recording | Scene | ImageSample | Failure) -> dict[str, Any]:
+    """A record as a table row; column order as in its schema."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def _schema(*columns: tuple[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind) for name, kind in columns])
+
+
+RECORDINGS = _schema(
+    ("source_uri", pa.string()),
+    ("etag", pa.string()),
+    ("size_bytes", pa.int64()),
+    ("recording_id", pa.string()),
+    ("status", pa.string()),
+    ("reason", pa.string()),
+    ("codec", pa.string()),
+    ("channels", pa.int32()),
+    ("sampling_rate_hz", pa.int32()),
+    ("duration_s", pa.float64()),
+    ("speech_s", pa.float64()),
+    ("scenes", pa.int32()),
+    ("retryable", pa.bool_()),
+    ("model_digest", pa.string()),
+    ("plan_digest", pa.string()),
+    ("run_id", pa.string()),
+    ("created_at", _TIME),
+)
+
+SCENES = _schema(
+    ("scene_id", pa.string()),
+    ("recording_id", pa.string()),
+    ("index", pa.int32()),
+    ("start_s", pa.float64()),
+    ("end_s", pa.float64()),
+    ("focus_start_s", pa.float64()),
+    ("focus_end_s", pa.float64()),
+    ("status", pa.string()),
+    ("reason", pa.string()),
+    ("confidence", pa.float32()),
+    ("speech_share", pa.float32()),
+    ("pooled", pa.list_(pa.float32())),
+    ("focus_pooled", pa.binary()),
+    ("focus_tokens", pa.binary()),
+    ("model_digest", pa.string()),
+    ("plan_digest", pa.string()),
+    ("run_id", pa.string()),
+    ("created_at", _TIME),
+)
+
+IMAGES = _schema(
+    ("image_id", pa.string()),
+    ("scene_id", pa.string()),
+    ("recording_id", pa.string()),
+    ("start_s", pa.float64()),
+    ("end_s", pa.float64()),
+    ("key", pa.string()),
+    ("sha256", pa.string()),
+    ("size_bytes", pa.int64()),
+    ("format", pa.string()),
+    ("width_px", pa.int32()),
+    ("height_px", pa.int32()),
+    ("seed", pa.int64()),
+    ("style", pa.string()),
+    ("steps", pa.int32()),
+    ("guidance", pa.float64()),
+    ("similarity", pa.float32()),
+    ("compute_ms", pa.float64()),
+    ("device", pa.string()),
+    ("model_digest", pa.string()),
+    ("image_digest", pa.string()),
+    ("run_id", pa.string()),
+    ("created_at", _TIME),
+)
+
+FAILURES = _schema(
+    ("subject", pa.string()),
+    ("recording_id", pa.string()),
+    ("scene_id", pa.string()),
+    ("stage", pa.string()),
+    ("error", pa.string()),
+    ("message", pa.string()),
+    ("remedy", pa.string()),
+    ("attempts", pa.int32()),
+    ("retryable", pa.bool_()),
+    ("run_id", pa.string()),
+    ("created_at", _TIME),
+)
