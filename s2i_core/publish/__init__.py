@@ -1,0 +1,1 @@
+"""What people look at: image files, pages, contact sheets."""
