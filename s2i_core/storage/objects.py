@@ -1,0 +1,499 @@
+"""Objects on S3 and on anything that speaks its protocol.
+
+Credentials come from boto's standard chain (environment, profile, container, instance) and from nowhere else; they are
+never part of a setting, a pickle or a message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from pydantic import Field, model_validator
+
+from s2i_core.config import Settings
+from s2i_core.errors import ConfigError, ObjectGone, S2IError, StorageError, StorageUnavailable
+from s2i_core.records import AudioObject
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_FIRST_BLOCK_BYTES = 256 << 10
+_LAST_BLOCK_BYTES = 8 << 20
+_CHECK_ATTEMPTS = 2
+_BODY_ATTEMPTS = 4
+_MAX_KEY_BYTES = 1024
+
+_LOGIN_CODES = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "AuthorizationHeaderMalformed",
+    "RequestTimeTooSkewed",
+    "401",
+}
+_RIGHT_CODES = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
+_MISSING_CODES = {"NoSuchKey", "NoSuchVersion", "404"}
+_CHANGED_CODES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "InvalidRange", "416"}
+_BUSY_CODES = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "ThrottlingException"}
+
+_LOGIN_REMEDY = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to a login that this store knows "
+    '(for the embedded store: eval "$(s2i store env)").'
+)
+
+
+class S3Settings(Settings):
+    """Where the object store is, and how patient to be with it."""
+
+    endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; none means AWS S3.")
+    region: str = Field("us-east-1", description="Region of the buckets; most S3-compatible servers ignore it.")
+    allow_http: bool = Field(False, description="Allow plain HTTP to a host that is not this machine.")
+    connect_timeout_s: float = Field(5.0, gt=0, description="Longest wait for a connection.")
+    read_timeout_s: float = Field(30.0, gt=0, description="Longest wait for the next bytes of an answer.")
+    max_attempts: int = Field(
+        9, ge=1, description="Tries of one request, with jittered exponential pauses: 9 bear an outage of about 45 s."
+    )
+    max_connections: int = Field(16, ge=1, description="Open connections of one process.")
+
+    @model_validator(mode="after")
+    def _safe(self) -> S3Settings:
+        if self.endpoint_url is not None:
+            url = urlsplit(self.endpoint_url)
+            if url.scheme not in {"http", "https"} or not url.hostname:
+                raise ConfigError(
+                    f"endpoint {self.endpoint_url!r}",
+                    "it is not an http or https URL",
+                    "Set S2I_S3_ENDPOINT to something like https://s3.example.com or http://127.0.0.1:8333.",
+                )
+            if url.username or url.password:
+                raise ConfigError(
+                    f"endpoint on {url.hostname}",
+                    "it contains a login",
+                    "Take the login out of the URL and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+                )
+            if url.scheme == "http" and url.hostname not in _LOOPBACK and not self.allow_http:
+                raise ConfigError(
+                    f"endpoint {self.endpoint_url}",
+                    "plain HTTP to another machine would send the archive unencrypted",
+                    "Use https, or set S2I_S3_ALLOW_HTTP=1 on a network that you trust.",
+                )
+        return self
+
+    @classmethod
+    def from_env(cls) -> S3Settings:
+        """Settings from `S2I_S3_ENDPOINT`, `S2I_S3_ALLOW_HTTP` and the standard AWS variables.
+
+        Raises:
+            ConfigError: the endpoint is not a URL, holds a login, or is plain HTTP to another machine.
+        """
+        environment = os.environ
+        endpoint = (
+            environment.get("S2I_S3_ENDPOINT")
+            or environment.get("AWS_ENDPOINT_URL_S3")
+            or environment.get("AWS_ENDPOINT_URL")
+            or None
+        )
+        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        if not region:
+            region = boto3.session.Session().region_name or "us-east-1"
+        return cls(
+            endpoint_url=endpoint,
+            region=region,
+            allow_http=environment.get("S2I_S3_ALLOW_HTTP", "").lower() in {"1", "true", "yes"},
+        )
+
+    @property
+    def place(self) -> str:
+        """The store, for messages."""
+        return self.endpoint_url or f"AWS S3 in {self.region}"
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the store says of an object without reading it."""
+
+    size_bytes: int
+    etag: str
+    metadata: Mapping[str, str]
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Split `s3://bucket/prefix` into bucket and prefix; nothing is unescaped.
+
+    Raises:
+        ConfigError: not an S3 URI, or without a bucket.
+    """
+    scheme, found, rest = uri.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    if not found or scheme != "s3" or not bucket:
+        raise ConfigError(
+            repr(uri), "it is not the address of a bucket", "Write it as s3://bucket or s3://bucket/prefix."
+        )
+    return bucket, prefix
+
+
+class ObjectStore:
+    """An S3-compatible object store.
+
+    Threads may share one. It can be pickled: the connection pool is made anew, lazily, in each process, with the
+    credentials found there. Every request is retried with jittered exponential pauses within `max_attempts`.
+
+    All methods raise `StorageError` where the bucket, the login or a right is lacking, and `StorageUnavailable` where
+    the store does not answer after all retries.
+    """
+
+    def __init__(self, settings: S3Settings | None = None) -> None:
+        self.settings = settings or S3Settings.from_env()
+        self._lock = threading.Lock()
+        self._clients: dict[int, Any] = {}
+        self._process = os.getpid()
+
+    def __getstate__(self) -> S3Settings:
+        return self.settings
+
+    def __setstate__(self, settings: S3Settings) -> None:
+        self.__init__(settings)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self.settings.place})"
+
+    def check_readable(self, bucket: str, prefix: str = "") -> None:
+        """Fail within seconds where the prefix cannot be listed.
+
+        Raises:
+            StorageError: no such bucket, a login that is refused, or no right to list.
+            StorageUnavailable: nothing answers at the endpoint.
+        """
+        with self._errors(bucket, prefix):
+            self._client(_CHECK_ATTEMPTS).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+    def check_writable(self, bucket: str, prefix: str = "") -> None:
+        """Fail within seconds where objects cannot be written under the prefix; writes and deletes a small object.
+
+        Raises:
+            StorageError: no such bucket, a login that is refused, or no right to list, write or delete.
+            StorageUnavailable: nothing answers at the endpoint.
+        """
+        self.check_readable(bucket, prefix)
+        key = f"{prefix.rstrip('/')}/.s2i-write-check-{os.getpid()}-{time.time_ns()}".lstrip("/")
+        client = self._client(_CHECK_ATTEMPTS)
+        with self._errors(bucket, key):
+            client.put_object(Bucket=bucket, Key=key, Body=b"")
+            client.delete_object(Bucket=bucket, Key=key)
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[AudioObject]:
+        """All objects under the prefix in the order of their keys, page by page; markers of folders are left out."""
+        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": 1000}
+        while True:
+            with self._errors(bucket, prefix):
+                page = self._client().list_objects_v2(**request)
+            for entry in page.get("Contents", ()):
+                if not (entry["Key"].endswith("/") and entry["Size"] == 0):
+                    yield AudioObject(bucket, entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def open(self, source: AudioObject) -> BinaryIO:
+        """A seekable reader of the object as it was listed; bytes come by ranged reads with growing read-ahead.
+
+        Memory: one block of at most 8 MiB. Reading raises `ObjectGone` where the object was deleted or replaced since
+        it was listed.
+        """
+        return io.BufferedReader(_ObjectReader(self, source), buffer_size=64 << 10)
+
+    def read_range(self, source: AudioObject, start: int, length: int) -> bytes:
+        """Bytes `[start, start + length)` of the object as it was listed; `length` is at least 1.
+
+        Raises:
+            ObjectGone: deleted or replaced since it was listed.
+        """
+        for attempt in range(1, _BODY_ATTEMPTS + 1):
+            try:
+                with self._errors(source.bucket, source.key, reading=True):
+                    answer = self._client().get_object(
+                        Bucket=source.bucket,
+                        Key=source.key,
+                        Range=f"bytes={start}-{start + length - 1}",
+                        IfMatch=f'"{source.etag}"',
+                    )
+                    # Not every server that speaks S3 knows If-Match.
+                    if answer["ETag"].strip('"') != source.etag:
+                        raise _gone(source.uri, "it was replaced after it was listed")
+                    return bytes(answer["Body"].read())
+            except StorageUnavailable:
+                # The answer began and broke off; the client itself retries only up to its first byte.
+                if attempt == _BODY_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """The whole object.
+
+        Raises:
+            ObjectGone: there is none.
+        """
+        with self._errors(bucket, key, reading=True):
+            return bytes(self._client().get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        """Size, etag and metadata of an object; None where there is none (or no such bucket: HEAD cannot tell)."""
+        try:
+            with self._errors(bucket, key, reading=True):
+                answer = self._client().head_object(Bucket=bucket, Key=key)
+        except ObjectGone:
+            return None
+        return ObjectInfo(answer["ContentLength"], answer["ETag"].strip('"'), dict(answer.get("Metadata", {})))
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        data: bytes,
+        content_type: str = "application/octet-stream",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> bool:
+        """Write an object.
+
+        Args:
+            metadata: small facts kept with the object; lower-case ASCII names, ASCII values.
+            if_absent: write only where no object has this key yet; of several writers at once, one wins.
+
+        Returns:
+            Whether it was written: False only with `if_absent`, where the object was there already.
+        """
+        request: dict[str, Any] = {"Bucket": bucket, "Key": key, "Body": data, "ContentType": content_type}
+        if metadata:
+            request["Metadata"] = dict(metadata)
+        if if_absent:
+            request["IfNoneMatch"] = "*"
+        with self._errors(bucket, key):
+            try:
+                self._client().put_object(**request)
+            except ClientError as error:
+                if if_absent and error.response.get("Error", {}).get("Code") in _CHANGED_CODES:
+                    return False
+                raise
+        return True
+
+    def download(self, bucket: str, key: str, path: Path) -> None:
+        """Write the object to a local file, in parallel parts.
+
+        Raises:
+            ObjectGone: there is none.
+        """
+        with self._errors(bucket, key, reading=True):
+            self._client().download_file(bucket, key, str(path), Config=self._transfer())
+
+    def upload_file(self, path: Path, bucket: str, key: str, content_type: str = "application/octet-stream") -> None:
+        """Write a local file of any size to the store, in parallel parts."""
+        with self._errors(bucket, key):
+            self._client().upload_file(
+                str(path), bucket, key, ExtraArgs={"ContentType": content_type}, Config=self._transfer()
+            )
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; nothing happens where there is none."""
+        with self._errors(bucket, key):
+            self._client().delete_object(Bucket=bucket, Key=key)
+
+    def create_bucket(self, bucket: str) -> None:
+        """Make a bucket; nothing happens where it is ours already."""
+        request: dict[str, Any] = {"Bucket": bucket}
+        if self.settings.endpoint_url is None and self.settings.region != "us-east-1":
+            request["CreateBucketConfiguration"] = {"LocationConstraint": self.settings.region}
+        with self._errors(bucket, ""):
+            try:
+                self._client().create_bucket(**request)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "BucketAlreadyOwnedByYou":
+                    raise
+
+    def _transfer(self) -> TransferConfig:
+        return TransferConfig(max_concurrency=min(8, self.settings.max_connections))
+
+    def _client(self, max_attempts: int | None = None) -> Any:
+        attempts = min(max_attempts or self.settings.max_attempts, self.settings.max_attempts)
+        with self._lock:
+            if self._process != os.getpid():  # forked: the parent's sockets are not ours
+                self._clients, self._process = {}, os.getpid()
+            if attempts not in self._clients:
+                self._clients[attempts] = self._connect(attempts)
+            return self._clients[attempts]
+
+    def _connect(self, attempts: int) -> Any:
+        own = self.settings.endpoint_url is not None
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.settings.endpoint_url,
+            region_name=self.settings.region,
+            config=Config(
+                connect_timeout=self.settings.connect_timeout_s,
+                read_timeout=self.settings.read_timeout_s,
+                max_pool_connections=self.settings.max_connections,
+                retries={"mode": "standard", "max_attempts": attempts},
+                s3={"addressing_style": "path" if own else "auto"},
+                # Trailing checksums are an AWS novelty that other servers stumble over.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                user_agent_extra="s2i",
+            ),
+        )
+
+    @contextlib.contextmanager
+    def _errors(self, bucket: str, key: str, *, reading: bool = False) -> Iterator[None]:
+        """Botocore's errors as ours, which name the object, the reason and the remedy."""
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise self._translate(error, bucket, key, reading) from error
+
+    def _translate(self, error: Exception, bucket: str, key: str, reading: bool) -> S2IError:
+        uri = f"s3://{bucket}/{key}" if key else f"s3://{bucket}"
+        if isinstance(error, ClientError):
+            return self._answered(error, bucket, uri, reading)
+        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+            return StorageError(uri, "no login for the object store was found", _LOGIN_REMEDY)
+        if isinstance(error, ParamValidationError):
+            return StorageError(
+                uri,
+                "the name of the bucket or the object is not allowed in S3",
+                "Correct the name: see s3://bucket/key.",
+            )
+        if isinstance(error, ConnectionError | HTTPClientError | IncompleteReadError):
+            return StorageUnavailable(
+                uri,
+                f"the object store at {self.settings.place} does not answer ({type(error).__name__})",
+                "Start it (`s2i store up` for the embedded one), or correct S2I_S3_ENDPOINT or the AWS variables.",
+            )
+        return StorageError(uri, f"the client refused the request ({error})", _LOGIN_REMEDY)
+
+    def _answered(self, error: ClientError, bucket: str, uri: str, reading: bool) -> S2IError:
+        facts = error.response.get("Error", {})
+        code = str(facts.get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code == "NoSuchBucket":
+            return StorageError(
+                f"s3://{bucket}",
+                f"there is no such bucket at {self.settings.place}",
+                "Create it, or correct its name, the region or the endpoint.",
+            )
+        if code in _LOGIN_CODES:
+            return StorageError(uri, f"{self.settings.place} refused the login ({code})", _LOGIN_REMEDY)
+        if code in _RIGHT_CODES:
+            return StorageError(
+                uri,
+                f"{self.settings.place} refused access ({code})",
+                "Give this login the right to list, read and write there, or use another login.",
+            )
+        if reading and code in _MISSING_CODES | _CHANGED_CODES:
+            missing = code in _MISSING_CODES
+            return _gone(
+                uri, "there is no such object (any more)" if missing else "it was replaced after it was listed"
+            )
+        if code in _BUSY_CODES or status >= 500 or status == 429:
+            return StorageUnavailable(
+                uri,
+                f"{self.settings.place} is overloaded or ill ({code or status})",
+                "Run again later, or lower the concurrency.",
+            )
+        return StorageError(
+            uri,
+            f"{self.settings.place} refused the request ({code or status}: {facts.get('Message', '')})",
+            "Correct the address or the key; some S3-compatible servers do not take every key that S3 takes.",
+        )
+
+
+def _gone(uri: str, reason: str) -> ObjectGone:
+    return ObjectGone(uri, reason, "Nothing to do: the next run lists the archive again.")
+
+
+class _ObjectReader(io.RawIOBase):
+    """One object read by ranges: a block that is asked for in order doubles the next one, a jump starts small again."""
+
+    def __init__(self, store: ObjectStore, source: AudioObject) -> None:
+        super().__init__()
+        self._store = store
+        self._source = source
+        self._position = 0
+        self._block = b""
+        self._block_start = 0
+        self._next_bytes = _FIRST_BLOCK_BYTES
+
+    @property
+    def name(self) -> str:
+        return self._source.uri
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size_bytes}[whence]
+        if base + offset < 0:
+            raise ValueError(f"seek to {base + offset}, before the start")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self._source.size_bytes - self._position)
+        if wanted <= 0:
+            if self._source.size_bytes == 0:
+                self._check_empty()
+            return 0
+        offset = self._position - self._block_start
+        if not 0 <= offset < len(self._block):
+            self._fetch(wanted)
+            offset = 0
+        taken = self._block[offset : offset + wanted]
+        buffer[: len(taken)] = taken
+        self._position += len(taken)
+        return len(taken)
+
+    def _fetch(self, wanted: int) -> None:
+        in_order = self._position == self._block_start + len(self._block)
+        self._next_bytes = min(2 * self._next_bytes, _LAST_BLOCK_BYTES) if in_order else _FIRST_BLOCK_BYTES
+        length = min(max(wanted, self._next_bytes), self._source.size_bytes - self._position)
+        self._block = b""  # before the next is fetched: one block in memory, not two
+        self._block = self._store.read_range(self._source, self._position, min(length, _LAST_BLOCK_BYTES))
+        self._block_start = self._position
+        if not self._block:
+            raise _gone(self._source.uri, "it is shorter than when it was listed")
+
+    def _check_empty(self) -> None:
+        """A range of an empty object cannot be asked for; whether it is still there and empty can."""
+        info = self._store.head(self._source.bucket, self._source.key)
+        if info is None:
+            raise _gone(self._source.uri, "there is no such object (any more)")
+        if info.etag != self._source.etag:
+            raise _gone(self._source.uri, "it was replaced after it was listed")

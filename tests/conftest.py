@@ -1,0 +1,44 @@
+"""Fixtures for all tests: a real object store, started once a session."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from s2i_core.storage.embedded import EmbeddedStore, StoreInfo
+from s2i_core.storage.objects import ObjectStore
+
+_OTHER_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreInfo]:
+    """An embedded SeaweedFS on loopback; the environment (also of child processes) leads to it."""
+    embedded = EmbeddedStore(tmp_path_factory.mktemp("store"))
+    with pytest.MonkeyPatch.context() as environment:
+        for name in _OTHER_AWS:
+            environment.delenv(name, raising=False)
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        info = embedded.up()
+        for name, value in info.environment().items():
+            environment.setenv(name, value)
+        try:
+            yield info
+        finally:
+            embedded.down()
+
+
+@pytest.fixture
+def objects(store: StoreInfo) -> ObjectStore:
+    """A client of the session's store."""
+    return ObjectStore(store.settings())
+
+
+@pytest.fixture
+def bucket(objects: ObjectStore) -> str:
+    """The name of a fresh, empty bucket."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    objects.create_bucket(name)
+    return name
