@@ -1,0 +1,401 @@
+"""The lake tables: Delta on S3, with atomic commits and no lock or catalog service.
+
+A commit is one conditional put of a numbered log entry. All of our commits carry the same application transaction id,
+and Delta refuses a commit where another one with this id came in between; so a writer that was overtaken looks at the
+table again before it tries again, and rows are neither lost nor doubled by any number of writers. Reference: the Delta
+Lake transaction protocol, "Transaction Identifiers" and "Writer requirements".
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import boto3
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from s2i_core.errors import S2IError, StorageError, StorageUnavailable
+from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
+from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
+
+_APPLICATION = "s2i"
+_COMMIT_ATTEMPTS = 60
+_PAUSE_S = 0.4
+_KEY_SEPARATOR = "\0"
+_CONFIGURATION = {"delta.checkpointInterval": "20"}
+
+
+class LakeTable:
+    """A Delta table whose rows have a unique key.
+
+    It need not exist: reading gives no rows then, and the first write makes it. Threads may share one, and it can be
+    pickled.
+
+    Args:
+        settings: the object store; the login comes from boto's standard chain.
+        uri: `s3://bucket/prefix` of the table.
+        schema: Arrow schema of the rows.
+        keys: columns that make a row unique; they are never null.
+    """
+
+    def __init__(self, settings: S3Settings, uri: str, schema: pa.Schema, keys: tuple[str, ...]) -> None:
+        self.settings = settings
+        self.uri = uri
+        self.schema = schema
+        self.key_columns = keys
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._session: Any = None
+        self._table: DeltaTable | None = None
+        self._options: dict[str, str] = {}
+        self._known = _KnownKeys.none()
+
+    def __getstate__(self) -> tuple[S3Settings, str, pa.Schema, tuple[str, ...]]:
+        return self.settings, self.uri, self.schema, self.key_columns
+
+    def __setstate__(self, state: tuple[S3Settings, str, pa.Schema, tuple[str, ...]]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"LakeTable({self.uri})"
+
+    def exists(self) -> bool:
+        """Whether anything was ever written."""
+        return self._open() is not None
+
+    def count(self) -> int:
+        """Number of rows, from the log alone."""
+        table = self._open()
+        return 0 if table is None else int(table.count())
+
+    def dataset(self) -> pads.Dataset | None:
+        """The present version as an Arrow dataset for streaming reads; None where nothing was ever written."""
+        table = self._open()
+        with self._errors():
+            return None if table is None else table.to_pyarrow_dataset()
+
+    def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
+        """The rows of the present version; only the columns asked for are fetched."""
+        return pa.Table.from_batches(self.batches(columns, filter), schema=self._projection(columns))
+
+    def batches(
+        self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """As `read`, batch by batch in bounded memory."""
+        dataset = self.dataset()
+        if dataset is None:
+            return
+        with self._errors():
+            schema = self._projection(columns)
+            for batch in dataset.to_batches(columns=schema.names, filter=filter):
+                yield batch.cast(schema)
+
+    def keys(self, filter: pc.Expression | None = None) -> pa.Table:
+        """The key columns of the rows."""
+        return self.read(self.key_columns, filter)
+
+    def merge(self, rows: Rows) -> int:
+        """Insert the rows whose key is not in the table yet; of equal keys among the rows, the first counts.
+
+        Doing it again changes nothing. Returns the number of rows that this call inserted, in one commit.
+
+        Raises:
+            StorageError: the bucket, the login or a right is lacking; or the table has other columns.
+            StorageUnavailable: the store does not answer, or other writers are faster every time.
+        """
+        batch = _distinct(self._arrow(rows), self.key_columns, keep="first")
+        return self._commit(batch, replace=False)
+
+    def upsert(self, rows: Rows) -> int:
+        """Insert the rows, and replace those whose key is there; of equal keys among the rows, the last counts.
+
+        Returns the number of rows inserted or replaced, in one commit. Raises as `merge` does.
+        """
+        batch = _distinct(self._arrow(rows), self.key_columns, keep="last")
+        return self._commit(batch, replace=True)
+
+    def compact(self) -> None:
+        """Join small files into large ones, and delete files that no version of the last week needs."""
+        for pause_s in _pauses():
+            table = self._open()
+            if table is None:
+                return
+            try:
+                with self._errors():
+                    table.optimize.compact()
+                    table.vacuum(dry_run=False)
+                return
+            except CommitFailedError:  # somebody replaced rows meanwhile
+                time.sleep(pause_s)
+        raise self._overtaken()
+
+    def _commit(self, batch: pa.Table, *, replace: bool) -> int:
+        if batch.num_rows == 0:
+            return 0
+        for pause_s in _pauses():
+            try:
+                with self._lock, self._errors():
+                    table = self._open() or self._create()
+                    return self._commit_once(table, batch, replace)
+            except CommitFailedError:
+                time.sleep(pause_s)
+        raise self._overtaken()
+
+    def _commit_once(self, table: DeltaTable, batch: pa.Table, replace: bool) -> int:
+        present = self._present(table, batch)
+        properties = CommitProperties(
+            app_transactions=[Transaction(_APPLICATION, table.version() + 1)], max_commit_retries=10
+        )
+        if replace and pc.any(present).as_py():
+            on = " AND ".join(f"new.`{key}` = old.`{key}`" for key in self.key_columns)
+            merger = table.merge(batch, on, source_alias="new", target_alias="old", commit_properties=properties)
+            merger.when_matched_update_all().when_not_matched_insert_all().execute()
+            return int(batch.num_rows)
+        fresh = batch.filter(pc.invert(present))
+        if fresh.num_rows:
+            write_deltalake(table, fresh, mode="append", commit_properties=properties)
+        return int(fresh.num_rows)
+
+    def _present(self, table: DeltaTable, batch: pa.Table) -> pa.Array:
+        """Which rows of the batch have their key in the table `(rows,)`; reads the files that are new to us only."""
+        dataset = table.to_pyarrow_dataset()
+        fragments = {fragment.path: fragment for fragment in dataset.get_fragments()}
+        # A file that is gone may have taken rows along (somebody deleted some): what it held is not known any more.
+        known = self._known if self._known.files <= fragments.keys() else _KnownKeys.none()
+        new = [fragment for path, fragment in fragments.items() if path not in known.files]
+        if new:
+            added = pads.FileSystemDataset(new, dataset.schema, dataset.format, dataset.filesystem)
+            keys = _joined(added.to_table(columns=list(self.key_columns)), self.key_columns)
+            chunks = [*known.keys.chunks, *keys.chunks]
+            if len(chunks) > 256:
+                chunks = [pa.concat_arrays(chunks)]
+            known = _KnownKeys(frozenset(fragments), pa.chunked_array(chunks, pa.string()))
+        self._known = known
+        wanted = _joined(batch, self.key_columns)
+        # The small side is the hash table; the large one is only walked through.
+        found = known.keys.filter(pc.is_in(known.keys, value_set=wanted.combine_chunks()))
+        return pc.is_in(wanted, value_set=found.combine_chunks())
+
+    def _open(self) -> DeltaTable | None:
+        """The table in its present version, or None."""
+        with self._lock, self._errors():
+            if self._process != os.getpid():  # forked: the parent's connections are not ours
+                self._process, self._session, self._table = os.getpid(), None, None
+            options = self._storage_options()
+            if self._table is not None and options == self._options:
+                self._table.update_incremental()
+                return self._table
+            try:
+                table = DeltaTable(self.uri, storage_options=options)
+            except TableNotFoundError:
+                self._check()
+                return None
+            self._check_schema(table)
+            self._table, self._options = table, options
+            return table
+
+    def _create(self) -> DeltaTable:
+        DeltaTable.create(
+            self.uri, self.schema, mode="ignore", configuration=_CONFIGURATION, storage_options=self._storage_options()
+        )
+        table = self._open()
+        if table is None:
+            raise StorageError(self.uri, "the table was made and is not there", "See whether something deletes it.")
+        return table
+
+    def _storage_options(self) -> dict[str, str]:
+        if self._session is None:
+            self._session = boto3.session.Session()
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            self._check()
+            raise StorageError(self.uri, "no login for the object store was found", "Set the AWS variables.")
+        login = credentials.get_frozen_credentials()  # renewed by boto where they expire
+        options = {
+            "AWS_ACCESS_KEY_ID": login.access_key,
+            "AWS_SECRET_ACCESS_KEY": login.secret_key,
+            "AWS_REGION": self.settings.region,
+            "AWS_CONDITIONAL_PUT": "etag",
+        }
+        if login.token:
+            options["AWS_SESSION_TOKEN"] = login.token
+        if self.settings.endpoint_url is not None:
+            options["AWS_ENDPOINT_URL"] = self.settings.endpoint_url
+            # S3Settings lets plain HTTP through for loopback, or where the owner said so.
+            options["AWS_ALLOW_HTTP"] = str(self.settings.endpoint_url.startswith("http://")).lower()
+        return options
+
+    def _check_schema(self, table: DeltaTable) -> None:
+        there = pa.schema(table.schema().to_arrow())
+        if not there.equals(self.schema):
+            differing = sorted({field.name for field in set(there) ^ set(self.schema)})
+            raise StorageError(
+                self.uri,
+                f"the table was written by another version of s2i: its columns differ in {', '.join(differing)}",
+                "Use another destination, or move this one away.",
+            )
+
+    def _projection(self, columns: Sequence[str] | None) -> pa.Schema:
+        return self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
+
+    def _arrow(self, rows: Rows) -> pa.Table:
+        table = (
+            rows.select(self.schema.names)
+            if isinstance(rows, pa.Table)
+            else pa.Table.from_pylist(list(rows), schema=self.schema)
+        )
+        table = table.cast(self.schema)
+        for key in self.key_columns:
+            if table[key].null_count:
+                raise ValueError(f"{self.uri}: key column {key} has nulls")
+        return table
+
+    def _check(self) -> None:
+        bucket, prefix = parse_uri(self.uri)
+        ObjectStore(self.settings).check_readable(bucket, prefix)
+
+    def _errors(self) -> _DeltaErrors:
+        return _DeltaErrors(self)
+
+    def _overtaken(self) -> StorageUnavailable:
+        return StorageUnavailable(
+            self.uri,
+            f"{_COMMIT_ATTEMPTS} commits were overtaken by other writers",
+            "Run fewer jobs at once on this destination, or commit more rows at a time.",
+        )
+
+
+class Lake:
+    """The tables of a destination, `tables/<name>/` under its prefix."""
+
+    def __init__(self, settings: S3Settings, uri: str) -> None:
+        parse_uri(uri)
+        self.settings = settings
+        self.uri = uri.rstrip("/")
+        self.recordings = self._table("recordings", RECORDINGS, "source_uri", "etag", "model_digest", "plan_digest")
+        self.scenes = self._table("scenes", SCENES, "scene_id")
+        self.images = self._table("images", IMAGES, "image_id")
+        self.failures = self._table("failures", FAILURES, "subject", "stage", "run_id")
+
+    @property
+    def tables(self) -> dict[str, LakeTable]:
+        """The tables by name."""
+        return {
+            "recordings": self.recordings,
+            "scenes": self.scenes,
+            "images": self.images,
+            "failures": self.failures,
+        }
+
+    def unplanned(self, objects: Iterable[AudioObject], plan_digest: str, model_digest: str) -> list[AudioObject]:
+        """The objects that still have to be planned, in their order.
+
+        Planned is what has an outcome for this etag, these plan settings and this model: ok, skipped, or failed for
+        good. A failed row that is retryable does not count.
+        """
+        mine = (pc.field("plan_digest") == plan_digest) & (pc.field("model_digest") == model_digest)
+        again = (pc.field("status") == Status.FAILED.value) & pc.field("retryable")
+        done: set[tuple[str, str]] = set()
+        for batch in self.recordings.batches(["source_uri", "etag"], mine & ~again):
+            done.update(zip(batch["source_uri"].to_pylist(), batch["etag"].to_pylist(), strict=True))
+        return [item for item in objects if (item.uri, item.etag) not in done]
+
+    def unillustrated(
+        self, plan_digest: str, image_digest: str, model_digest: str, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The rows of `scenes` with status `ok` that have no image of these image settings and this model.
+
+        Args:
+            columns: columns wanted; all of them by default. Without the wide ones (`pooled`, `focus_pooled`,
+                `focus_tokens`) a million rows fit in little memory.
+        """
+        batches = self.unillustrated_batches(plan_digest, image_digest, model_digest, columns)
+        return pa.Table.from_batches(batches, schema=self.scenes._projection(columns))
+
+    def unillustrated_batches(
+        self, plan_digest: str, image_digest: str, model_digest: str, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """As `unillustrated`, batch by batch in bounded memory."""
+        images = (pc.field("image_digest") == image_digest) & (pc.field("model_digest") == model_digest)
+        scenes = (
+            (pc.field("status") == Status.OK.value)
+            & (pc.field("plan_digest") == plan_digest)
+            & (pc.field("model_digest") == model_digest)
+        )
+        done = self.images.read(["scene_id"], images)["scene_id"]
+        scene_ids = self.scenes.read(["scene_id"], scenes)["scene_id"]
+        pending = scene_ids.filter(pc.invert(pc.is_in(scene_ids, value_set=done.combine_chunks())))
+        if len(pending) == 0:
+            return
+        if len(done):
+            scenes = scenes & pc.field("scene_id").isin(pending.combine_chunks())
+        yield from self.scenes.batches(columns, scenes)
+
+    def _table(self, name: str, schema: pa.Schema, *keys: str) -> LakeTable:
+        return LakeTable(self.settings, f"{self.uri}/tables/{name}", schema, keys)
+
+
+@dataclass(frozen=True)
+class _KnownKeys:
+    """The keys of the data files seen so far, joined to one string each."""
+
+    files: frozenset[str]
+    keys: pa.ChunkedArray
+
+    @classmethod
+    def none(cls) -> _KnownKeys:
+        return cls(frozenset(), pa.chunked_array([], pa.string()))
+
+
+class _DeltaErrors:
+    """Turns the table library's errors into ours; a lost race (`CommitFailedError`) passes, to be tried again."""
+
+    def __init__(self, table: LakeTable) -> None:
+        self._lake_table = table
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError | DeltaError) or isinstance(error, CommitFailedError | S2IError):
+            return
+        # The library's words for a missing bucket or a bad login are unclear: ask the store itself.
+        self._lake_table._check()
+        text = " ".join(re.sub(r"\x1b\[\d+m|↳", "", str(error)).split())[:300]
+        raise StorageUnavailable(
+            self._lake_table.uri,
+            f"the table cannot be read or written ({text})",
+            "Run again; if it stays so, see whether files under this prefix were deleted by hand.",
+        ) from error
+
+
+def _distinct(table: pa.Table, keys: Sequence[str], keep: Literal["first", "last"]) -> pa.Table:
+    """The table with one row a key, in the order of the rows."""
+    numbered = table.select(list(keys)).append_column("row", pa.array(range(table.num_rows), pa.int64()))
+    chosen = numbered.group_by(list(keys)).aggregate([("row", "min" if keep == "first" else "max")]).columns[-1]
+    return table.take(chosen.take(pc.sort_indices(chosen)))
+
+
+def _joined(table: pa.Table, keys: Sequence[str]) -> pa.ChunkedArray:
+    """The key columns as one column of strings `(rows,)`."""
+    if len(keys) == 1:
+        return table[keys[0]]
+    return pc.binary_join_element_wise(*(table[key] for key in keys), _KEY_SEPARATOR)
+
+
+def _pauses() -> Iterator[float]:
+    """Growing pauses with jitter between tries, as many as tries."""
+    for attempt in range(_COMMIT_ATTEMPTS):
+        yield random.uniform(0, min(_PAUSE_S, 0.02 * 2**attempt))
