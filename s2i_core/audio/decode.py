@@ -1,0 +1,308 @@
+"""Any container and codec that FFmpeg reads → mono float32 at 16 kHz, as a stream in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from s2i_core.audio.source import AudioSource
+from s2i_core.config import AudioConfig
+from s2i_core.errors import DecodeError, LimitExceeded
+
+CHUNK_S = 2
+"""Length of the chunks that a `Decoder` yields; the last may be shorter."""
+
+MIN_SALVAGED_S = 1.0
+MAX_DAMAGED_SHARE = 0.1
+
+# Only formats that hold their own data: a playlist (HLS, DASH, concat) could make FFmpeg open other files or hosts.
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,voc,w64,wav,wv"
+)
+_MAX_FRAME_SAMPLES = 1 << 22
+_UNREADABLE = "Check the file with a player; upload it again, or keep it out of the archive."
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the container says of its audio track."""
+
+    codec: str
+    channels: int
+    sampling_rate_hz: int
+
+
+class Decoder:
+    """Iterate once: float32 `(T,)` chunks of 2 s, mono, 16 kHz, finite and within -1 to 1; time is counted in samples.
+
+    Damage is treated as players do: a packet that cannot be decoded becomes silence, and where the data end early, so
+    does the audio; `damage` tells. It is an error when less than one second could be saved, or when more than a tenth
+    of the packets is damaged.
+
+    Iterating raises:
+        DecodeError: no audio, or too damaged.
+        LimitExceeded: more than `max_duration_s` of audio (decoded, whatever the header claims), or than `max_decode_s`
+            of work.
+        Exception: whatever the file's own `read` raised, unchanged.
+    """
+
+    def __init__(
+        self, source: AudioSource, container: InputContainer, stream: AudioStream, config: AudioConfig
+    ) -> None:
+        self.source = source
+        self.info = AudioInfo(
+            codec=stream.codec_context.codec.canonical_name,
+            channels=stream.codec_context.channels,
+            sampling_rate_hz=stream.codec_context.sample_rate,
+        )
+        self.samples = 0
+        """Samples yielded so far, at 16 kHz."""
+        self.damage: str | None = None
+        """What was wrong with a file that could be used all the same; complete after the last chunk."""
+        self._container = container
+        self._stream = stream
+        self._config = config
+        self._rate_hz = config.sampling_rate_hz
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        self.source.resume_clock()
+        try:
+            for frame in self._resampled():
+                chunk = frame.to_ndarray().reshape(-1).astype(np.float32, copy=False).clip(-1.0, 1.0)
+                self.samples += len(chunk)
+                if self.samples > self._config.max_duration_s * self._rate_hz:
+                    raise LimitExceeded(
+                        self.source.name,
+                        f"it holds more than {self._config.max_duration_s:g} s of audio",
+                        "Split the recording, or raise audio.max_duration_s.",
+                    )
+                self.source.pause_clock()
+                yield chunk
+                self.source.resume_clock()
+        finally:
+            self.source.pause_clock()
+            self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the decoder; the file stays open."""
+        self._container.close()
+
+    def _resampled(self) -> Iterator[AudioFrame]:
+        resampler = _MonoResampler(self._rate_hz)
+        try:
+            for frame in self._frames():
+                yield from resampler.push(frame)
+            yield from resampler.flush()
+        except av.FFmpegError as error:
+            raise DecodeError(
+                self.source.name,
+                f"its audio cannot be converted to mono ({error.strerror})",
+                "Convert it to FLAC or WAV.",
+            ) from error
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        packets = damaged = 0
+        decoded_s = 0.0
+        last: AudioFrame | None = None
+        for packet in self._packets():
+            packets += packet.size > 0
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self._reraise_read_error()
+                damaged += 1
+                if last is not None:
+                    yield _silence_like(last)
+                continue
+            for frame in frames:
+                if frame.samples and frame.sample_rate:
+                    decoded_s += frame.samples / frame.sample_rate
+                    last = frame
+                    yield frame
+        if damaged:
+            self.damage = f"{damaged} of {packets} packets cannot be decoded" + (
+                f"; {self.damage}" if self.damage else ""
+            )
+        if not decoded_s and not self.damage:
+            raise DecodeError(self.source.name, "its audio track holds no samples", _UNREADABLE)
+        if self.damage and (decoded_s < MIN_SALVAGED_S or damaged > MAX_DAMAGED_SHARE * packets):
+            raise DecodeError(self.source.name, f"the audio is damaged: {self.damage}", _UNREADABLE)
+
+    def _packets(self) -> Iterator[av.Packet]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                self.source.check_time()
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                self._reraise_read_error()
+                self.damage = f"the data end early ({error.strerror})"
+                return
+            self._reraise_read_error()
+            if packet is None:
+                return
+            yield packet
+
+    def _reraise_read_error(self) -> None:
+        if self.source.error is not None:
+            raise self.source.error
+
+
+def decode(file: BinaryIO, name: str, config: AudioConfig) -> Decoder:
+    """Opens a recording; its best audio track is taken, also out of a video.
+
+    Args:
+        file: seekable, read in pieces; stays open.
+        name: URI or path, for messages.
+        config: rate and limits.
+
+    Raises:
+        DecodeError: the file is empty, no audio format, cut off before its index, or has no audio track.
+        LimitExceeded: it is larger than `max_size_bytes`.
+        Exception: whatever the file's own `read` raised, unchanged.
+    """
+    source = AudioSource(file, name, config)
+    head = source.read(16)
+    source.seek(0)
+    try:
+        container = av.open(
+            source,
+            "r",
+            options={"format_whitelist": _FORMATS, "protocol_whitelist": "none"},
+            # Tags in old encodings are not a reason to refuse the audio.
+            metadata_errors="replace",
+        )
+    except Exception as error:
+        if source.error is not None:
+            raise source.error from None
+        if not isinstance(error, av.FFmpegError):
+            raise
+        raise DecodeError(name, _why_unreadable(head), _UNREADABLE) from error
+    try:
+        return Decoder(source, container, _audio_stream(container, name), config)
+    except BaseException:
+        container.close()
+        raise
+    finally:
+        source.pause_clock()
+
+
+def _audio_stream(container: InputContainer, name: str) -> AudioStream:
+    stream = container.streams.best("audio")
+    if not isinstance(stream, AudioStream):
+        raise DecodeError(name, "it has no audio track", "Give a recording with sound, or keep it out of the archive.")
+    context = stream.codec_context
+    if context is None:
+        raise DecodeError(name, "its audio is in a codec that FFmpeg cannot decode", "Convert it to FLAC or WAV.")
+    if not context.sample_rate or not context.channels:
+        raise DecodeError(name, "no audio can be found behind its header", _UNREADABLE)
+    context.thread_count = 1
+    context.options = {"max_samples": str(_MAX_FRAME_SAMPLES)}
+    return stream
+
+
+def _why_unreadable(head: bytes) -> str:
+    starts = {b"RIFF": "WAV", b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"\x1aE\xdf\xa3": "Matroska"}
+    if head[4:8] == b"ftyp":
+        return "it starts as an MP4 or M4A file, but its index (moov) is missing or damaged: it was cut off"
+    for magic, kind in starts.items():
+        if head.startswith(magic):
+            return f"it starts as a {kind} file, but the rest is missing or damaged"
+    return "it is not in an audio or video format that can be read"
+
+
+class _MonoResampler:
+    """Mixes and resamples frames, also when rate or layout change within a file, as in chained Ogg streams."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._resampler: AudioResampler | None = None
+        self._shape: tuple[str, str, int] | None = None
+        self._own_mix = False
+
+    def push(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        _remove_non_finite(frame)
+        # Positions are counted in samples: jumps in damaged time stamps must not reach the filter.
+        frame.pts = None
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape == self._shape and self._resampler is not None:
+            yield from self._resampler.resample(self._mixed(frame))
+            return
+        yield from self.flush()
+        self._shape, self._own_mix = shape, False
+        self._resampler = self._new_resampler()
+        try:
+            first = self._resampler.resample(frame)
+        except av.FFmpegError:
+            # FFmpeg has no mixing rule for this number of channels.
+            self._own_mix = True
+            self._resampler = self._new_resampler()
+            first = self._resampler.resample(self._mixed(frame))
+        yield from first
+
+    def flush(self) -> Iterator[AudioFrame]:
+        if self._resampler is not None:
+            yield from self._resampler.resample(None)
+
+    def _new_resampler(self) -> AudioResampler:
+        return AudioResampler(
+            format="flt",
+            layout="mono",
+            rate=self._rate_hz,
+            frame_size=CHUNK_S * self._rate_hz,
+            # Without it a mix of equal channels is louder than they are, and clips.
+            options={"rematrix_maxval": "1.0"},
+        )
+
+    def _mixed(self, frame: AudioFrame) -> AudioFrame:
+        if not self._own_mix:
+            return frame
+        samples = frame.to_ndarray()
+        if not frame.format.is_planar:
+            samples = samples.reshape(-1, len(frame.layout.channels)).T
+        scaled = samples.astype(np.float32)
+        if frame.format.packed.name == "u8":
+            scaled = (scaled - 128.0) / 128.0
+        elif frame.format.packed.name in ("s16", "s32", "s64"):
+            scaled /= 2.0 ** (8 * samples.itemsize - 1)
+        mono = AudioFrame.from_ndarray(scaled.mean(axis=0, keepdims=True), format="flt", layout="mono")
+        mono.sample_rate = frame.sample_rate
+        return mono
+
+
+def _remove_non_finite(frame: AudioFrame) -> None:
+    kind = {"flt": "f4", "dbl": "f8"}.get(frame.format.packed.name)
+    if kind is None:
+        return
+    for plane in frame.planes:
+        samples = np.frombuffer(memoryview(plane), dtype=kind)
+        # One NaN would spread through the resampling filter to its neighbours.
+        finite = np.isfinite(samples)
+        if not finite.all():
+            samples[~finite] = 0.0
+
+
+def _silence_like(frame: AudioFrame) -> AudioFrame:
+    silence = AudioFrame(format=frame.format.name, layout=frame.layout.name, samples=frame.samples)
+    silence.sample_rate = frame.sample_rate
+    for plane in silence.planes:
+        plane.update(bytes([0x80 if frame.format.packed.name == "u8" else 0]) * plane.buffer_size)
+    return silence
