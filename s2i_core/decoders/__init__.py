@@ -1,0 +1,1 @@
+"""Decoder backends: from condition tokens and the pooled vector to pixels."""

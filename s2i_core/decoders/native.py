@@ -1,0 +1,166 @@
+"""The native decoder: predict a layout, look its objects up in the library, denoise with them in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from numpy.typing import NDArray
+
+from s2i_core.config import ImageConfig
+from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.layout import LayoutPredictor
+from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.reference import Slot, SpritePainter
+from s2i_core.records import SpeechEmbedding
+
+Progress = Callable[[int, torch.Tensor], None]
+"""Called after each step with its number and the present estimate of the pictures `(B, 3, S, S)`, -1 to 1."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Pictures and what they were made from.
+
+    Attributes:
+        images: `(B, S, S, 3)` uint8.
+        slots: for each picture the library images it saw, in place.
+        taken: for each picture the share of the pixels under its references that was taken from them unchanged, 0 to 1;
+            0 where it saw none.
+    """
+
+    images: NDArray[np.uint8]
+    slots: list[tuple[Slot, ...]]
+    taken: list[float]
+
+
+class NativeDecoder:
+    """Speech embeddings to pictures, by flow matching from noise (Euler steps).
+
+    Every picture depends on its own embedding, seed and settings only, never on its neighbours in the batch.
+
+    Args:
+        layout: says what to draw and where.
+        denoiser: draws.
+        scheduler: the flow-matching schedule.
+        library: the pictures that it may look at; its vectors are in the model's shared space.
+    """
+
+    def __init__(
+        self,
+        layout: LayoutPredictor,
+        denoiser: Denoiser,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        library: SpriteLibrary,
+    ) -> None:
+        self.layout = layout
+        self.denoiser = denoiser
+        self.scheduler = scheduler
+        self.library = library
+        self._painter = SpritePainter(library)
+
+    @torch.inference_mode()
+    def plan(self, embeddings: SpeechEmbedding, references: int) -> list[tuple[Slot, ...]]:
+        """For each utterance, the library images to look at and where they lie.
+
+        The surest slot is always filled, the others where an object is more likely than not.
+        """
+        if references == 0:
+            return [() for _ in range(len(embeddings))]
+        layout = self.layout(embeddings.tokens, embeddings.pooled)
+        presence, boxes, queries = (x.float().cpu().numpy() for x in (layout.presence, layout.boxes, layout.queries))
+        plans: list[tuple[Slot, ...]] = []
+        for row in range(len(presence)):
+            filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
+            surest = sorted(filled, key=lambda n: -presence[row, n])[:references]
+            _, found = self.library.nearest(queries[row, surest], k=1)
+            plans.append(
+                tuple(
+                    Slot(int(sprite), self.library.infos[sprite].concept, tuple(map(float, boxes[row, n])))
+                    for n, sprite in sorted(zip(surest, found[:, 0].tolist(), strict=True))
+                )
+            )
+        return plans
+
+    @torch.inference_mode()
+    def draw(
+        self,
+        embeddings: SpeechEmbedding,
+        seeds: Sequence[int],
+        image: ImageConfig,
+        style: int,
+        callback: Progress | None = None,
+    ) -> Drawing:
+        """Make one picture for each embedding.
+
+        Args:
+            embeddings: of B utterances.
+            seeds: of the noise, one for each.
+            image: size, steps, guidance, number of references.
+            style: index of the style token.
+            callback: told of every step.
+        """
+        device, dtype = self.denoiser.device, self.denoiser.dtype
+        batch, size = len(embeddings), image.size_px
+        tokens, pooled = embeddings.tokens.to(device, dtype), embeddings.pooled.to(device, dtype)
+        slots = self.plan(SpeechEmbedding(tokens, pooled, embeddings.speech_share), image.references)
+        canvas = np.stack([self._painter.reference(each, size) for each in slots])
+        reference = canvas_tensor(canvas).to(device, dtype)
+        styles = torch.full((batch,), style, dtype=torch.long, device=device)
+        # One generator a picture, on the CPU: the same noise on every device and in every batch.
+        noise = [torch.randn(3, size, size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        x = torch.stack(noise).to(device)
+
+        guided = image.guidance > 1
+        if guided:
+            tokens, pooled, styles = (torch.cat([each, each]) for each in (tokens, pooled, styles))
+            reference_in = torch.cat([reference, reference])
+            dropped = torch.arange(2 * batch, device=device) >= batch
+        else:
+            reference_in, dropped = reference, None
+        # A fresh copy holds the step counter, so that calls do not disturb each other.
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.scheduler.config)
+        scheduler.set_timesteps(sigmas=np.linspace(1.0, 1.0 / image.steps, image.steps), device=device)
+        taken = torch.zeros(batch, 1, size, size, device=device)
+        for step, (timestep, sigma) in enumerate(zip(scheduler.timesteps, scheduler.sigmas[:-1], strict=True)):
+            noisy = torch.cat([x, x]) if guided else x
+            t = sigma.to(device).expand(len(noisy)).to(dtype)
+            clean, gate = self.denoiser(noisy.to(dtype), t, tokens, pooled, styles, reference_in, dropped)
+            clean, taken = clean.float(), gate[:batch].float()
+            if guided:
+                said, unsaid = clean.chunk(2)
+                clean = unsaid + image.guidance * (said - unsaid)
+            clean = clean.clamp(-1, 1)
+            x = scheduler.step((x - clean) / sigma, timestep, x, return_dict=False)[0]
+            if callback is not None:
+                callback(step, clean)
+        pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        if not torch.isfinite(x).all():
+            # A NaN would have been cast to some colour: leave it visible to the caller.
+            bad = ~torch.isfinite(x).flatten(1).all(1).cpu().numpy()
+            raise NonFinite(np.nonzero(bad)[0].tolist())
+        alpha = reference[:, 3:].float()
+        share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()
+        return Drawing(pixels, slots, share)
+
+
+class NonFinite(ArithmeticError):
+    """Pictures of a batch came out as NaN or infinity; `rows` says which."""
+
+    def __init__(self, rows: list[int]) -> None:
+        super().__init__(f"pictures {rows} of the batch are not finite")
+        self.rows = rows
+
+
+def canvas_tensor(canvas: NDArray[np.uint8]) -> torch.Tensor:
+    """Straight-alpha RGBA canvases `(B, S, S, 4)` uint8 as the denoiser wants them.
+
+    Returns:
+        `(B, 4, S, S)` float32: colours -1 to 1 times alpha, alpha 0 to 1.
+    """
+    x = torch.from_numpy(canvas).permute(0, 3, 1, 2).float() / 255
+    alpha = x[:, 3:]
+    return torch.cat([(x[:, :3] * 2 - 1) * alpha, alpha], dim=1)

@@ -1,0 +1,1 @@
+"""The networks: speech encoder, projection, image encoder, layout predictor, denoiser; and the retrieval library."""

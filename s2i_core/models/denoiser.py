@@ -1,0 +1,105 @@
+"""The denoiser: a U-Net that predicts the clean picture from a noisy one, the speech and a reference canvas.
+
+Flow matching (Lipman et al. 2023, arXiv 2210.02747; Liu et al. 2023, arXiv 2209.03003) in pixel space with
+x-prediction (Li & He 2025, arXiv 2511.13720): `x_t = (1 - t) x_0 + t ε`, the network says x_0, and the velocity is
+`(x_t - x_0) / t`. It is retrieval-augmented (Blattmann et al. 2022, arXiv 2204.11824): besides the speech it sees
+library images laid out on a canvas, which training drops and disturbs at random. A gate for each pixel says how much
+of the canvas it keeps: what the network draws itself and what it takes over can be told apart and reported.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+from torch.nn import functional as F
+
+
+class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Noisy pictures to clean ones, on `patch` × `patch` pixels folded into channels.
+
+    Args:
+        token_width: C of the condition tokens.
+        embedding_width: E of the pooled vector.
+        styles: names of the style tokens, in order.
+        patch: side of the square of pixels that becomes one position of the U-Net.
+        widths: channels of its resolutions; cross-attention runs at all but the first.
+        depth: residual blocks at each of them.
+        head_width: channels of an attention head.
+        groups: groups of its group norms.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        token_width: int = 384,
+        embedding_width: int = 384,
+        styles: tuple[str, ...] = ("3d",),
+        patch: int = 8,
+        widths: tuple[int, ...] = (128, 256),
+        depth: int = 1,
+        head_width: int = 64,
+        groups: int = 16,
+    ) -> None:
+        super().__init__()
+        colours, reference = 3 * patch**2, 4 * patch**2
+        inner = len(widths) - 1
+        self.unet = UNet2DConditionModel(
+            in_channels=colours + reference,
+            out_channels=reference,  # three colours and a gate for each pixel
+            block_out_channels=tuple(widths),
+            down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * inner),
+            up_block_types=(*["CrossAttnUpBlock2D"] * inner, "UpBlock2D"),
+            layers_per_block=depth,
+            cross_attention_dim=token_width,
+            attention_head_dim=head_width,
+            norm_num_groups=groups,
+            class_embed_type="simple_projection",
+            projection_class_embeddings_input_dim=embedding_width,
+        )
+        self.style = nn.Embedding(len(styles), token_width)
+        self.pooled = nn.Linear(embedding_width, token_width)
+        # What stands for "nothing said" under classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
+        self.null_token = nn.Parameter(torch.zeros(token_width))
+        self.null_pooled = nn.Parameter(torch.zeros(embedding_width))
+
+    def forward(
+        self,
+        noisy: torch.Tensor,
+        t: torch.Tensor,
+        tokens: torch.Tensor,
+        pooled: torch.Tensor,
+        style: torch.Tensor,
+        reference: torch.Tensor,
+        dropped: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict the clean pictures.
+
+        Args:
+            noisy: `x_t` `(B, 3, S, S)`, -1 to 1 where clean; S a multiple of `patch × 2^(resolutions - 1)`.
+            t: share of noise, 0 to 1 `(B,)`.
+            tokens: condition tokens `(B, K, C)`.
+            pooled: `(B, E)`.
+            style: index of the style `(B,)`.
+            reference: RGBA canvas `(B, 4, S, S)`, colours -1 to 1 premultiplied, alpha 0 to 1; zeros mean none.
+            dropped: rows whose speech is replaced by the null condition `(B,)`, or None.
+
+        Returns:
+            x_0 `(B, 3, S, S)`, and the share of each pixel that was taken from the canvas `(B, 1, S, S)`.
+        """
+        patch = self.config.patch
+        if dropped is not None:
+            tokens = torch.where(dropped[:, None, None], self.null_token.to(tokens.dtype), tokens)
+            pooled = torch.where(dropped[:, None], self.null_pooled.to(pooled.dtype), pooled)
+        pooled = pooled.to(tokens.dtype)
+        context = torch.cat([tokens, self.pooled(pooled)[:, None], self.style(style)[:, None]], dim=1)
+        x = torch.cat([F.pixel_unshuffle(noisy, patch), F.pixel_unshuffle(reference.to(noisy.dtype), patch)], dim=1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        # diffusers' sinusoidal embedding is made for 0 to 1000.
+        out = self.unet(x, t * 1000, encoder_hidden_states=context, class_labels=pooled).sample
+        drawn, gate = F.pixel_shuffle(out.float(), patch).split([3, 1], dim=1)
+        colours, alpha = reference[:, :3].float(), reference[:, 3:].float()
+        taken = gate.sigmoid() * alpha
+        # `colours` is premultiplied: where alpha is 1, the gate blends what is drawn with what lies on the canvas.
+        return drawn * (1 - taken) + colours * gate.sigmoid(), taken
