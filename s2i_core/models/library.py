@@ -1,0 +1,233 @@
+"""The retrieval library of the decoder: illustrations that ship with the model.
+
+The decoder is a semi-parametric diffusion model (Blattmann et al. 2022, "Retrieval-Augmented Diffusion Models"): it looks
+up illustrations near the speech in the shared space and gets them as a reference. The library is data beside the
+weights, so a customer may swap it for one of their own drawings without training again: build it with
+`SpriteLibrary.from_arrays`, fill in `vectors` with the model's image encoder, and `save` it over the shipped folder.
+
+On disk it is `sprites.safetensors` (WebP bytes end to end, their offsets, and the vectors) and `sprites.json`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from s2i_core.errors import ModelError
+
+SPRITE_SIZE = 128
+WEBP_QUALITY = 90
+#: Room around the tight box of a sprite, in pixels of its canvas.
+MARGIN = 4
+#: Alpha above which a pixel counts as drawn.
+VISIBLE = 24
+
+RGBA = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SpriteInfo:
+    """What is known of one illustration."""
+
+    id: str
+    concept: str
+    title: str
+    category: str
+    style: str
+    source: str
+    licence: str
+
+
+def tight_canvas(image: Image.Image, size: int = SPRITE_SIZE, margin: int = MARGIN) -> RGBA | None:
+    """Crop to what is drawn and centre it on a square canvas; `None` for a blank image.
+
+    Returns:
+        `(size, size, 4)` uint8; the longer side of the drawing fills the canvas up to `margin`.
+    """
+    alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
+    rows, columns = np.nonzero(alpha.max(1) > VISIBLE)[0], np.nonzero(alpha.max(0) > VISIBLE)[0]
+    if not len(rows):
+        return None
+    # Premultiplied ("RGBa"), so that the colour of transparent pixels does not bleed into the edges.
+    cropped = image.convert("RGBA").convert("RGBa")
+    cropped = cropped.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+    scale = (size - 2 * margin) / max(cropped.size)
+    width, height = (max(1, round(side * scale)) for side in cropped.size)
+    canvas = Image.new("RGBa", (size, size))
+    canvas.paste(cropped.resize((width, height), Image.Resampling.LANCZOS), ((size - width) // 2, (size - height) // 2))
+    return np.asarray(canvas.convert("RGBA"))
+
+
+class SpriteLibrary:
+    """Illustrations on transparent ground, with their concepts and their vectors in the shared space.
+
+    Args:
+        infos: one entry a sprite.
+        webp: the sprites as WebP files, each `SPRITE_SIZE` square with alpha.
+        vectors: `(N, E)` float32, L2-normalised image embeddings, or `None` before the image encoder has seen them.
+
+    Raises:
+        ModelError: the parts do not fit each other.
+    """
+
+    def __init__(
+        self, infos: Sequence[SpriteInfo], webp: Sequence[bytes], vectors: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        if len(infos) != len(webp):
+            raise ModelError("sprite library", f"{len(infos)} entries for {len(webp)} images", "build it again")
+        self.infos = tuple(infos)
+        self._webp = tuple(webp)
+        self._decoded: dict[int, RGBA] = {}
+        self._extents: dict[int, tuple[float, float]] = {}
+        self._members: dict[str, list[int]] = {}
+        for index, info in enumerate(self.infos):
+            self._members.setdefault(info.concept, []).append(index)
+        self._vectors: npt.NDArray[np.float32] | None = None
+        self.vectors = vectors
+
+    @classmethod
+    def from_arrays(cls, infos: Sequence[SpriteInfo], sprites: Iterable[RGBA]) -> SpriteLibrary:
+        """Encode `(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8 sprites; see `tight_canvas` for making them."""
+        return cls(infos, [_encode(sprite) for sprite in sprites])
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """The distinct concepts, in the order of their first sprite."""
+        return tuple(self._members)
+
+    @property
+    def vectors(self) -> npt.NDArray[np.float32] | None:
+        """`(N, E)` float32, L2-normalised, or `None`."""
+        return self._vectors
+
+    @vectors.setter
+    def vectors(self, vectors: npt.NDArray[np.float32] | None) -> None:
+        if vectors is not None:
+            if vectors.ndim != 2 or len(vectors) != len(self):
+                raise ModelError(
+                    "sprite library", f"vectors {vectors.shape} for {len(self)} sprites", "embed every sprite once"
+                )
+            norms = np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
+            if not np.all(np.isfinite(norms)) or np.any(norms < 1e-6):
+                raise ModelError("sprite library", "a vector is zero or not finite", "embed the sprites again")
+            vectors = np.ascontiguousarray(vectors / norms, dtype=np.float32)
+        self._vectors = vectors
+
+    def members(self, concept: str) -> tuple[int, ...]:
+        """The sprites of a concept; empty for an unknown one."""
+        return tuple(self._members.get(concept, ()))
+
+    def rgba(self, index: int) -> RGBA:
+        """`(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8 with straight alpha; decoded once and kept. Read-only."""
+        if index not in self._decoded:
+            with Image.open(io.BytesIO(self._webp[index]), formats=["WEBP"]) as image:
+                if image.size != (SPRITE_SIZE, SPRITE_SIZE):
+                    raise ModelError(
+                        self.infos[index].id,
+                        f"the sprite is {image.size[0]}x{image.size[1]} pixels, not {SPRITE_SIZE} square",
+                        "make it with tight_canvas",
+                    )
+                decoded = np.asarray(image.convert("RGBA"))
+            decoded.setflags(write=False)
+            self._decoded[index] = decoded
+        return self._decoded[index]
+
+    def extent(self, index: int) -> tuple[float, float]:
+        """Width and height of what is drawn, as shares of the canvas."""
+        if index not in self._extents:
+            drawn = self.rgba(index)[:, :, 3] > VISIBLE
+            rows, columns = np.nonzero(drawn.any(1))[0], np.nonzero(drawn.any(0))[0]
+            self._extents[index] = (
+                float(columns[-1] - columns[0] + 1) / SPRITE_SIZE,
+                float(rows[-1] - rows[0] + 1) / SPRITE_SIZE,
+            )
+        return self._extents[index]
+
+    def nearest(self, query: npt.NDArray[np.float32], k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """The `k` most similar sprites of each query by inner product, best first.
+
+        Args:
+            query: `(B, E)` float32, L2-normalised.
+            k: how many; at most the size of the library are returned.
+
+        Returns:
+            Scores `(B, k)` float32 and indices `(B, k)` int64.
+
+        Raises:
+            ModelError: the library has no vectors, or of another width.
+        """
+        if self._vectors is None:
+            raise ModelError("sprite library", "it has no vectors", "embed its sprites with the model's image encoder")
+        if query.ndim != 2 or query.shape[1] != self._vectors.shape[1]:
+            raise ModelError(
+                "sprite library",
+                f"a query {query.shape} does not fit vectors {self._vectors.shape}",
+                "embed the sprites with the image encoder of the same checkpoint",
+            )
+        scores = query.astype(np.float32) @ self._vectors.T
+        # A stable sort, so that ties resolve alike whatever else is in the batch.
+        indices = np.argsort(-scores, axis=1, kind="stable")[:, : min(k, len(self))]
+        return np.take_along_axis(scores, indices, axis=1), indices.astype(np.int64)
+
+    def save(self, folder: Path) -> None:
+        """Write `sprites.safetensors` and `sprites.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        offsets = np.cumsum([0, *(len(data) for data in self._webp)], dtype=np.int64)
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "webp": np.frombuffer(b"".join(self._webp), dtype=np.uint8),
+            "offsets": offsets,
+        }
+        if self._vectors is not None:
+            arrays["vectors"] = self._vectors
+        save_file(arrays, folder / "sprites.safetensors")
+        lines = ",\n".join(json.dumps(asdict(info), ensure_ascii=False) for info in self.infos)
+        (folder / "sprites.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> SpriteLibrary:
+        """Read a library that `save` wrote.
+
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        try:
+            arrays = load_file(folder / "sprites.safetensors")
+            entries = json.loads((folder / "sprites.json").read_text(encoding="utf-8"))
+            infos = [SpriteInfo(**entry) for entry in entries]
+            data, offsets = arrays["webp"].tobytes(), arrays["offsets"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ModelError(
+                str(folder), f"not a sprite library: {error}", "copy or build the library again"
+            ) from error
+        if (
+            len(offsets) != len(infos) + 1
+            or offsets[0] != 0
+            or offsets[-1] != len(data)
+            or np.any(np.diff(offsets) < 0)
+        ):
+            raise ModelError(str(folder), "its images and its entries do not fit", "copy or build the library again")
+        webp = [data[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+        return cls(infos, webp, arrays.get("vectors"))
+
+
+def _encode(sprite: RGBA) -> bytes:
+    if sprite.shape != (SPRITE_SIZE, SPRITE_SIZE, 4) or sprite.dtype != np.uint8:
+        raise ModelError(
+            "sprite",
+            f"{sprite.dtype} {sprite.shape} is not uint8 ({SPRITE_SIZE}, {SPRITE_SIZE}, 4)",
+            "use tight_canvas",
+        )
+    buffer = io.BytesIO()
+    Image.fromarray(sprite).save(buffer, "WEBP", quality=WEBP_QUALITY, alpha_quality=100, method=6)
+    return buffer.getvalue()

@@ -1,0 +1,111 @@
+"""The reference image: retrieved sprites laid out in place, which the denoiser gets as clean extra channels.
+
+Training lays sprites out with the composer, inference with the layout that the model predicts; both draw them here, so
+that what the denoiser sees is the same.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from s2i_core.models.library import RGBA, SpriteLibrary
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One sprite in its place.
+
+    Attributes:
+        sprite: its index in the library.
+        concept: what it shows.
+        box: centre and extent `(cx, cy, w, h)` of what is drawn, as shares of the frame.
+        colour: the colour that the scene gives it, `None` for its own. The reference always shows its own.
+        flip: mirrored left to right.
+    """
+
+    sprite: int
+    concept: str
+    box: Box
+    colour: str | None = None
+    flip: bool = False
+
+    @property
+    def bottom(self) -> float:
+        """Where it stands, as a share of the frame from the top."""
+        return self.box[1] + self.box[3] / 2
+
+
+class SpritePainter:
+    """Pastes slots onto a frame, keeping the resized sprites it used last.
+
+    Args:
+        library: where the sprites come from.
+        cache_bytes: how much of resized sprites to keep.
+    """
+
+    def __init__(self, library: SpriteLibrary, cache_bytes: int = 128 * 2**20) -> None:
+        self.library = library
+        self._cache: OrderedDict[tuple[int, int, bool, str], npt.NDArray[np.float32]] = OrderedDict()
+        self._cache_bytes = cache_bytes
+        self._held = 0
+
+    def placement(self, slot: Slot, size: int) -> tuple[int, int, int]:
+        """Left, top and side in pixels of the sprite's square canvas in a frame of `size`.
+
+        The proportions are the sprite's own: of a box with others, the side that asks for more room decides.
+        """
+        cx, cy, width, height = slot.box
+        extent_w, extent_h = self.library.extent(slot.sprite)
+        side = max(2, round(max(width / extent_w, height / extent_h) * size))
+        return round(cx * size - side / 2), round(cy * size - side / 2), side
+
+    def resized(
+        self, sprite: int, side: int, flip: bool, variant: str = "", pixels: RGBA | None = None
+    ) -> npt.NDArray[np.float32]:
+        """A sprite as premultiplied float32 `(side, side, 4)` in 0..1; `pixels` overrides the library's under a `variant`."""
+        key = (sprite, side, flip, variant)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        source = Image.fromarray(self.library.rgba(sprite) if pixels is None else pixels).convert("RGBa")
+        filtered = source.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        array = np.asarray(filtered, dtype=np.float32) / 255.0
+        if flip:
+            array = np.ascontiguousarray(array[:, ::-1])
+        self._cache[key] = array
+        self._held += array.nbytes
+        while self._held > self._cache_bytes and len(self._cache) > 1:
+            self._held -= self._cache.popitem(last=False)[1].nbytes
+        return array
+
+    def paste(self, frame: npt.NDArray[np.float32], slot: Slot, variant: str = "", pixels: RGBA | None = None) -> None:
+        """Paste a slot over a premultiplied `frame` `(S, S, 3 or 4)` float32 in 0..1, in place; what sticks out is cut."""
+        size = frame.shape[0]
+        left, top, side = self.placement(slot, size)
+        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, size), min(top + side, size)
+        if x0 >= x1 or y0 >= y1:
+            return
+        sprite = self.resized(slot.sprite, side, slot.flip, variant, pixels)[y0 - top : y1 - top, x0 - left : x1 - left]
+        window = frame[y0:y1, x0:x1]
+        window *= 1.0 - sprite[:, :, 3:]
+        window += sprite[:, :, : frame.shape[2]]
+
+    def reference(self, slots: Sequence[Slot], size: int) -> RGBA:
+        """The slots in their own colours on transparent ground, `(size, size, 4)` uint8 with straight alpha.
+
+        Who stands lower in the frame is nearer and covers the others.
+        """
+        frame = np.zeros((size, size, 4), dtype=np.float32)
+        for slot in sorted(slots, key=lambda slot: slot.bottom):
+            self.paste(frame, slot)
+        alpha = frame[:, :, 3:]
+        straight = np.divide(frame[:, :, :3], alpha, out=np.zeros_like(frame[:, :, :3]), where=alpha > 1 / 512)
+        return np.asarray(np.rint(np.concatenate([straight, alpha], axis=2).clip(0, 1) * 255), dtype=np.uint8)
