@@ -85,6 +85,20 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A stretch without speech. `kind`: `Skip.SILENCE`, or `Skip.NO_SPEECH` for music and noise."""
+
+    start_s: float
+    end_s: float
+    kind: Skip
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
 class SpeechEmbedding:
     """What the speech encoder and the projection say of B utterances.
 
