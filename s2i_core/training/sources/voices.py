@@ -70,11 +70,19 @@ class VoiceError(S2IError):
     """A voice does not exist, cannot be loaded, or cannot say the text."""
 
 
+class UnspeakableText(VoiceError):
+    """The text has no sound, or is too long to be said in one breath."""
+
+
 class Voice(Protocol):
     """Anything that speaks."""
 
     def say(self, text: str) -> tuple[Waveform, int]:
-        """Return the waveform `(T,)`, float32 in [-1, 1], and its sampling rate in Hz."""
+        """Return the waveform `(T,)`, float32 in [-1, 1], and its sampling rate in Hz.
+
+        Raises:
+            UnspeakableText: the voice has no sound for this text.
+        """
         ...
 
 
@@ -111,7 +119,8 @@ class Kokoro:
         """See `Voice.say`; 24 kHz.
 
         Raises:
-            VoiceError: the voice does not exist, or the text has no sound or more than 510 phonemes.
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound, or more than 509 phonemes.
         """
         engine = _kokoro_engine()
         style_by_length = _kokoro_style(self.voice)
@@ -119,7 +128,7 @@ class Kokoro:
         phonemes = engine.tokenizer.phonemize(text, language)
         ids = engine.tokenizer.tokenize(phonemes, limit=None)
         if not 0 < len(ids) < len(style_by_length):
-            raise VoiceError(
+            raise UnspeakableText(
                 f"kokoro:{self.voice}",
                 f"the text {text[:40]!r} has {len(ids)} phonemes",
                 f"give it between 1 and {len(style_by_length) - 1}: split the text into sentences",
@@ -151,7 +160,8 @@ class Espeak:
         """See `Voice.say`; 22.05 kHz.
 
         Raises:
-            VoiceError: the voice does not exist, or the text has no sound.
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound.
         """
         return _espeak_engine().say(text, self)
 
@@ -221,7 +231,7 @@ class _EspeakEngine:
             self._chunks.clear()
             self._library.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, self._UTF8, None, None)
             if not self._chunks:
-                raise VoiceError(f"espeak:{voice.voice}", f"the text {text[:40]!r} has no sound", "give it words")
+                raise UnspeakableText(f"espeak:{voice.voice}", f"the text {text[:40]!r} has no sound", "give it words")
             return np.divide(np.concatenate(self._chunks), 32768, dtype=np.float32), self._rate_hz
 
     def _set_voice(self, name: str) -> None:

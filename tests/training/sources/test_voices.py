@@ -1,0 +1,45 @@
+"""The roles of voices: what a test hears was never in training."""
+
+import itertools
+
+import pytest
+
+from s2i_core.training.sources.voices import (
+    DEV,
+    KOKORO_DEV,
+    KOKORO_TEST,
+    KOKORO_TRAIN,
+    TEST,
+    TRAIN,
+    Espeak,
+    Kokoro,
+    VoiceError,
+    voice_named,
+)
+
+
+def test_no_voice_has_two_roles():
+    for one, other in itertools.combinations((TRAIN, DEV, TEST), 2):
+        assert not set(one) & set(other)
+    assert len(set(TRAIN)) == len(TRAIN)
+
+
+def test_no_timbre_of_espeak_has_two_roles():
+    timbres = [{name.partition("+")[2] for name in role if name.startswith("espeak:")} for role in (TRAIN, DEV, TEST)]
+    for one, other in itertools.combinations(timbres, 2):
+        assert one
+        assert not one & other
+
+
+def test_every_role_has_both_sexes_and_both_accents_of_kokoro():
+    assert len(KOKORO_TRAIN + KOKORO_DEV + KOKORO_TEST) == 28
+    for role in (KOKORO_TRAIN, KOKORO_DEV, KOKORO_TEST):
+        assert {name[0] for name in role} == {"a", "b"}
+        assert {name[1] for name in role} == {"f", "m"}
+
+
+def test_a_name_gives_its_voice():
+    assert voice_named("kokoro:af_heart", speed=1.2) == Kokoro("af_heart", 1.2)
+    assert voice_named("espeak:en-us+f3", speed=1.25, pitch=0.4) == Espeak("en-us+f3", rate_wpm=200, pitch=40)
+    with pytest.raises(VoiceError, match="neither kokoro nor espeak"):
+        voice_named("flite:slt")
