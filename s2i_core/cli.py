@@ -36,7 +36,7 @@ or for a whole archive in object storage.
 EXAMPLES = """[bold]Examples[/]
 
   [cyan]s2i demo[/]                                 the sample archive, start to finish
-  [cyan]s2i illustrate talk.mp3 --out talk[/]       one file: pictures, and a page that plays
+  [cyan]s2i illustrate talk.mp3 --out talk[/]       one file: pictures and a page
   [cyan]s2i run s3://archive/talks s3://pictures[/] every recording under a prefix
   [cyan]s2i status s3://pictures[/]                 what was made; what failed, and why
 
@@ -153,6 +153,7 @@ def _options(
 def illustrate(
     file: Annotated[Path, typer.Argument(help="A local audio file, or a video with an audio track.", metavar="FILE")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures and the page; made if missing.")],
+    *,
     preset: Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")] = "cpu",
     style: Annotated[str | None, typer.Option(help="How the pictures look; `s2i styles` lists them.")] = None,
     seed: Annotated[
