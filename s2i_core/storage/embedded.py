@@ -90,14 +90,13 @@ class EmbeddedStore:
             return self._start()
 
     def down(self) -> bool:
-        """Stop the store and wait until its process is gone; whether there was one. The data stays."""
+        """Stop the store and wait until its process is gone; whether there was one. Data, login, ports stay."""
         if not self.home.is_dir():
             return False
         with self._exclusive():
             running = self._running()
             if running is not None:
                 self._stop(running.pid)
-            self._state_file.unlink(missing_ok=True)
             return running is not None
 
     def status(self) -> StoreInfo | None:
@@ -213,14 +212,25 @@ class EmbeddedStore:
                 start_new_session=True,
             )
 
+    def _remove_sockets(self) -> None:
+        """The server leaves its sockets behind, four of them at a place that cannot be set."""
+        for name, port in self._last_ports().items():
+            Path(f"/tmp/seaweedfs-{name.replace('.', '-')}-{port}.sock").unlink(missing_ok=True)
+        for name in ("filer.sock", "s3.sock"):
+            (self.home / name).unlink(missing_ok=True)
+
+    def _last_ports(self) -> dict[str, int]:
+        try:
+            ports = json.loads(self._state_file.read_text())["ports"]
+            return {name: int(ports[name]) for name in _PORTS}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return {}
+
     def _ports(self) -> dict[str, int]:
         """The ports of the last time where they are still free, so that the endpoint stays the same; else new ones."""
+        last = self._last_ports()
         try:
-            last = {name: int(json.loads(self._state_file.read_text())["ports"][name]) for name in _PORTS}
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return _free_ports(dict.fromkeys(_PORTS, 0))
-        try:
-            return _free_ports(last)
+            return _free_ports(last or dict.fromkeys(_PORTS, 0))
         except OSError:
             return _free_ports(dict.fromkeys(_PORTS, 0))
 
@@ -251,6 +261,7 @@ class EmbeddedStore:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)  # our own child stays a zombie until it is waited for
                 if self._data_flag() not in _command_line(pid):
+                    self._remove_sockets()
                     return
                 time.sleep(0.05)
         raise StorageError(f"process {pid}", "the embedded store does not stop", f"End it by hand: kill -9 {pid}.")

@@ -59,7 +59,7 @@ _MISSING_CODES = {"NoSuchKey", "NoSuchVersion", "404"}
 _CHANGED_CODES = {"PreconditionFailed", "412", "ConditionalRequestConflict", "InvalidRange", "416"}
 _BUSY_CODES = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "ThrottlingException"}
 
-_LOGIN_REMEDY = (
+LOGIN_REMEDY = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to a login that this store knows "
     '(for the embedded store: eval "$(s2i store env)").'
 )
@@ -232,22 +232,22 @@ class ObjectStore:
             ObjectGone: deleted or replaced since it was listed.
         """
         for attempt in range(1, _BODY_ATTEMPTS + 1):
-            try:
-                with self._errors(source.bucket, source.key, reading=True):
-                    answer = self._client().get_object(
-                        Bucket=source.bucket,
-                        Key=source.key,
-                        Range=f"bytes={start}-{start + length - 1}",
-                        IfMatch=f'"{source.etag}"',
-                    )
-                    # Not every server that speaks S3 knows If-Match.
-                    if answer["ETag"].strip('"') != source.etag:
-                        raise _gone(source.uri, "it was replaced after it was listed")
+            with self._errors(source.bucket, source.key, reading=True):
+                answer = self._client().get_object(
+                    Bucket=source.bucket,
+                    Key=source.key,
+                    Range=f"bytes={start}-{start + length - 1}",
+                    IfMatch=f'"{source.etag}"',
+                )
+                # Not every server that speaks S3 knows If-Match.
+                if answer["ETag"].strip('"') != source.etag:
+                    raise _gone(source.uri, "it was replaced after it was listed")
+                try:
                     return bytes(answer["Body"].read())
-            except StorageUnavailable:
-                # The answer began and broke off; the client itself retries only up to its first byte.
-                if attempt == _BODY_ATTEMPTS:
-                    raise
+                except (HTTPClientError, IncompleteReadError):
+                    # The answer broke off; the client itself retries only up to an answer's first byte.
+                    if attempt == _BODY_ATTEMPTS:
+                        raise
         raise AssertionError("unreachable")
 
     def get(self, bucket: str, key: str) -> bytes:
@@ -378,7 +378,7 @@ class ObjectStore:
         if isinstance(error, ClientError):
             return self._answered(error, bucket, uri, reading)
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
-            return StorageError(uri, "no login for the object store was found", _LOGIN_REMEDY)
+            return StorageError(uri, "no login for the object store was found", LOGIN_REMEDY)
         if isinstance(error, ParamValidationError):
             return StorageError(
                 uri,
@@ -391,7 +391,7 @@ class ObjectStore:
                 f"the object store at {self.settings.place} does not answer ({type(error).__name__})",
                 "Start it (`s2i store up` for the embedded one), or correct S2I_S3_ENDPOINT or the AWS variables.",
             )
-        return StorageError(uri, f"the client refused the request ({error})", _LOGIN_REMEDY)
+        return StorageError(uri, f"the client refused the request ({error})", LOGIN_REMEDY)
 
     def _answered(self, error: ClientError, bucket: str, uri: str, reading: bool) -> S2IError:
         facts = error.response.get("Error", {})
@@ -404,7 +404,7 @@ class ObjectStore:
                 "Create it, or correct its name, the region or the endpoint.",
             )
         if code in _LOGIN_CODES:
-            return StorageError(uri, f"{self.settings.place} refused the login ({code})", _LOGIN_REMEDY)
+            return StorageError(uri, f"{self.settings.place} refused the login ({code})", LOGIN_REMEDY)
         if code in _RIGHT_CODES:
             return StorageError(
                 uri,

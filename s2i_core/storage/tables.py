@@ -26,7 +26,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from s2i_core.errors import S2IError, StorageError, StorageUnavailable
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
-from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings, parse_uri
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
@@ -35,6 +35,7 @@ _COMMIT_ATTEMPTS = 60
 _PAUSE_S = 0.4
 _KEY_SEPARATOR = "\0"
 _CONFIGURATION = {"delta.checkpointInterval": "20"}
+_PATIENCE = {"max_retries": "20", "backoff_config.init_backoff": "250ms", "backoff_config.max_backoff": "10s"}
 
 
 class LakeTable:
@@ -57,6 +58,7 @@ class LakeTable:
         self.key_columns = keys
         self._lock = threading.RLock()
         self._process = os.getpid()
+        self._objects = ObjectStore(settings)
         self._session: Any = None
         self._table: DeltaTable | None = None
         self._options: dict[str, str] = {}
@@ -133,7 +135,7 @@ class LakeTable:
             if table is None:
                 return
             try:
-                with self._errors():
+                with self._lock, self._errors():
                     table.optimize.compact()
                     table.vacuum(dry_run=False)
                 return
@@ -197,10 +199,11 @@ class LakeTable:
             if self._table is not None and options == self._options:
                 self._table.update_incremental()
                 return self._table
+            if self._table is None:  # later the table is patient with an ill store; a wrong setting shows at once
+                self._check()
             try:
                 table = DeltaTable(self.uri, storage_options=options)
             except TableNotFoundError:
-                self._check()
                 return None
             self._check_schema(table)
             self._table, self._options = table, options
@@ -220,14 +223,14 @@ class LakeTable:
             self._session = boto3.session.Session()
         credentials = self._session.get_credentials()
         if credentials is None:
-            self._check()
-            raise StorageError(self.uri, "no login for the object store was found", "Set the AWS variables.")
+            raise StorageError(self.uri, "no login for the object store was found", LOGIN_REMEDY)
         login = credentials.get_frozen_credentials()  # renewed by boto where they expire
         options = {
             "AWS_ACCESS_KEY_ID": login.access_key,
             "AWS_SECRET_ACCESS_KEY": login.secret_key,
             "AWS_REGION": self.settings.region,
             "AWS_CONDITIONAL_PUT": "etag",
+            **_PATIENCE,
         }
         if login.token:
             options["AWS_SESSION_TOKEN"] = login.token
@@ -264,7 +267,7 @@ class LakeTable:
 
     def _check(self) -> None:
         bucket, prefix = parse_uri(self.uri)
-        ObjectStore(self.settings).check_readable(bucket, prefix)
+        self._objects.check_readable(bucket, prefix)
 
     def _errors(self) -> _DeltaErrors:
         return _DeltaErrors(self)
