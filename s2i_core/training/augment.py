@@ -87,7 +87,7 @@ def resample(waveform: Waveform, rate_hz: int, target_hz: int) -> Waveform:
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None], np.float32), format="fltp", layout="mono")
     frame.sample_rate = rate_hz
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=target_hz)
-    # A frame shorter than the filter yields no piece at all: its samples are then within the edge, and silence.
+    # Of a sound shorter than its filter the resampler returns nothing.
     pieces = [np.zeros(0, np.float32)]
     pieces += [piece.to_ndarray()[0] for source in (frame, None) for piece in resampler.resample(source)]
     length = -(-len(waveform) * target_hz // rate_hz)
