@@ -97,9 +97,11 @@ class AudioSource:
         Raises:
             LimitExceeded: the time is up.
         """
+        self.resume_clock()
         self.seek(self._hashed)
         while self.read(_READ_BYTES):
             pass
+        self.pause_clock()
         return Contents(self._hash.hexdigest(), self._hashed)
 
     def check_time(self) -> None:

@@ -1,0 +1,107 @@
+"""One recording → the features of its utterances, as a stream; afterwards what else is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2i_core.audio.decode import AudioInfo, Decoder, decode
+from s2i_core.audio.features import log_mel
+from s2i_core.audio.vad import level_dbfs, segment
+from s2i_core.config import AudioConfig
+from s2i_core.records import Gap, Segment
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A stretch of speech, ready for the speech encoder.
+
+    `features`: float16 `(80, F)`, log-mel with its trailing silence. `level_dbfs`: root mean square of the speech.
+    """
+
+    start_s: float
+    end_s: float
+    features: NDArray[np.float16]
+    level_dbfs: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the speech in seconds, without the padding of the features."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is known of a recording once it was heard to its end."""
+
+    info: AudioInfo
+    sha256: str
+    """Of the object's bytes."""
+    size_bytes: int
+    duration_s: float
+    speech_s: float
+    gaps: list[Gap]
+    """All stretches without speech, in order; with the utterances they cover the recording."""
+    damage: str | None
+    """What was wrong with a file that could be used all the same."""
+
+
+class Listening:
+    """Iterate once for the `Utterance`s, in order and without overlap; then `result` is there."""
+
+    def __init__(self, decoder: Decoder, config: AudioConfig) -> None:
+        self.info = decoder.info
+        self._decoder = decoder
+        self._config = config
+        self._result: Heard | None = None
+
+    def __iter__(self) -> Iterator[Utterance]:
+        gaps: list[Gap] = []
+        speech_s = 0.0
+        for part in segment(self._decoder, self._config):
+            if isinstance(part, Segment):
+                speech_s += part.duration_s
+                yield Utterance(part.start_s, part.end_s, log_mel(part.waveform), level_dbfs(part.waveform))
+            else:
+                gaps.append(part)
+        contents = self._decoder.source.contents()
+        self._result = Heard(
+            info=self.info,
+            sha256=contents.sha256,
+            size_bytes=contents.size_bytes,
+            duration_s=self._decoder.samples / self._config.sampling_rate_hz,
+            speech_s=speech_s,
+            gaps=gaps,
+            damage=self._decoder.damage,
+        )
+
+    @property
+    def result(self) -> Heard:
+        """What is known of the whole recording.
+
+        Raises:
+            RuntimeError: the utterances were not taken to their end.
+        """
+        if self._result is None:
+            raise RuntimeError("take all utterances before you ask for the result")
+        return self._result
+
+
+def listen(file: BinaryIO, name: str, config: AudioConfig) -> Listening:
+    """Opens a recording and finds its speech.
+
+    Args:
+        file: seekable, read as the utterances are taken; stays open, and its owner closes it.
+        name: URI or path, for messages.
+        config: limits, thresholds and lengths.
+
+    Raises (here, or while the utterances are taken):
+        DecodeError: the bytes are not audio that can be decoded.
+        LimitExceeded: the recording is larger or longer than allowed, or takes too long.
+        Exception: whatever the file's own `read` raised, unchanged.
+    """
+    return Listening(decode(file, name, config), config)

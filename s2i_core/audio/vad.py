@@ -1,0 +1,280 @@
+"""Voice activity: a stream of audio → segments of speech and the gaps between them, in bounded memory."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from s2i_core.config import AudioConfig
+from s2i_core.errors import ModelError
+from s2i_core.records import Gap, Segment, Skip
+
+SAMPLING_RATE_HZ = 16_000
+WINDOW = 512
+WINDOW_S = WINDOW / SAMPLING_RATE_HZ
+CONTEXT = 64
+"""Samples before each window that the model sees as well."""
+
+HYSTERESIS = 0.15
+"""Speech goes on while its probability stays above the threshold less this."""
+SILENCE_DBFS = -50.0
+"""Quieter than this, a gap is silence; louder, it is sound without speech."""
+MIN_GAP_PART_S = 1.0
+"""A shorter change between silence and sound does not divide a gap."""
+
+
+class SileroVAD(nn.Module):
+    """Silero VAD v6 at 16 kHz: https://github.com/snakers4/silero-vad (MIT); weights from its package.
+
+    A short-time spectrum and four convolutions describe each window of 512 samples by itself, and an LSTM carries what
+    was before. So the windows of a chunk go through the convolutions as one batch, many times faster than one by one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stft_conv = nn.Conv1d(1, 258, 256, stride=128, bias=False)
+        self.conv1 = nn.Conv1d(129, 128, 3, padding=1)
+        self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
+        self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
+        self.conv4 = nn.Conv1d(64, 128, 3, padding=1)
+        self.lstm = nn.LSTM(128, 128)
+        self.final_conv = nn.Conv1d(128, 1, 1)
+
+    def forward(
+        self, windows: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Probabilities of speech.
+
+        Args:
+            windows: consecutive windows, each after its context `(N, 64 + 512)`.
+            state: what the call before returned; None at the start of a stream.
+
+        Returns:
+            Probabilities `(N,)` and the state for the next call.
+        """
+        padded = nn.functional.pad(windows[:, None], (0, CONTEXT), mode="reflect")
+        real, imaginary = self.stft_conv(padded).chunk(2, dim=1)
+        features = torch.sqrt(real.square() + imaginary.square())
+        for convolution in (self.conv1, self.conv2, self.conv3, self.conv4):
+            features = torch.relu(convolution(features))
+        hidden, state = self.lstm(features.squeeze(-1), state)
+        logits = self.final_conv(torch.relu(hidden).unsqueeze(-1))
+        return torch.sigmoid(logits).reshape(-1), state
+
+
+@functools.cache
+def load_vad() -> SileroVAD:
+    """The network with its weights, once a process; it keeps no state of a stream.
+
+    Raises:
+        ModelError: the package `silero-vad` is missing or of another version.
+    """
+    # Importing the package would set torch's number of threads for the whole process.
+    spec = importlib.util.find_spec("silero_vad")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    path = Path(folders[0]) / "data" / "silero_vad_16k.safetensors" if folders else None
+    if path is None or not path.is_file():
+        raise ModelError("silero-vad", "its weights are not installed", "Install silero-vad==6.2.3.")
+    model = SileroVAD()
+    weights = {
+        name.replace("lstm_cell.", "lstm.") + ("_l0" if name.startswith("lstm_cell.") else ""): tensor
+        for name, tensor in load_file(path).items()
+    }
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(str(path), "its weights are of another version", "Install silero-vad==6.2.3.") from error
+    return model.eval().requires_grad_(False)
+
+
+class SpeechProbabilities:
+    """Probability of speech for each window of 512 samples of one stream."""
+
+    def __init__(self) -> None:
+        self._model = load_vad()
+        self._state: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._context = np.zeros(CONTEXT, dtype=np.float32)
+
+    def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Continues the stream.
+
+        Args:
+            samples: `(N * 512,)` float32, 16 kHz.
+
+        Returns:
+            `(N,)`, 0 to 1.
+        """
+        if not len(samples):
+            return np.zeros(0, dtype=np.float32)
+        stream = np.concatenate([self._context, samples])
+        self._context = stream[-CONTEXT:].copy()
+        windows = np.lib.stride_tricks.sliding_window_view(stream, CONTEXT + WINDOW)[::WINDOW]
+        with torch.inference_mode():
+            probabilities, self._state = self._model(torch.from_numpy(windows.copy()), self._state)
+        return np.asarray(probabilities, dtype=np.float32)
+
+
+def segment(chunks: Iterable[NDArray[np.float32]], config: AudioConfig) -> Iterator[Segment | Gap]:
+    """Divides a recording into speech and gaps, in order and without holes.
+
+    A segment starts where the probability reaches `speech_threshold`, ends at a pause of `min_silence_s`, and keeps a
+    margin of `pad_s`. Speech without such a pause is cut before `max_segment_s` where its probability, averaged over
+    three windows, is lowest; the two parts then meet. Gaps tell silence from sound without speech. Holds no more than
+    one segment and one chunk.
+
+    Args:
+        chunks: float32 `(T,)`, any lengths, mono, 16 kHz.
+        config: thresholds and lengths.
+    """
+    segmenter = _Segmenter(config)
+    for chunk in chunks:
+        yield from segmenter.push(chunk)
+    yield from segmenter.finish()
+
+
+class _Segmenter:
+    """State machine over windows. Positions are counted in windows, or in samples where the name says so."""
+
+    def __init__(self, config: AudioConfig) -> None:
+        self._enter = config.speech_threshold
+        self._leave = max(config.speech_threshold - HYSTERESIS, 0.01)
+        self._min_silence = max(1, round(config.min_silence_s / WINDOW_S))
+        self._min_speech = max(1, round(config.min_speech_s / WINDOW_S))
+        # Two margins fit into the shortest pause, so that neighbours cannot overlap.
+        self._pad_samples = round(min(config.pad_s, config.min_silence_s / 2) * SAMPLING_RATE_HZ)
+        self._longest = int(config.max_segment_s / WINDOW_S - 2 * self._pad_samples / WINDOW)
+
+        self._probability = SpeechProbabilities()
+        self._unread = np.zeros(0, dtype=np.float32)
+        self._now = 0
+        self._buffer = np.zeros(0, dtype=np.float32)
+        """The samples that a segment may still want …"""
+        self._buffer_from_sample = 0
+        """… and the position of the first of them."""
+        self._told_until_sample = 0
+        """All before is in a segment or a gap that was handed on."""
+        self._loud = bytearray()
+        """Of each window from the one of `_told_until_sample` on: 1 if it is louder than silence."""
+
+        self._start: int | None = None
+        """First window of the speech that goes on; None in a gap."""
+        self._speech_end = 0
+        """End of its last window with speech."""
+        self._history: list[float] = []
+        """Its probabilities since `_start`."""
+        self._after_cut = False
+
+    def push(self, chunk: NDArray[np.float32]) -> Iterator[Segment | Gap]:
+        samples = np.concatenate([self._unread, chunk])
+        whole = len(samples) // WINDOW * WINDOW
+        self._unread = samples[whole:]
+        yield from self._windows(samples[:whole])
+
+    def finish(self) -> Iterator[Segment | Gap]:
+        total = self._now * WINDOW + len(self._unread)
+        yield from self._windows(np.pad(self._unread, (0, -len(self._unread) % WINDOW)))
+        if self._start is not None:
+            yield from self._end_speech(min(total, self._speech_end * WINDOW + self._pad_samples))
+        yield from self._gaps(total)
+
+    def _windows(self, samples: NDArray[np.float32]) -> Iterator[Segment | Gap]:
+        self._buffer = np.concatenate([self._buffer, samples])
+        self._loud += (_level_dbfs(samples.reshape(-1, WINDOW)) > SILENCE_DBFS).tobytes()
+        for probability in self._probability(samples).tolist():
+            if self._start is None and probability >= self._enter:
+                self._start, self._history, self._after_cut = self._now, [], False
+            self._now += 1
+            if self._start is None:
+                continue
+            self._history.append(probability)
+            if probability >= self._leave:
+                self._speech_end = self._now
+            elif self._now - self._speech_end >= self._min_silence:
+                yield from self._end_speech(self._speech_end * WINDOW + self._pad_samples)
+                continue
+            if len(self._history) >= self._longest:
+                yield from self._cut_speech()
+        self._forget()
+
+    def _end_speech(self, end_sample: int) -> Iterator[Segment | Gap]:
+        assert self._start is not None
+        # What a cut left over is speech, however short.
+        if self._after_cut or self._speech_end - self._start >= self._min_speech:
+            yield from self._segment(end_sample)
+        self._start = None
+
+    def _cut_speech(self) -> Iterator[Segment | Gap]:
+        assert self._start is not None
+        smooth = np.convolve(self._history, np.full(3, 1 / 3), mode="same")
+        first, last = len(smooth) // 2, len(smooth) - self._min_speech
+        lowest = first + int(np.argmin(smooth[first : max(last, first + 1)]))
+        yield from self._segment((self._start + lowest) * WINDOW + WINDOW // 2)
+        self._start += lowest
+        self._history = self._history[lowest:]
+        self._after_cut = True
+        if self._speech_end <= self._start:
+            self._start = None
+
+    def _segment(self, end_sample: int) -> Iterator[Segment | Gap]:
+        assert self._start is not None
+        start_sample = max(self._told_until_sample, self._start * WINDOW - self._pad_samples)
+        yield from self._gaps(start_sample)
+        waveform = self._buffer[start_sample - self._buffer_from_sample : end_sample - self._buffer_from_sample].copy()
+        self._tell(end_sample)
+        yield Segment(start_sample / SAMPLING_RATE_HZ, end_sample / SAMPLING_RATE_HZ, waveform)
+
+    def _gaps(self, end_sample: int) -> Iterator[Gap]:
+        """Tells what lies between the last segment and here, divided where silence and sound alternate slowly."""
+        start_sample = self._told_until_sample
+        if end_sample <= start_sample:
+            return
+        count = -(-end_sample // WINDOW) - start_sample // WINDOW
+        runs = _long_runs(np.frombuffer(bytes(self._loud[:count]), dtype=np.bool_), round(MIN_GAP_PART_S / WINDOW_S))
+        self._tell(end_sample)
+        for index, (first, loud) in enumerate(runs):
+            part_start = start_sample + first * WINDOW
+            part_end = start_sample + runs[index + 1][0] * WINDOW if index + 1 < len(runs) else end_sample
+            yield Gap(
+                part_start / SAMPLING_RATE_HZ, part_end / SAMPLING_RATE_HZ, Skip.NO_SPEECH if loud else Skip.SILENCE
+            )
+
+    def _tell(self, end_sample: int) -> None:
+        del self._loud[: end_sample // WINDOW - self._told_until_sample // WINDOW]
+        self._told_until_sample = end_sample
+
+    def _forget(self) -> None:
+        wanted = self._now if self._start is None else self._start
+        first = max(self._buffer_from_sample, wanted * WINDOW - self._pad_samples)
+        self._buffer = self._buffer[first - self._buffer_from_sample :].copy()
+        self._buffer_from_sample = first
+
+
+def _long_runs(values: NDArray[np.bool_], shortest: int) -> list[tuple[int, bool]]:
+    """Runs of equal values as (first index, value); a run shorter than `shortest` joins the one before it."""
+    starts = np.flatnonzero(np.diff(values, prepend=not values[0])).tolist()
+    ends = [*starts[1:], len(values)]
+    runs: list[tuple[int, bool]] = []
+    for start, end in zip(starts, ends, strict=True):
+        if end - start < shortest and len(starts) > 1:
+            continue
+        if not runs or runs[-1][1] != values[start]:
+            runs.append((start if runs else 0, bool(values[start])))
+    return runs or [(0, bool(2 * values.sum() > len(values)))]
+
+
+def level_dbfs(waveform: NDArray[np.float32]) -> float:
+    """Root mean square of `(T,)` in decibels of full scale; -120 for digital silence."""
+    return float(_level_dbfs(waveform[None])[0]) if len(waveform) else -120.0
+
+
+def _level_dbfs(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    power = np.mean(np.square(windows), axis=1)
+    return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), dtype=np.float32)
