@@ -57,6 +57,34 @@ class Utterance:
     pitch: float = 0.5
 
 
+def cast(
+    texts: Sequence[str],
+    voices: Sequence[str],
+    *,
+    takes: int = 1,
+    speed: tuple[float, float] = (0.8, 1.3),
+    pitch: tuple[float, float] = (0.3, 0.7),
+    seed: int = 0,
+) -> list[Utterance]:
+    """Give every text to `takes` different voices at random, each with a speed and pitch of its own.
+
+    Args:
+        texts: what is said; a text's id is its place here.
+        voices: names to draw from, for example `sources.voices.TRAIN`; at least `takes` of them.
+        takes: utterances a text.
+        speed: bounds of `Utterance.speed`.
+        pitch: bounds of `Utterance.pitch`.
+        seed: of the draw; a text's voices depend on it and on the text's place only.
+    """
+    utterances = []
+    for text_id, text in enumerate(texts):
+        rng = np.random.default_rng([seed, text_id])
+        for voice in rng.choice(len(voices), size=takes, replace=False):
+            own_speed, own_pitch = (round(float(rng.uniform(*bounds)), 2) for bounds in (speed, pitch))
+            utterances.append(Utterance(text_id, text, voices[voice], own_speed, own_pitch))
+    return utterances
+
+
 VoiceOf = Callable[[Utterance], Voice]
 
 
@@ -211,7 +239,7 @@ def _write_shard(shard: _Shard) -> int:
         "text_ids": np.array([utterance.text_id for utterance in kept], np.int64),
         "voices": np.array([shard.voices.index(utterance.voice) for utterance in kept], np.int64),
     }
-    # The process id keeps two builders of one folder apart; the last one to finish wins, with the same bytes.
+    # The process id keeps two builders of one folder apart; the last one to finish wins, and either is right.
     partial = shard.path.with_suffix(f".{os.getpid()}.partial")
     save_file(tensors, partial, metadata={"left_out": json.dumps(silent)})
     partial.replace(shard.path)

@@ -16,6 +16,7 @@ from s2i_core.training.speech_set import (
     SpeechSetError,
     Utterance,
     build_speech_set,
+    cast,
     synthetic_voice,
 )
 
@@ -153,3 +154,13 @@ def test_a_set_can_be_handed_to_another_process_and_may_be_empty(tmp_path):
 def test_an_unknown_voice_stops_the_build(tmp_path):
     with pytest.raises(VoiceError, match="neither kokoro nor espeak"):
         build_speech_set([Utterance(1, "dog", "nobody")], tmp_path, voice_of=synthetic_voice)
+
+
+def test_a_cast_gives_each_text_different_voices_whatever_comes_after_it():
+    voices = [f"espeak:{number}" for number in range(20)]
+    short, long = cast(["dog", "cat"], voices, takes=5), cast(["dog", "cat", "cow"], voices, takes=5)
+    assert long[:10] == short
+    assert [utterance.text_id for utterance in short] == [0] * 5 + [1] * 5
+    assert len({utterance.voice for utterance in short[:5]}) == 5
+    assert all(0.8 <= utterance.speed <= 1.3 and 0.3 <= utterance.pitch <= 0.7 for utterance in short)
+    assert cast(["dog"], voices, takes=5, seed=1) != short[:5]

@@ -13,6 +13,7 @@ from s2i_core.training.sources.voices import (
     TRAIN,
     Espeak,
     Kokoro,
+    UnspeakableText,
     VoiceError,
     voice_named,
 )
@@ -43,3 +44,10 @@ def test_a_name_gives_its_voice():
     assert voice_named("espeak:en-us+f3", speed=1.25, pitch=0.4) == Espeak("en-us+f3", rate_wpm=200, pitch=40)
     with pytest.raises(VoiceError, match="neither kokoro nor espeak"):
         voice_named("flite:slt")
+
+
+@pytest.mark.parametrize("name", ["kokoro:af_heart", "espeak:en-us+f3"])
+@pytest.mark.parametrize("text", ["", "...", "?!"])
+def test_punctuation_has_no_sound(name, text):
+    with pytest.raises(UnspeakableText, match="no letter or digit"):
+        voice_named(name).say(text)
