@@ -16,13 +16,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from s2i_core.errors import ConfigError, S2IError
+from s2i_core.errors import ConfigError, S2IError, StorageError
 
 ENTRY_POINTS = "s2i.commands"
 EXIT_ERROR = 2
 
-#: Commands of the core that have a module of their own.
-CORE = (EntryPoint("store", "s2i_core.storage.commands:app", ENTRY_POINTS),)
+#: Commands of the core that have a module of their own, and what the list of commands says of them.
+CORE = {
+    "store": ("s2i_core.storage.commands:app", "Start, find and stop the embedded object store of this machine."),
+}
 
 #: The order in which a newcomer needs them; others follow by name.
 ORDER = ("demo", "illustrate", "run", "status", "store", "styles")
@@ -49,13 +51,17 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands, in the order in which one needs them."""
-        names = {*super().list_commands(ctx), *_extensions()}
+        names = {*super().list_commands(ctx), *CORE, *_extensions()}
         return [*(name for name in ORDER if name in names), *sorted(names.difference(ORDER))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name, loaded now."""
-        if cmd_name not in self.commands and (extension := _extensions().get(cmd_name)) is not None:
-            self.add_command(_load(extension), cmd_name)
+        """The command of that name; the core's own win over an entry point of the same name."""
+        if cmd_name not in self.commands:
+            if cmd_name in CORE:
+                target, summary = CORE[cmd_name]
+                self.add_command(Deferred(EntryPoint(cmd_name, target, ENTRY_POINTS), summary), cmd_name)
+            elif (extension := _extensions().get(cmd_name)) is not None:
+                self.add_command(_load(extension), cmd_name)
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -66,19 +72,36 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an `S2IError` ends it with exit code 2."""
+        """Run the command; an `S2IError`, or a file that cannot be used, ends it with exit code 2."""
         as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
         except S2IError as error:
             _report(error, as_json=as_json)
             raise typer.Exit(EXIT_ERROR) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            reason = error.strerror or type(error).__name__
+            remedy = "Check the path, its rights and the free space."
+            _report(StorageError(str(error.filename), reason, remedy), as_json=as_json)
+            raise typer.Exit(EXIT_ERROR) from error
+
+
+class Deferred(TyperCommand):
+    """A command that can be listed without being loaded; it is loaded when it is called or asked for its help."""
+
+    def __init__(self, point: EntryPoint, summary: str) -> None:
+        super().__init__(point.name, help=summary)
+        self._point = point
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context of the real command, which replaces this one in it."""
+        return _load(self._point).make_context(info_name, args, parent=parent, **extra)
 
 
 def _extensions() -> dict[str, EntryPoint]:
-    """The commands that are loaded on demand, by name; the core's own win over an entry point of the same name."""
-    installed = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    return installed | {point.name: point for point in CORE}
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
 def _load(point: EntryPoint) -> TyperCommand | TyperGroup:
@@ -163,9 +186,41 @@ def illustrate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Illustrate one local file: no object storage, no cluster."""
-    from s2i_core.illustrate import illustrate_command
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    illustrate_command(file, out, preset, style, seed, checkpoint, as_json=as_json)
+    from s2i_core.presets import preset as named
+
+    config = named(preset)
+    changed = {"style": style} if style else {}
+    config = config.model_copy(
+        update={
+            "image": config.image.model_copy(update=changed),
+            "model": config.model.model_copy(update={"checkpoint": str(checkpoint or "")}),
+        }
+    )
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Loading the model", total=None)
+        from s2i_core.illustrate import illustrate_file
+        from s2i_core.pipeline import SpeechToImagePipeline
+
+        pipeline = SpeechToImagePipeline.load(config.model)
+
+        def tell(step: str, done: int, total: int | None) -> None:
+            count = f" {done} of {total}" if total is not None else f", {done} s so far" if done else ""
+            bar.update(task, description=f"{step}{count}")
+
+        made = illustrate_file(file, out, config, pipeline, tell, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(made.summary(), ensure_ascii=False))
+        return
+    typer.echo(
+        f"{len(made.images)} pictures of {len(made.scenes)} scenes, {len(made.skipped)} skipped, "
+        f"{len(made.failures)} failed, in {made.elapsed_s:.1f} s\nOpen {made.page.resolve().as_uri()}"
+    )
+    for failure in made.failures:
+        typer.echo(f"failed: {failure.subject}: {failure.message}. {failure.remedy}", err=True)
 
 
 @app.command()

@@ -32,7 +32,7 @@ REASONS = {
 }
 
 # Bars of the waveform: as many as a wide screen can show apart.
-_BARS = 320
+_BARS = 200
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _tint(image: bytes) -> str:
     strongest = max(range(24), key=weights.__getitem__)
     if weights[strongest] < 4:
         return "hsl(30 8% 52%)"
-    return f"hsl({strongest * 15 + 7} 62% 50%)"
+    return f"hsl({strongest * 15 + 7} 52% 52%)"
 
 
 def _data_uri(data: bytes, media_type: str) -> str:
