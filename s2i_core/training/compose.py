@@ -29,6 +29,8 @@ T = TypeVar("T")
 MAX_SLOTS = 4
 #: Free room at the edge of the frame.
 EDGE = 0.025
+#: Mean difference (of 255) between a sprite and a plain ground from which it can be made out.
+_LEGIBLE_FROM = 40.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class SpriteBook:
     def __post_init__(self) -> None:
         self.painter = SpritePainter(self.library)
         self._paints: dict[int, Paint | None] = {}
+        self._legible: dict[int, tuple[str, ...]] = {}
         self._repainted: dict[tuple[int, str], RGBA] = {}
         self._by_style: dict[str, list[int]] = {}
         wanted = None if self.concepts is None else set(self.concepts)
@@ -121,6 +124,24 @@ class SpriteBook:
                 for setting in settings_of(self.concept(sprite)):
                     found.setdefault((style, setting), []).append(sprite)
         return found
+
+    @cached_property
+    def kin(self) -> dict[tuple[str, str], list[int]]:
+        """The sprites of a style and category."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for style, sprites in self._by_style.items():
+            for sprite in sprites:
+                found.setdefault((style, self.category(sprite)), []).append(sprite)
+        return found
+
+    def legible_grounds(self, sprite: int) -> tuple[str, ...]:
+        """The plain grounds on which a sprite stands out by its mean colour."""
+        if sprite not in self._legible:
+            rgba = self.library.rgba(sprite)
+            mean = rgba[rgba[:, :, 3] > 128][:, :3].mean(0)
+            distances = {name: float(np.abs(mean - ground).mean()) for name, ground in PLAIN.items()}
+            self._legible[sprite] = tuple(name for name, distance in distances.items() if distance > _LEGIBLE_FROM)
+        return self._legible[sprite]
 
     def paint_of(self, sprite: int) -> Paint | None:
         """The paint of a single-hue sprite, computed once."""
@@ -183,10 +204,10 @@ _MAY_FLOAT_ON_SEA = {"boat", "air", "bird", "weather", "space", "sea"}
 _MAY_SINK = {"sea"}
 #: How large a kind is drawn beside others.
 _STATURE: Mapping[str, float] = {
-    "building": 1.0, "vehicle": 0.92, "boat": 0.92, "air": 0.85, "space": 0.9, "animal": 0.82, "person": 0.82, "plant": 0.8,
-    "bird": 0.7, "sea": 0.78, "instrument": 0.75, "weather": 0.85,
+    "building": 1.0, "vehicle": 0.92, "boat": 0.92, "air": 0.85, "space": 0.9, "animal": 0.82, "person": 0.82,
+    "plant": 0.8, "bird": 0.7, "sea": 0.78, "instrument": 0.75, "weather": 0.85,
 }  # fmt: skip
-_DEFAULT_STATURE = 0.68
+_DEFAULT_STATURE = 0.74
 #: Drawings that stay right when mirrored: no letters, no clocks.
 _MAY_FLIP = {"animal", "bird", "sea", "plant", "person", "vehicle", "boat", "air", "fruit", "body", "instrument"}
 _KEEP_COLOUR = {"person", "face", "body", "weather", "space"}
@@ -249,16 +270,22 @@ def sample_spec(rng: np.random.Generator, book: SpriteBook) -> SceneSpec:
     kind = rng.random()
     if kind < 0.22:
         # The bare noun: what most short speech is about, so it must be well-posed.
-        groups = (Group(first, concept.name),)
-        return _finish(rng, book, groups, None, home, home_time, told_setting=False)
-    setting, told = _choose_setting(rng, concept, home)
+        return _finish(rng, book, (Group(first, concept.name),), None, home, home_time, told_setting=False)
+    setting, told = _choose_setting(rng, book, first, concept, home)
     groups, relation = _choose_groups(rng, book, style, first, concept, setting, kind)
     time: Time = home_time if setting == home else "day"
-    told_time = False
+    told_time = told and time != "day"
     times = SETTINGS[setting].times
     if len(times) > 1 and time == "day" and rng.random() < 0.2:
         time, told_time = _pick(rng, times[1:]), True
     return _finish(rng, book, groups, relation, setting, time, told, told_time)
+
+
+def bare_spec(rng: np.random.Generator, book: SpriteBook, sprite: int) -> SceneSpec:
+    """A scene of one sprite at its home, with nothing told about it."""
+    concept = book.concept(sprite)
+    home, time = home_of(concept)
+    return _finish(rng, book, (Group(sprite, concept.name),), None, home, time, told_setting=False)
 
 
 def _finish(
@@ -277,14 +304,16 @@ def _finish(
     return SceneSpec(groups, tuple(ordered), setting, int(rng.integers(2**31)), relation, time, told_setting, told_time)
 
 
-def _choose_setting(rng: np.random.Generator, concept: Concept, home: str) -> tuple[str, bool]:
+def _choose_setting(
+    rng: np.random.Generator, book: SpriteBook, sprite: int, concept: Concept, home: str
+) -> tuple[str, bool]:
     """A setting and whether it is told: its home untold, a fitting or unlikely one, or a plain ground told."""
     chance = rng.random()
     if chance < 0.30:
         return home, False
     fitting = settings_of(concept)
     if chance < 0.42 or not fitting:
-        return f"plain {_pick(rng, tuple(PLAIN))}", True
+        return f"plain {_pick(rng, book.legible_grounds(sprite))}", True
     if chance < 0.92:
         return _pick(rng, fitting), True
     return _pick(rng, tuple(name for name in SETTINGS if _suits(concept.category, name))), True
@@ -314,8 +343,9 @@ def _choose_groups(
         return (replace(head, count=count),), None
     groups = [head]
     wanted = 2 if kind < 0.93 else 3
-    pool = book.fitting.get((style, setting)) or book.candidates(style)
-    if rng.random() < 0.2:
+    # Mostly what belongs together: things of the place, or of one kind where there is no place.
+    pool = book.fitting.get((style, setting)) or book.kin.get((style, concept.category), [])
+    if rng.random() < 0.25:
         pool = book.candidates(style)
     for _ in range(20):
         if len(groups) == wanted:
@@ -323,6 +353,8 @@ def _choose_groups(
         sprite = int(_pick(rng, pool))
         other = book.concept(sprite)
         if other.name in {group.concept for group in groups} or not _suits(other.category, setting):
+            continue
+        if setting.startswith("plain ") and setting.removeprefix("plain ") not in book.legible_grounds(sprite):
             continue
         groups.append(_attributes(rng, book, sprite, other, setting))
     if len(groups) == 1:
@@ -348,7 +380,8 @@ def _attributes(rng: np.random.Generator, book: SpriteBook, sprite: int, concept
         found = book.paint_of(sprite)
         if found is not None:
             ground = setting.removeprefix("plain ")
-            choices = tuple(colour for colour in COLOURS if colour != ground)
+            dark = setting in {"space", "stage"}
+            choices = tuple(colour for colour in COLOURS if colour != ground and not (dark and colour == "black"))
             natural = found.colour in choices and rng.random() < 0.3
             return replace(group, colour=found.colour if natural else _pick(rng, choices))
     elif chance > 0.88 and not words & SIZE_WORDS:
@@ -475,6 +508,8 @@ def _in_front(rng: np.random.Generator, book: SpriteBook, groups: Sequence[Group
 
 def _side(rng: np.random.Generator, book: SpriteBook, group: Group, mixed: bool) -> float:
     stature = _STATURE.get(book.category(group.sprite), _DEFAULT_STATURE) if mixed else 1.0
+    if mixed:
+        stature *= {"small": 0.72, "medium": 1.0, "large": 1.2}[book.concept(group.sprite).stature]
     scale = {"big": 1.25, "small": 0.5, None: 1.0}[group.size]
     return stature * scale * rng.uniform(0.93, 1.05)
 
