@@ -1,0 +1,1 @@
+"""Everything that imports Ray: the jobs over an archive, and Ray on one machine."""

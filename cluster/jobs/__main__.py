@@ -1,0 +1,53 @@
+"""Entry point on a cluster: `python -m cluster.jobs plan --request s3://…/plan-request.json`.
+
+Prints lines for whoever follows (`cluster.jobs.submit`): a mark and JSON each. Exit status 2 after an error that names
+its reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+import ray
+
+from cluster.jobs.illustrate import illustrate
+from cluster.jobs.plan import plan
+from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobRequest, Progress
+from s2i_core.config import Settings
+from s2i_core.errors import S2IError
+from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+
+
+def main() -> int:
+    """Run one job on the cluster that this process is part of."""
+    parser = argparse.ArgumentParser(prog="python -m cluster.jobs", description=__doc__)
+    parser.add_argument("job", choices=("plan", "illustrate"))
+    parser.add_argument("--request", required=True, help="s3:// address of the JobRequest as JSON")
+    parser.add_argument("--store", help="S3Settings as JSON; without, they come from the environment")
+    arguments = parser.parse_args()
+    run = {"plan": plan, "illustrate": illustrate}[arguments.job]
+    try:
+        settings = S3Settings.model_validate_json(arguments.store) if arguments.store else S3Settings.from_env()
+        request = JobRequest.model_validate_json(ObjectStore(settings).get(*parse_uri(arguments.request)))
+        ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.ERROR)
+        run(request, _progress)
+    except S2IError as error:
+        _say(ERROR, ErrorLine.of(error))
+        return 2
+    return 0
+
+
+def _progress(progress: Progress) -> None:
+    _say(PROGRESS, progress)
+
+
+def _say(mark: str, what: Settings) -> None:
+    sys.stdout.write(f"{mark}{what.model_dump_json()}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

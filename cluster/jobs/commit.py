@@ -1,0 +1,101 @@
+"""Commits in micro-batches while results stream in."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from s2i_core.config import ResourceConfig
+from s2i_core.errors import StorageUnavailable
+
+Item = TypeVar("Item")
+_WAITING_BATCHES = 4
+_PAUSE_S = 2.0
+
+
+class Committer(Generic[Item]):
+    """Writes items in the order they are added, on a thread of its own, so that the stream goes on meanwhile.
+
+    An error in writing comes out of the next `add`, or of leaving the block. Leaving the block normally writes all
+    that waits; leaving it with an error writes nothing more.
+
+    Args:
+        write: commits some items; doing so again must change nothing.
+        config: `commit_rows` items at most and `commit_s` seconds at most between two commits; `max_attempts` tries of
+            one commit where the store is ill.
+    """
+
+    def __init__(self, write: Callable[[list[Item]], None], config: ResourceConfig) -> None:
+        self._write = write
+        self._config = config
+        # Bounded, so that a store slower than the workers holds them up instead of filling the memory.
+        self._waiting: queue.Queue[Item | None] = queue.Queue(_WAITING_BATCHES * config.commit_rows)
+        self._error: BaseException | None = None
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def add(self, item: Item) -> None:
+        """Hands an item over; waits where too many wait already."""
+        while True:
+            self._check()
+            try:
+                return self._waiting.put(item, timeout=1.0)
+            except queue.Full:
+                continue
+
+    def __enter__(self) -> Committer[Item]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._abandoned = error is not None
+        while self._thread.is_alive():
+            try:
+                self._waiting.put(None, timeout=0.2)
+                break
+            except queue.Full:
+                continue
+        self._thread.join()
+        if error is None:
+            self._check()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while self._commit_next():
+                pass
+        except BaseException as error:  # noqa: BLE001 -- raised again where the items come from
+            self._error = error
+
+    def _commit_next(self) -> bool:
+        """Collects and commits one batch; False after the last."""
+        items: list[Item] = []
+        last = False
+        deadline = time.monotonic() + self._config.commit_s
+        while not last and len(items) < self._config.commit_rows and (left_s := deadline - time.monotonic()) > 0:
+            try:
+                item = self._waiting.get(timeout=left_s)
+            except queue.Empty:
+                break
+            if item is None:
+                last = True
+            else:
+                items.append(item)
+        if items and not self._abandoned:
+            self._commit(items)
+        return not last
+
+    def _commit(self, items: list[Item]) -> None:
+        for attempt in range(1, self._config.max_attempts + 1):
+            try:
+                return self._write(items)
+            except StorageUnavailable:
+                if attempt == self._config.max_attempts:
+                    raise
+                time.sleep(_PAUSE_S * attempt)

@@ -1,0 +1,235 @@
+"""The job `plan`: recordings to scenes.
+
+One row in is one recording. It is read, cut into utterances and embedded by the workers; the driver puts the
+utterances together, plans the scenes, and commits them before the recording's own row. So a recording whose row is
+there is complete, and a job that was killed is continued by running it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cluster.jobs import rows
+from cluster.jobs.assemble import Assembled, Assembler
+from cluster.jobs.commit import Committer
+from cluster.jobs.execute import StageCall, stream
+from cluster.jobs.model import model_digest
+from cluster.jobs.report import Report, Watcher
+from cluster.jobs.request import JobRequest, JobSummary, WorkerDied
+from cluster.jobs.stages import Encode, Hear
+from s2i_core.audio.listen import Heard
+from s2i_core.identity import recording_id
+from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, now, row
+from s2i_core.scenes import plan_scenes
+from s2i_core.storage.artifacts import join, run_key
+from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.tables import Lake
+
+#: Objects with other names are no recordings and are left alone.
+SUFFIXES = frozenset(
+    {".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".asf", ".au", ".avi", ".caf", ".dsf", ".eac3", ".flac", ".flv"}
+    | {".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpeg", ".mpg", ".mpga", ".oga"}
+    | {".ogg", ".ogv", ".opus", ".snd", ".ts", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma"}
+    | {".wmv", ".wv"}
+)
+_ROWS_IN_A_BLOCK = 16
+_BLOCKS_A_WORKER = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is committed for one recording, in one go."""
+
+    recording: Recording
+    scenes: list[Scene]
+    failure: Failure | None
+
+
+def is_recording(key: str) -> bool:
+    """Whether an object's name is that of audio, or of video that may have a sound track."""
+    return PurePosixPath(key).suffix.lower() in SUFFIXES
+
+
+def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
+    """Plan the recordings under `request.source` that have no outcome yet. The process is connected to Ray.
+
+    Args:
+        request: what to do.
+        watcher: called with the progress, at least every 2 s while something moves.
+
+    Raises:
+        StorageError: a bucket, the login or a right is lacking; nothing was started.
+        ModelError: there is no checkpoint; nothing was started.
+        RowsLost: a fault in s2i.
+    """
+    store = ObjectStore(request.store)
+    bucket, prefix = parse_uri(request.source)
+    destination = parse_uri(request.destination)
+    store.check_readable(bucket, prefix)
+    store.check_writable(*destination)
+    digest = model_digest(request.config.model)
+    lake = Lake(request.store, request.destination)
+    job = _Plan(request, lake, digest)
+
+    listed = list(store.list(bucket, prefix))
+    recordings = [each for each in listed if is_recording(each.key)]
+    unplanned = lake.unplanned(recordings, request.config.plan_digest, digest)
+    pending = unplanned[: request.limit]
+
+    report = Report("plan", len(pending), watcher)
+    with Committer(job.commit, request.config.resources) as committer:
+        for outcome in job.outcomes(pending, report):
+            committer.add(outcome)
+            report.count(Status(outcome.recording.status))
+            report.tell()
+    report.close()
+    summary = JobSummary(
+        job="plan",
+        run_id=request.run_id,
+        rows_in=len(pending),
+        ok=report.of(Status.OK),
+        skipped=report.of(Status.SKIPPED),
+        failed=report.of(Status.FAILED),
+        scenes=job.scenes,
+        unchanged=len(recordings) - len(unplanned),
+        ignored=len(listed) - len(recordings),
+        audio_s=job.audio_s,
+        model_digest=digest,
+        plan_digest=request.config.plan_digest,
+        image_digest=request.config.image_digest,
+        elapsed_s=report.elapsed_s,
+    )
+    key = join(destination[1], run_key(request.run_id, "plan.json"))
+    store.put(destination[0], key, summary.model_dump_json(indent=2).encode(), "application/json")
+    return summary
+
+
+class _Plan:
+    def __init__(self, request: JobRequest, lake: Lake, digest: str) -> None:
+        self.scenes = 0
+        self.audio_s = 0.0
+        self._request = request
+        self._config = request.config
+        self._lake = lake
+        self._digest = digest
+        self._planned: set[str] = set()
+
+    def outcomes(self, pending: Sequence[AudioObject], report: Report) -> Iterator[Outcome]:
+        """One for each of the recordings, in the order in which they are ready."""
+        if not pending:
+            return
+        self._planned = self._planned_before()
+        assembler = Assembler(dict(enumerate(pending)))
+        pools = self._config.resources
+        stages = [
+            StageCall(Hear, (self._request,), pools.decode),
+            StageCall(Encode, (self._request, self._digest), pools.encode),
+        ]
+        for alone in (False, True):
+            if not assembler.missing:
+                return
+            for encoded in stream(self._blocks(assembler.missing, alone), stages, pools, alone=alone):
+                report.utterances += encoded.num_rows - encoded["end"].length() + encoded["end"].null_count
+                for assembled in assembler.add(encoded):
+                    yield self._outcome(assembled)
+                report.tell()
+        for source in list(assembler.missing.values()):
+            error = WorkerDied(
+                source.uri,
+                "the worker process died every time that this was tried",
+                "See Ray's logs: if memory ran out, give the pools memory_bytes; else the file crashes its decoder.",
+            )
+            yield self._failed(source, self._failure(error, source, Stage.DECODE, 2 * pools.max_attempts), None)
+
+    def commit(self, outcomes: list[Outcome]) -> None:
+        """Scenes first, the recording's row last: where it is, all the rest is."""
+        self._lake.scenes.merge([row(scene) for outcome in outcomes for scene in outcome.scenes])
+        self._lake.failures.merge([row(outcome.failure) for outcome in outcomes if outcome.failure])
+        self._lake.recordings.upsert([row(outcome.recording) for outcome in outcomes])
+
+    def _planned_before(self) -> set[str]:
+        """Ids of the recordings that have their scenes, or were found to have none."""
+        mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._digest)
+        done = self._lake.recordings.read(["recording_id"], mine & (pc.field("status") != Status.FAILED.value))
+        return {each for each in done["recording_id"].to_pylist() if each is not None}
+
+    def _blocks(self, sources: dict[int, AudioObject], alone: bool) -> Iterator[pa.Table]:
+        numbers = list(sources)
+        share = len(numbers) // (_BLOCKS_A_WORKER * self._config.resources.decode.maximum)
+        size = 1 if alone else max(1, min(_ROWS_IN_A_BLOCK, share))
+        for start in range(0, len(numbers), size):
+            some = numbers[start : start + size]
+            yield rows.table([{"row": number, **vars(sources[number])} for number in some], rows.OBJECTS)
+
+    def _outcome(self, assembled: Assembled) -> Outcome:
+        source, heard = assembled.source, assembled.heard
+        if assembled.failure is not None:
+            return self._failed(source, assembled.failure, heard)
+        assert heard is not None
+        recording = recording_id(heard.sha256)
+        self.audio_s += heard.duration_s
+        if recording in self._planned:
+            return Outcome(self._recording(source, Status.SKIPPED, Skip.DUPLICATE, heard), [], None)
+        try:
+            scenes = plan_scenes(
+                assembled.utterances,
+                heard.gaps,
+                self._config.scenes,
+                recording_id=recording,
+                model_digest=self._digest,
+                plan_digest=self._config.plan_digest,
+                run_id=self._request.run_id,
+            )
+        except Exception as error:  # noqa: BLE001 -- this recording's outcome, not the run's
+            return self._failed(source, self._failure(error, source, Stage.PLAN, 1), heard)
+        self._planned.add(recording)
+        drawable = sum(scene.status == Status.OK for scene in scenes)
+        self.scenes += drawable
+        if drawable:
+            return Outcome(self._recording(source, Status.OK, None, heard, drawable), scenes, None)
+        return Outcome(self._recording(source, Status.SKIPPED, _why_empty(assembled), heard), scenes, None)
+
+    def _failed(self, source: AudioObject, failure: Failure, heard: Heard | None) -> Outcome:
+        recording = None if heard is None else recording_id(heard.sha256)
+        made = self._recording(source, Status.FAILED, failure.message, heard)
+        return Outcome(
+            replace(made, retryable=failure.retryable), [], replace(failure, subject=source.uri, recording_id=recording)
+        )
+
+    def _failure(self, error: Exception, source: AudioObject, stage: Stage, attempts: int) -> Failure:
+        return Failure.of(error, subject=source.uri, stage=stage, run_id=self._request.run_id, attempts=attempts)
+
+    def _recording(
+        self, source: AudioObject, status: Status, reason: str | None, heard: Heard | None, scenes: int = 0
+    ) -> Recording:
+        return Recording(
+            source_uri=source.uri,
+            etag=source.etag,
+            size_bytes=source.size_bytes,
+            recording_id=None if heard is None else recording_id(heard.sha256),
+            status=status.value,
+            reason=None if reason is None else str(reason),
+            codec=None if heard is None else heard.info.codec,
+            channels=None if heard is None else heard.info.channels,
+            sampling_rate_hz=None if heard is None else heard.info.sampling_rate_hz,
+            duration_s=None if heard is None else heard.duration_s,
+            speech_s=None if heard is None else heard.speech_s,
+            scenes=scenes,
+            retryable=False,
+            model_digest=self._digest,
+            plan_digest=self._config.plan_digest,
+            run_id=self._request.run_id,
+            created_at=now(),
+        )
+
+
+def _why_empty(assembled: Assembled) -> Skip:
+    if assembled.utterances:
+        return Skip.BELOW_CONFIDENCE
+    gaps = assembled.heard.gaps if assembled.heard else []
+    return Skip.NO_SPEECH if any(gap.kind == Skip.NO_SPEECH for gap in gaps) else Skip.SILENCE

@@ -1,0 +1,78 @@
+"""Counts outcomes, and tells whoever watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cluster.jobs.request import JobName, Progress, RowsLost
+from s2i_core.records import Status
+
+Watcher = Callable[[Progress], None]
+_EVERY_S = 0.5
+
+
+class Report:
+    """The tally of a job: every row gets one outcome.
+
+    Args:
+        job: name of the job.
+        total: rows in.
+        watcher: called at the start, at the end, and between at most twice a second.
+    """
+
+    def __init__(self, job: JobName, total: int, watcher: Watcher | None) -> None:
+        self.total = total
+        self.utterances = 0
+        self._job: JobName = job
+        self._watcher = watcher
+        self._outcomes = dict.fromkeys(Status, 0)
+        self._started = time.monotonic()
+        self._told = 0.0
+        self.tell(always=True)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the tally began."""
+        return time.monotonic() - self._started
+
+    def count(self, status: Status) -> None:
+        """One more row has its outcome."""
+        self._outcomes[status] += 1
+
+    def of(self, status: Status) -> int:
+        """Rows with this outcome."""
+        return self._outcomes[status]
+
+    def tell(self, *, always: bool = False) -> None:
+        """Let the watcher know; passes over a call that comes too soon after the last."""
+        if self._watcher is None or not (always or time.monotonic() - self._told >= _EVERY_S):
+            return
+        self._told = time.monotonic()
+        self._watcher(
+            Progress(
+                job=self._job,
+                done=sum(self._outcomes.values()),
+                total=self.total,
+                ok=self.of(Status.OK),
+                skipped=self.of(Status.SKIPPED),
+                failed=self.of(Status.FAILED),
+                utterances=self.utterances,
+                elapsed_s=self.elapsed_s,
+            )
+        )
+
+    def close(self) -> None:
+        """The last word.
+
+        Raises:
+            RowsLost: rows in and outcomes out differ.
+        """
+        self.tell(always=True)
+        done = sum(self._outcomes.values())
+        if done != self.total:
+            raise RowsLost(
+                f"job {self._job}",
+                f"{self.total} rows went in and {done} outcomes came out",
+                "What was committed is sound; run again to get the rest, and report this as a fault in s2i.",
+            )

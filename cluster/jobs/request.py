@@ -1,0 +1,94 @@
+"""What a job is asked, how it says how far it is, and what it answers: plain data that travels as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from s2i_core.config import RunConfig, Settings
+from s2i_core.errors import S2IError
+from s2i_core.storage.objects import S3Settings
+
+#: How the lines of a job's log begin that are for whoever follows it; JSON comes after.
+PROGRESS = "S2I_PROGRESS "
+ERROR = "S2I_ERROR "
+
+JobName = Literal["plan", "illustrate"]
+
+
+class JobRequest(Settings):
+    """One job over an archive. Holds no secret: the login comes from the environment of the cluster."""
+
+    source: str = Field(description="`s3://bucket/prefix` of the recordings.")
+    destination: str = Field(description="`s3://bucket/prefix` of the images and tables.")
+    run_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run in every row it adds.")
+    config: RunConfig = Field(description="All settings, as a preset returned them.")
+    limit: int | None = Field(
+        None, ge=0, description="Plan at most this many recordings; `illustrate` does all that is planned."
+    )
+    store: S3Settings = Field(
+        default_factory=S3Settings.from_env, description="The object store, as the cluster sees it."
+    )
+
+
+class Progress(Settings):
+    """How far a job is. `done` counts rows (recordings or scenes) whose outcome is known."""
+
+    job: JobName
+    done: int
+    total: int
+    ok: int
+    skipped: int
+    failed: int
+    utterances: int = Field(0, description="Plan: utterances embedded so far; moves while a long recording is read.")
+    elapsed_s: float = 0.0
+
+
+class JobSummary(Settings):
+    """What a job did. `rows_in == ok + skipped + failed` always."""
+
+    job: JobName
+    run_id: str
+    rows_in: int = Field(description="Recordings (plan) or scenes (illustrate) that had no result yet.")
+    ok: int
+    skipped: int
+    failed: int
+    scenes: int = Field(0, description="Plan: scenes that get an image. Illustrate: scenes that were to do.")
+    images: int = Field(0, description="Illustrate: rows added to `images`.")
+    adopted: int = Field(0, description="Illustrate: images found in the bucket, written by a run that was killed.")
+    unchanged: int = Field(0, description="Plan: objects with a result from an earlier run.")
+    ignored: int = Field(0, description="Plan: objects whose name is not that of audio or video.")
+    audio_s: float = Field(0.0, description="Plan: length of the recordings that were read to their end.")
+    model_digest: str
+    plan_digest: str
+    image_digest: str
+    elapsed_s: float
+
+
+class RowsLost(S2IError):
+    """Rows in and outcomes out differ: a fault in s2i. What was committed is sound; run again to get the rest."""
+
+
+class WorkerDied(S2IError):
+    """A row whose worker process died every time. It may have been the machine's fault: the next run tries again."""
+
+    transient = True
+
+
+class JobFailed(S2IError):
+    """A job on a cluster ended without a summary."""
+
+
+class ErrorLine(Settings):
+    """An error of a job, as it says it in its log."""
+
+    error: str
+    subject: str
+    reason: str
+    remedy: str
+
+    @classmethod
+    def of(cls, error: S2IError) -> ErrorLine:
+        """From the error."""
+        return cls(error=type(error).__name__, subject=error.subject, reason=error.reason, remedy=error.remedy)

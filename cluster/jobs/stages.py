@@ -1,0 +1,299 @@
+"""The stages of the jobs: a step of the core each, as a callable for `map_batches`.
+
+A stage turns every error of a row into a row that says so; it raises only where the worker itself is unfit. Errors that
+may pass (the store is ill) are tried again in the stage, a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.jobs import model, rows
+from cluster.jobs.request import JobRequest
+from s2i_core import identity
+from s2i_core.audio.features import MEL_BANDS
+from s2i_core.audio.listen import listen
+from s2i_core.errors import ModelError, ObjectGone, StorageError, StorageUnavailable
+from s2i_core.publish.images import content_type, encode_image
+from s2i_core.records import AudioObject, Failure, ImageSample, SpeechEmbedding, Stage, now, row
+from s2i_core.storage.artifacts import image_key
+from s2i_core.storage.objects import ObjectStore, parse_uri
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+Result = TypeVar("Result")
+_FACTS = "s2i-image"
+
+
+class Hear:
+    """Objects (`rows.OBJECTS`) to their utterances and one end each (`rows.HEARD`), as a stream.
+
+    Reads, decodes, finds speech and computes features in one task, so that no waveform leaves it.
+    """
+
+    def __init__(self, request: JobRequest) -> None:
+        import torch
+
+        torch.set_num_threads(1)  # the speech detector runs step by step: more threads only spin
+        self._store = ObjectStore(request.store)
+        self._audio = request.config.audio
+        self._attempts = request.config.resources.max_attempts
+        self._run_id = request.run_id
+
+    def __call__(self, objects: pa.Table) -> Iterator[pa.Table]:
+        """`OBJECTS` to `HEARD`, one row at a time."""
+        for each in objects.to_pylist():
+            number = each.pop("row")
+            for heard in self._hear(AudioObject(**each)):
+                yield rows.table([{"row": number, **heard}], rows.HEARD)
+
+    def _hear(self, source: AudioObject) -> Iterator[dict[str, Any]]:
+        given = 0
+        attempt = 1
+        while True:
+            try:
+                with self._store.open(source) as file:
+                    listening = listen(file, source.uri, self._audio)
+                    for index, heard in enumerate(listening):
+                        if index < given:  # the same bytes give the same utterances: those were given before
+                            continue
+                        yield {
+                            "index": index,
+                            "start_s": heard.start_s,
+                            "end_s": heard.end_s,
+                            "features": heard.features.astype("<f2").tobytes(),
+                        }
+                        given = index + 1
+                yield {"index": given, "end": rows.end_json(rows.End(heard=listening.result))}
+                return
+            except StorageUnavailable as error:
+                if attempt >= self._attempts:
+                    yield self._failed(error, source, attempt, given)
+                    return
+                attempt += 1
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is this recording's outcome, not the run's
+                yield self._failed(error, source, attempt, given)
+                return
+
+    def _failed(self, error: Exception, source: AudioObject, attempts: int, given: int) -> dict[str, Any]:
+        stage = Stage.READ if isinstance(error, StorageError | ObjectGone) else Stage.DECODE
+        failure = Failure.of(error, subject=source.uri, stage=stage, run_id=self._run_id, attempts=attempts)
+        return {"index": given, "end": rows.end_json(rows.End(failure=failure))}
+
+
+class Encode:
+    """Utterances (`rows.HEARD`) to embeddings (`rows.ENCODED`); ends pass through."""
+
+    def __init__(self, request: JobRequest, digest: str) -> None:
+        self._pipeline = model.load(request.config.model, request.config.resources.encode, digest)
+        self._run_id = request.run_id
+
+    def __call__(self, heard: pa.Table) -> pa.Table:
+        """`HEARD` to `ENCODED`, row for row."""
+        given = heard.to_pylist()
+        utterances = [each for each in given if each["end"] is None]
+        embedded = iter(_each_or_alone(self._encode, self._failed, utterances))
+        kept = ("row", "index", "start_s", "end_s", "end")
+        return rows.table(
+            [{name: each[name] for name in kept} | (next(embedded) if each["end"] is None else {}) for each in given],
+            rows.ENCODED,
+        )
+
+    def _encode(self, utterances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        features = [rows.array(each["features"], np.float16, (MEL_BANDS, -1)) for each in utterances]
+        embedding = self._pipeline.encode_features(features)
+        confidence = self._pipeline.confidence(embedding.pooled).tolist()
+        tokens, pooled = embedding.tokens.float().cpu().numpy(), embedding.pooled.float().cpu().numpy()
+        if not (np.isfinite(tokens).all() and np.isfinite(pooled).all()):
+            raise ModelError("the speech encoder", "its output is not finite", "Try dtype float32.")
+        return [
+            {
+                "tokens": tokens[i].astype("<f2").tobytes(),
+                "token_width": tokens.shape[2],
+                "pooled": pooled[i].astype("<f4").tobytes(),
+                "confidence": confidence[i],
+                "speech_share": float(embedding.speech_share[i]),
+            }
+            for i in range(len(utterances))
+        ]
+
+    def _failed(self, error: Exception, utterance: Mapping[str, Any]) -> dict[str, Any]:
+        # The stage knows the recording by its number only; whoever assembles it puts the name in.
+        failure = Failure.of(error, subject=str(utterance["row"]), stage=Stage.ENCODE, run_id=self._run_id)
+        return {"failure": rows.failure_json(failure)}
+
+
+class Draw:
+    """Scenes (`rows.SCENE_COLUMNS`) to images in the bucket and their rows (`rows.DRAWN`).
+
+    An image that a killed run wrote is adopted with the facts in its metadata. Two calls may run at a time: one draws
+    while the other looks up and writes.
+    """
+
+    def __init__(self, request: JobRequest, digest: str) -> None:
+        self._pipeline = model.load(request.config.model, request.config.resources.generate, digest)
+        self._store = ObjectStore(request.store)
+        self._bucket, self._prefix = parse_uri(request.destination)
+        self._config = request.config
+        self._run_id = request.run_id
+        self._drawing = threading.Lock()
+        self._writers = ThreadPoolExecutor(request.config.resources.write_concurrency)
+
+    def __call__(self, scenes: pa.Table) -> pa.Table:
+        """`SCENE_COLUMNS` to `DRAWN`, row for row."""
+        wanted = scenes.to_pylist()
+        done: dict[str, dict[str, Any]] = {}
+        found = self._writers.map(self._attempt(self._adopt, Stage.READ), wanted)
+        done |= {each["scene_id"]: result for each, result in zip(wanted, found, strict=True) if result is not None}
+        missing = [each for each in wanted if each["scene_id"] not in done]
+        with self._drawing:
+            drawn = _each_or_alone(self._draw, self._failure(Stage.GENERATE), missing)
+        written = self._writers.map(self._attempt(self._write, Stage.WRITE), missing, drawn)
+        done |= {each["scene_id"]: result for each, result in zip(missing, written, strict=True)}
+        return rows.table([done[each["scene_id"]] for each in wanted], rows.DRAWN)
+
+    def _image_id(self, scene: Mapping[str, Any]) -> str:
+        return identity.image_id(scene["scene_id"], self._pipeline.model_digest, self._config.image_digest)
+
+    def _key(self, scene: Mapping[str, Any]) -> str:
+        start_ms = round(scene["start_s"] * 1000)
+        format = self._config.image.format
+        return image_key(self._prefix, scene["recording_id"], start_ms, self._image_id(scene), format)
+
+    def _adopt(self, scene: Mapping[str, Any]) -> dict[str, Any] | None:
+        there = self._store.head(self._bucket, self._key(scene))
+        if there is None:
+            return None
+        try:
+            image = rows.image_of(there.metadata.get(_FACTS, ""))
+        except ValueError:
+            return None  # not ours, or from before: written anew
+        if image.image_id != self._image_id(scene) or image.size_bytes != there.size_bytes:
+            return None
+        return row(replace(image, run_id=self._run_id)) | {"adopted": True}
+
+    def _draw(self, scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        started = time.monotonic()
+        embedding = self._embedding(scenes)
+        seeds = [identity.seed(each["scene_id"]) for each in scenes]
+        pixels = self._pipeline.generate(embedding, seeds, self._config.image)
+        seen = self._pipeline.encode_images(pixels).float().cpu()
+        similarity = (seen * embedding.pooled.float()).sum(1).tolist()
+        compute_ms = (time.monotonic() - started) * 1000 / len(scenes)
+        return [
+            {"pixels": pixels[i], "seed": seeds[i], "similarity": similarity[i], "compute_ms": compute_ms}
+            for i in range(len(scenes))
+        ]
+
+    def _embedding(self, scenes: Sequence[Mapping[str, Any]]) -> SpeechEmbedding:
+        import torch
+
+        shape, width = self._pipeline.token_shape, self._pipeline.embedding_width
+        tokens = [_stored(each, "focus_tokens", shape) for each in scenes]
+        pooled = [_stored(each, "focus_pooled", (width,)) for each in scenes]
+        shares = [each["speech_share"] for each in scenes]
+        unit = torch.nn.functional.normalize(torch.from_numpy(np.stack(pooled)).float(), dim=1)
+        return SpeechEmbedding(torch.from_numpy(np.stack(tokens)), unit, torch.tensor(shares))
+
+    def _write(self, scene: Mapping[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
+        if "failure" in drawn:
+            return drawn
+        config = self._config.image
+        data = encode_image(drawn["pixels"], config)
+        image = ImageSample(
+            image_id=self._image_id(scene),
+            scene_id=scene["scene_id"],
+            recording_id=scene["recording_id"],
+            start_s=scene["start_s"],
+            end_s=scene["end_s"],
+            key=self._key(scene),
+            sha256=hashlib.sha256(data).hexdigest(),
+            size_bytes=len(data),
+            format=config.format,
+            width_px=drawn["pixels"].shape[1],
+            height_px=drawn["pixels"].shape[0],
+            seed=drawn["seed"],
+            style=config.style,
+            steps=config.steps,
+            guidance=config.guidance,
+            similarity=drawn["similarity"],
+            compute_ms=drawn["compute_ms"],
+            device=str(self._pipeline.device),
+            model_digest=self._pipeline.model_digest,
+            image_digest=self._config.image_digest,
+            run_id=self._run_id,
+            created_at=now(),
+        )
+        facts = {_FACTS: rows.image_json(image)}
+        self._store.put(self._bucket, image.key, data, content_type(config.format), metadata=facts)
+        return row(image) | {"adopted": False}
+
+    def _attempt(self, step: Callable[..., Result], stage: Stage) -> Callable[..., Result | dict[str, Any]]:
+        """The step with its retries; an error becomes a failure of the scene, its first argument."""
+        most = self._config.resources.max_attempts
+
+        def attempt(scene: Mapping[str, Any], *arguments: Any) -> Result | dict[str, Any]:
+            for number in range(1, most + 1):
+                try:
+                    return step(scene, *arguments)
+                except StorageUnavailable as error:
+                    if number == most:
+                        return self._failure(stage, number)(error, scene)
+                except Exception as error:  # noqa: BLE001 -- this scene's outcome, not the run's
+                    return self._failure(stage, number)(error, scene)
+            raise AssertionError("unreachable")
+
+        return attempt
+
+    def _failure(self, stage: Stage, attempts: int = 1) -> Callable[[Exception, Mapping[str, Any]], dict[str, Any]]:
+        def failed(error: Exception, scene: Mapping[str, Any]) -> dict[str, Any]:
+            failure = Failure.of(
+                error,
+                subject=scene["scene_id"],
+                stage=stage,
+                run_id=self._run_id,
+                attempts=attempts,
+                recording_id=scene["recording_id"],
+                scene_id=scene["scene_id"],
+            )
+            return {"scene_id": scene["scene_id"], "failure": rows.failure_json(failure)}
+
+        return failed
+
+
+def _stored(scene: Mapping[str, Any], column: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        return rows.array(scene[column], np.float16, shape)
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"scene {scene['scene_id']}",
+            f"its stored {column} does not fit the model ({error})",
+            "Delete the row from `scenes` and the recording's from `recordings`, and plan again.",
+        ) from error
+
+
+def _each_or_alone(
+    step: Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]],
+    failed: Callable[[Exception, Mapping[str, Any]], dict[str, Any]],
+    batch: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """The step on the whole batch; where that fails, on each row alone, so that only the bad rows fail."""
+    if not batch:
+        return []
+    try:
+        return step(batch)
+    except Exception as error:  # noqa: BLE001 -- becomes the outcome of the row that caused it
+        if len(batch) == 1:
+            return [failed(error, batch[0])]
+    return [result for each in batch for result in _each_or_alone(step, failed, [each])]
