@@ -1,0 +1,276 @@
+"""The flow `illustrate_archive`: an archive of recordings on S3 comes back illustrated.
+
+Thin on purpose. It checks that the run can work, has two jobs done (cluster/jobs), publishes pages, and writes down
+what happened. It holds no data; where a run was cut off, the next one continues, because each step finds its work by
+comparing its input with its output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from cluster.jobs.request import JobName, JobRequest, JobSummary, Progress
+from flows.artifacts import ProgressArtifact, artifact_key, image_sheet, outcomes_table
+from flows.overview import FailureRow, Totals, overview
+from flows.pages import Published
+from flows.progress import Step, report, step, watching
+from flows.work import Archive
+from s2i_core.errors import S2IError
+from s2i_core.storage.artifacts import run_key
+
+PLAN, ILLUSTRATE, PUBLISH = "Listen and plan", "Illustrate", "Publish pages"
+_SHEET_IMAGES = 24
+_TABLE_ROWS = 200
+
+Runner = Callable[[JobName, JobRequest], JobSummary]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """What one run did, and what the archive has come to; also `runs/<run_id>/summary.json` in the destination.
+
+    Attributes:
+        jobs: summaries of the jobs that ran; none where there was nothing to do.
+        totals: of the recordings that are in the source now, whichever run made what.
+        new_images: images of this run.
+        pages: pages written by this run.
+        index: URI of the page that lists the recordings; None where no page was ever written.
+        failed: what has failed and still stands.
+    """
+
+    run_id: str
+    source: str
+    destination: str
+    preset: str
+    address: str | None
+    model_digest: str
+    plan_digest: str
+    image_digest: str
+    started_at: str
+    elapsed_s: float
+    jobs: list[dict[str, Any]]
+    totals: Totals
+    new_images: int
+    pages: int
+    unpublished: list[str]
+    index: str | None
+    failed: list[FailureRow]
+    versions: dict[str, str]
+
+
+@flow(name="illustrate-archive", flow_run_name="illustrate {source}", persist_result=False)
+def illustrate_archive(
+    source: str,
+    destination: str,
+    preset: str = "cpu",
+    limit: int | None = None,
+    address: str | None = None,
+    checkpoint: str = "",
+) -> RunSummary:
+    """Illustrate every recording under `source` that has no images yet; leave images, tables and pages.
+
+    Args:
+        source: `s3://bucket/prefix` of the recordings.
+        destination: `s3://bucket/prefix`, not within the source.
+        preset: name of the settings: cpu, draft, gpu.
+        limit: plan at most so many recordings in this run.
+        address: a Ray cluster's job server, such as `http://head:8265`; none starts an embedded Ray on this machine.
+        checkpoint: folder of a saved pipeline, on all nodes; empty for the weights in the package.
+
+    Raises:
+        StorageError: a bucket, a login or a right is lacking; raised before any work.
+        ConfigError, ModelError: an argument is wrong; raised before any work.
+        JobFailed, RowsLost: a job did not end as it should; what was committed is sound, and running again continues.
+    """
+    started, started_at = time.monotonic(), datetime.now(UTC)
+    run_id = f"{started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    archive = validate(source, destination, preset, checkpoint)
+    progress = ProgressArtifact(artifact_key("progress", run_id), [PLAN, ILLUSTRATE, PUBLISH])
+    request = JobRequest(
+        source=archive.source,
+        destination=archive.destination,
+        run_id=run_id,
+        config=archive.config,
+        limit=limit,
+        store=archive.store.settings,
+    )
+    with watching(progress):
+        jobs = _run_jobs(archive, request, address)
+        published = publish(archive)
+    summary = RunSummary(
+        run_id=run_id,
+        source=archive.source,
+        destination=archive.destination,
+        preset=preset,
+        address=address,
+        model_digest=archive.model_digest,
+        plan_digest=archive.config.plan_digest,
+        image_digest=archive.config.image_digest,
+        started_at=started_at.isoformat(),
+        elapsed_s=round(time.monotonic() - started, 3),
+        jobs=[job.model_dump() for job in jobs],
+        totals=archive.totals(),
+        new_images=sum(job.images for job in jobs),
+        pages=published.pages,
+        unpublished=published.unpublished,
+        index=published.index,
+        failed=overview(archive.lake).failures,
+        versions={name: version(name) for name in ("s2i", "ray", "prefect", "torch")}
+        | {"python": platform.python_version()},
+    )
+    write_summary(archive, summary)
+    leave_artifacts(archive, summary)
+    progress.finish()
+    return summary
+
+
+def _transient(task: Any, task_run: Any, state: Any) -> bool:
+    """Whether a task may succeed when tried again: the store was ill, not what we asked."""
+    try:
+        state.result()
+    except S2IError as error:
+        return error.transient
+    except Exception:  # noqa: BLE001 - not one of ours: a fault, which a second try would only hide
+        return False
+    return False
+
+
+@task(timeout_seconds=180, cache_policy=NO_CACHE, persist_result=False)
+def validate(source: str, destination: str, preset: str, checkpoint: str) -> Archive:
+    """Check everything that could be wrong with the arguments, the buckets and the login."""
+    archive = Archive(source, destination, preset, checkpoint)
+    archive.check()
+    return archive
+
+
+@task(
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_condition_fn=_transient,
+    task_run_name="{job}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def run_job(job: JobName, request: JobRequest, run: Runner) -> JobSummary:
+    """Have one job done. Trying again is safe: it finds what is left."""
+    summary = run(job, request)
+    get_run_logger().info("%s", summary.model_dump_json())
+    return summary
+
+
+@task(
+    retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False
+)
+def publish(archive: Archive) -> Published:
+    """Write the pages of recordings that got something new, and the index."""
+    from s2i_core.publish.page import Fault
+
+    standing = overview(archive.lake).failures
+    faults = [Fault(failure.subject, failure.message, failure.remedy) for failure in standing]
+    return archive.pages.publish(
+        archive.pages.pending(), faults, lambda done, total: report(Step(PUBLISH, done, total))
+    )
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False)
+def write_summary(archive: Archive, summary: RunSummary) -> None:
+    """Write `runs/<run_id>/summary.json`."""
+    data = json.dumps(dataclasses.asdict(summary), indent=2, ensure_ascii=False).encode()
+    archive.store.put(archive.target, archive.key(run_key(summary.run_id, "summary.json")), data, "application/json")
+
+
+@task(timeout_seconds=300, cache_policy=NO_CACHE, persist_result=False)
+def leave_artifacts(archive: Archive, summary: RunSummary) -> None:
+    """Leave the table of outcomes and the sheet of images in Prefect."""
+    rows = archive.outcomes(_TABLE_ROWS)
+    counts = dataclasses.asdict(summary.totals)
+    described = ", ".join(f"{count} {name}" for name, count in counts.items())
+    outcomes_table(
+        artifact_key("outcomes", summary.run_id), rows, f"{summary.source} → {summary.destination}: {described}"
+    )
+    pictures = archive.sample_images(_SHEET_IMAGES)
+    if pictures:
+        from s2i_core.publish.sheet import contact_sheet
+
+        image_sheet(
+            artifact_key("images", summary.run_id),
+            contact_sheet(pictures),
+            "image/png",
+            f"{len(pictures)} of {summary.totals.images} images in {summary.destination}",
+        )
+
+
+def _run_jobs(archive: Archive, request: JobRequest, address: str | None) -> list[JobSummary]:
+    """Run the jobs for which there is work: on the cluster at `address`, or on an embedded Ray of this process."""
+    with step("Look for work"):
+        work = archive.pending(request.limit)
+    jobs: list[JobSummary] = []
+    with ExitStack() as stack:
+        if work.unplanned or work.unillustrated:
+            runner = stack.enter_context(_runner(archive, address))
+        if work.unplanned:
+            jobs.append(run_job(job="plan", request=request, run=runner))
+            work = archive.pending(limit=0)
+        if work.unillustrated:
+            jobs.append(run_job(job="illustrate", request=request, run=runner))
+    return jobs
+
+
+@contextmanager
+def _runner(archive: Archive, address: str | None) -> Iterator[Runner]:
+    if address is not None:
+        yield _remote(address)
+        return
+    from cluster.jobs.illustrate import illustrate
+    from cluster.jobs.plan import plan
+    from cluster.jobs.resources import logical_cpus
+    from cluster.local import local_ray
+
+    with contextlib.ExitStack() as stack:
+        with step("Start Ray"):
+            stack.enter_context(local_ray(logical_cpus(archive.config.resources)))
+
+        def run(job: JobName, request: JobRequest) -> JobSummary:
+            return (plan if job == "plan" else illustrate)(request, _tell)
+
+        yield run
+
+
+def _remote(address: str) -> Runner:
+    """Jobs on a cluster. Whoever cancels the flow stops its job; a flow that is killed leaves it running."""
+    from cluster.jobs.submit import follow, stop, submit
+
+    def run(job: JobName, request: JobRequest) -> JobSummary:
+        with step("Submit to the cluster"):
+            submission = submit(address, job, request)
+        try:
+            return follow(address, submission, request, _tell)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C, or Prefect's signal to stop
+            stop(address, submission)
+            raise
+
+    return run
+
+
+def _tell(progress: Progress) -> None:
+    """Pass a job's progress on to the watchers."""
+    notes = [f"{count} {name}" for name, count in (("skipped", progress.skipped), ("failed", progress.failed)) if count]
+    if progress.utterances:
+        notes.insert(0, f"{progress.utterances} utterances")
+    report(Step(PLAN if progress.job == "plan" else ILLUSTRATE, progress.done, progress.total, ", ".join(notes)))

@@ -1,0 +1,172 @@
+"""The commands `s2i run`, `s2i demo` and `s2i status`. Heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flows.demo import Demo
+    from flows.launch import Outcome
+    from flows.overview import FailureRow, Overview
+
+_SHOWN_RUNS = 10
+_SHOWN_FAILURES = 20
+
+_Preset = Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")]
+_Checkpoint = Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def run(
+    source: Annotated[str, typer.Argument(help="Recordings: s3://bucket or s3://bucket/prefix.")],
+    destination: Annotated[str, typer.Argument(help="Where images, tables and pages go: s3://bucket/prefix.")],
+    *,
+    preset: _Preset = "cpu",
+    limit: Annotated[int | None, typer.Option(min=1, help="Plan at most so many recordings in this run.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Job server of a Ray cluster, such as http://head:8265; without, Ray runs here.")
+    ] = None,
+    checkpoint: _Checkpoint = None,
+    as_json: _Json = False,
+) -> None:
+    """Illustrate an archive: every recording under a prefix that has no images yet.
+
+    Run it again to continue after an interruption, or to pick up what is new: work that is done is not done again.
+    The store and its login come from S2I_S3_ENDPOINT and the standard AWS variables.
+    """
+    from flows.launch import launch
+    from flows.progress import Bars, watching
+
+    with Bars() as bars, watching(bars):
+        outcome = launch(source, destination, preset, limit, address, _absolute(checkpoint))
+    if as_json:
+        typer.echo(json.dumps(_facts(outcome, destination), ensure_ascii=False))
+        return
+    _tell(bars.console, outcome)
+    bars.console.print(f"  page    {outcome.page}\n  more    s2i status {destination}", soft_wrap=True)
+
+
+def demo(
+    *,
+    preset: _Preset = "cpu",
+    checkpoint: _Checkpoint = None,
+    as_json: _Json = False,
+) -> None:
+    """Illustrate the sample archive on this machine, start to finish.
+
+    Starts the embedded object store, uploads the samples, runs the flow on them, and fetches the pages. Run again, it
+    finds nothing to do.
+    """
+    from flows.demo import find_samples, run_demo
+    from flows.progress import Bars, watching
+
+    started = time.monotonic()
+    with Bars() as bars, watching(bars):
+        made = run_demo(find_samples(), preset, _absolute(checkpoint))
+    elapsed_s = round(time.monotonic() - started, 1)
+    if as_json:
+        facts = _facts(made.outcome, made.destination) | {"page": made.page.as_uri(), "elapsed_s": elapsed_s}
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    _tell(bars.console, made.outcome)
+    _where(bars.console, made)
+
+
+def status(
+    destination: Annotated[str, typer.Argument(help="Where images and tables are: s3://bucket/prefix.")],
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Say what is in a destination: recordings, scenes, images, failures, by run, and why something failed."""
+    from flows.overview import overview
+    from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+    from s2i_core.storage.tables import Lake
+
+    store = ObjectStore(S3Settings.from_env())
+    store.check_readable(*parse_uri(destination))
+    found = overview(Lake(store.settings, destination))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        _show(found)
+
+
+def _absolute(checkpoint: Path | None) -> str:
+    return "" if checkpoint is None else str(checkpoint.absolute())
+
+
+def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:
+    return asdict(outcome.totals) | {
+        "new_images": outcome.new_images,
+        "elapsed_s": outcome.elapsed_s,
+        "page": outcome.page,
+        "destination": destination,
+        "run_id": outcome.run_id,
+    }
+
+
+def _tell(console: Console, outcome: Outcome) -> None:
+    """A short summary: what was made, and what failed and why."""
+    counts = outcome.totals
+    head = f"{outcome.new_images} new images" if outcome.run_id else "Nothing to do: everything is illustrated"
+    console.print(f"\n[bold]{head}[/] [dim]in {outcome.elapsed_s:.0f} s[/]")
+    console.print(
+        f"  in all  {counts.recordings} recordings, {counts.images} images of {counts.scenes} scenes, "
+        f"{counts.skipped} stretches skipped, {counts.failures} failed"
+    )
+    _failures(console, outcome.failed)
+
+
+def _where(console: Console, made: Demo) -> None:
+    info = made.store
+    console.print(f"  page    {made.page.as_uri()}", soft_wrap=True)
+    console.print(f"  bucket  {made.destination} at {info.endpoint} (files under {info.data_dir})", soft_wrap=True)
+    console.print(f"  tables  {made.destination}/tables/{{recordings,scenes,images,failures}} (Delta)", soft_wrap=True)
+    console.print(
+        '  query   eval "$(s2i store env)"; python -c "from s2i_core.storage.objects import S3Settings; '
+        "from s2i_core.storage.tables import Lake; "
+        f"print(Lake(S3Settings.from_env(), '{made.destination}').images.read().to_pandas())\"",
+        markup=False,
+        soft_wrap=True,
+    )
+    console.print(f"  more    s2i status {made.destination}; s2i store down", soft_wrap=True)
+
+
+def _failures(console: Console, failed: list[FailureRow]) -> None:
+    from rich.markup import escape
+
+    for failure in failed[:_SHOWN_FAILURES]:
+        console.print(
+            f"  [yellow]failed[/]  {escape(failure.subject)}: {escape(failure.message)}. {escape(failure.remedy)}",
+            soft_wrap=True,
+        )
+    if len(failed) > _SHOWN_FAILURES:
+        console.print(f"          and {len(failed) - _SHOWN_FAILURES} more; --json has all")
+
+
+def _show(found: Overview) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    columns = ("recordings", "scenes", "images", "skipped", "failures")
+    table = Table(title=found.destination, title_justify="left", box=None, pad_edge=False)
+    table.add_column("run")
+    table.add_column("started (UTC)")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for one in found.runs[:_SHOWN_RUNS]:
+        table.add_row(one.run_id, f"{one.started_at:%Y-%m-%d %H:%M}", *(str(getattr(one, name)) for name in columns))
+    if len(found.runs) > _SHOWN_RUNS:
+        table.add_row(f"… {len(found.runs) - _SHOWN_RUNS} earlier", "", *("" for _ in columns))
+    table.add_row("[bold]all[/]", "", *(f"[bold]{getattr(found.totals, name)}[/]" for name in columns))
+    console.print(table)
+    _failures(console, found.failures)

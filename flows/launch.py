@@ -1,0 +1,84 @@
+"""Runs the flow from the command line: checks first, starts Prefect only where there is something to do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from flows.local_server import PrefectServer, prefect_client
+from flows.overview import FailureRow, Totals, overview
+from flows.progress import step
+from flows.state import state_home
+from flows.work import Archive
+from s2i_core.storage.artifacts import index_key
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        run_id: None where there was nothing to do.
+        totals: of the recordings in the source, whichever run made what.
+        page: URI of the index page.
+        failed: what has failed and still stands.
+    """
+
+    run_id: str | None
+    totals: Totals
+    new_images: int
+    elapsed_s: float
+    page: str
+    failed: list[FailureRow]
+
+
+def launch(
+    source: str,
+    destination: str,
+    preset: str = "cpu",
+    limit: int | None = None,
+    address: str | None = None,
+    checkpoint: str = "",
+) -> Outcome:
+    """Run `illustrate_archive` in this process, or find that there is nothing to do.
+
+    Prefect is the user's where `PREFECT_API_URL` is set, and else a server of our own for as long as the run lasts.
+
+    Raises:
+        S2IError: as the flow; what is wrong with the arguments comes before anything is started.
+    """
+    started = time.monotonic()
+    with step("Look for work"):
+        archive = Archive(source, destination, preset, checkpoint)
+        archive.check()
+        work = archive.pending(limit)
+    run_id, new_images = None, 0
+    if not work.nothing:
+        with _prefect():
+            from flows.archive import illustrate_archive
+
+            summary = illustrate_archive(source, destination, preset, limit, address, checkpoint)
+        run_id, new_images = summary.run_id, summary.new_images
+    return Outcome(
+        run_id=run_id,
+        totals=archive.totals(),
+        new_images=new_images,
+        elapsed_s=round(time.monotonic() - started, 1),
+        page=f"s3://{archive.target}/{index_key(archive.target_prefix)}",
+        failed=overview(archive.lake).failures,
+    )
+
+
+@contextmanager
+def _prefect() -> Iterator[None]:
+    """Prefect, ready for a flow."""
+    with ExitStack() as stack:
+        server = None
+        if not os.environ.get("PREFECT_API_URL"):
+            server = stack.enter_context(PrefectServer(state_home() / "prefect"))
+        with step("Start Prefect"):
+            stack.enter_context(prefect_client(server))
+        yield

@@ -1,0 +1,258 @@
+"""The pages of a destination: one for each illustrated recording, and an index.
+
+Which pages are out of date is known from `pages/manifest.json`, which holds what each page was made from: the next run
+makes those that a killed one left out, and no others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from s2i_core.config import RunConfig
+from s2i_core.errors import ObjectGone, S2IError
+from s2i_core.identity import digest, files_digest
+from s2i_core.records import AudioObject, Status
+from s2i_core.storage.artifacts import index_key, join, page_key
+from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.tables import Lake
+
+if TYPE_CHECKING:
+    from s2i_core.publish.page import Card, Fault, Frame
+
+Counted = Callable[[int, int], None]
+"""Called with pages done and pages in all."""
+
+MAX_CARDS = 300
+"""Recordings on the index page; the tables have all."""
+MAX_FAULTS = 100
+_PREVIEWS = 5
+_WORKERS = 2
+"""Pages made at a time: each holds the audio of one recording in memory, compressed."""
+_NO_PAGE = ("", False)
+_HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Illustrated:
+    """A recording and its images with one model and one set of settings.
+
+    Attributes:
+        recording: a row of `recordings`.
+        images: its rows of `images`, in the order of time.
+    """
+
+    recording: dict[str, Any]
+    images: list[dict[str, Any]]
+
+    @property
+    def recording_id(self) -> str:
+        """Id of the recording."""
+        return str(self.recording["recording_id"])
+
+    @property
+    def title(self) -> str:
+        """The name of the object, without folders and suffix, for people."""
+        name = PurePosixPath(str(self.recording["source_uri"])).stem
+        words = " ".join(re.split(r"[\s_-]+", name)).strip() or "recording"
+        return words[0].upper() + words[1:]
+
+    @property
+    def digest(self) -> str:
+        """Digest of what the page is made from, its design included."""
+        return digest("page", _design(), self.title, *(image["image_id"] for image in self.images))
+
+
+@dataclass(frozen=True)
+class Published:
+    """What `publish` did: pages written, recordings whose audio is gone or unreadable by now, and the index's URI."""
+
+    pages: int
+    unpublished: list[str]
+    index: str
+
+
+class Pages:
+    """The pages of one destination for one model and one set of settings.
+
+    Args:
+        store: the object store.
+        lake: tables of the destination.
+        config: settings of the run; its digests choose the rows.
+        model_digest: the model's digest, which chooses the rows.
+    """
+
+    def __init__(self, store: ObjectStore, lake: Lake, config: RunConfig, model_digest: str) -> None:
+        self._store = store
+        self._lake = lake
+        self._config = config
+        self._model_digest = model_digest
+        self._bucket, self._prefix = parse_uri(lake.uri)
+        self._manifest_key = join(self._prefix, "pages", "manifest.json")
+
+    def pending(self) -> list[Illustrated]:
+        """The recordings with images whose page is missing or shows something else."""
+        made = self._manifest()
+        return [
+            one for one in self._illustrated() if one.images and made.get(one.recording_id, _NO_PAGE)[0] != one.digest
+        ]
+
+    def publish(self, pending: Sequence[Illustrated], faults: Sequence[Fault], counted: Counted) -> Published:
+        """Write the pages of `pending`, then the index of all.
+
+        A recording that cannot be read any more has no page; it is named in the result and not tried again until its
+        images change.
+        """
+        made = self._manifest()
+        unpublished: list[str] = []
+        counted(0, len(pending))
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            waiting = list(pending)
+            running: dict[Future[bool], Illustrated] = {}
+            done = 0
+            while waiting or running:
+                while waiting and len(running) < _WORKERS:
+                    one = waiting.pop(0)
+                    running[pool.submit(self._write, one)] = one
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    one = running.pop(future)
+                    written = future.result()
+                    if not written:
+                        unpublished.append(str(one.recording["source_uri"]))
+                    made[one.recording_id] = (one.digest, written)
+                    done += 1
+                    counted(done, len(pending))
+        self._put(index_key(self._prefix), self._index(faults, made).encode(), _HTML)
+        self._put(self._manifest_key, json.dumps(made, indent=0, sort_keys=True).encode(), "application/json")
+        index = f"s3://{self._bucket}/{index_key(self._prefix)}"
+        return Published(len(pending) - len(unpublished), unpublished, index)
+
+    def keys(self, recording_ids: Sequence[str]) -> dict[str, str]:
+        """Keys of the pages of these recordings, by recording."""
+        made = self._manifest()
+        return {one: page_key(self._prefix, one) for one in recording_ids if made.get(one, _NO_PAGE)[1]}
+
+    def _illustrated(self) -> list[Illustrated]:
+        mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._model_digest)
+        read = mine & (pc.field("status") != Status.FAILED.value)
+        columns = ["source_uri", "etag", "size_bytes", "recording_id", "status", "reason", "duration_s", "created_at"]
+        recordings = self._lake.recordings.read(columns, read).sort_by("source_uri").to_pylist()
+        images = self._images(None)
+        unique: dict[str, Illustrated] = {}
+        for row in recordings:  # the same bytes under two keys are one recording and one page
+            unique.setdefault(row["recording_id"], Illustrated(row, images.get(row["recording_id"], [])))
+        return list(unique.values())
+
+    def _images(self, recording_id: str | None) -> dict[str, list[dict[str, Any]]]:
+        mine = (pc.field("image_digest") == self._config.image_digest) & (
+            pc.field("model_digest") == self._model_digest
+        )
+        if recording_id is not None:
+            mine = mine & (pc.field("recording_id") == recording_id)
+        columns = ["recording_id", "scene_id", "image_id", "start_s", "end_s", "key", "format", "similarity"]
+        planned = self._scenes(recording_id, ["scene_id"])["scene_id"].combine_chunks()
+        table = self._lake.images.read(columns, mine)
+        table = table.filter(pc.is_in(table["scene_id"], value_set=planned))
+        grouped = defaultdict(list)
+        for row in table.sort_by([("recording_id", "ascending"), ("start_s", "ascending")]).to_pylist():
+            grouped[row["recording_id"]].append(row)
+        return grouped
+
+    def _scenes(self, recording_id: str | None, columns: list[str]) -> pa.Table:
+        mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._model_digest)
+        if recording_id is not None:
+            mine = mine & (pc.field("recording_id") == recording_id)
+        return self._lake.scenes.read(columns, mine)
+
+    def _write(self, one: Illustrated) -> bool:
+        """Make and put the page; False where the recording is gone or cannot be read."""
+        from s2i_core.publish.audio import web_audio
+        from s2i_core.publish.page import Stretch, recording_page
+
+        row = one.recording
+        bucket, key = parse_uri(row["source_uri"])
+        columns = ["scene_id", "start_s", "end_s", "status", "reason", "confidence"]
+        scenes = self._scenes(one.recording_id, columns).to_pylist()
+        confidence = {scene["scene_id"]: scene["confidence"] for scene in scenes}
+        try:
+            with self._store.open(AudioObject(bucket, key, row["etag"], row["size_bytes"])) as file:
+                audio, audio_type = web_audio(file, row["source_uri"], self._config.audio)
+        except S2IError as error:
+            if error.transient and not isinstance(error, ObjectGone):
+                raise
+            return False
+        page = recording_page(
+            one.title,
+            audio,
+            audio_type,
+            [self._frame(image, confidence.get(image["scene_id"])) for image in one.images],
+            max(float(row["duration_s"]), *(image["end_s"] for image in one.images)),
+            skipped=[
+                Stretch(scene["start_s"], scene["end_s"], scene["reason"] or Status.SKIPPED.value)
+                for scene in scenes
+                if scene["status"] == Status.SKIPPED.value
+            ],
+        )
+        self._put(page_key(self._prefix, one.recording_id), page.encode(), _HTML)
+        return True
+
+    def _index(self, faults: Sequence[Fault], made: dict[str, tuple[str, bool]]) -> str:
+        from s2i_core.publish.page import index_page
+
+        recordings = self._illustrated()
+        recordings.sort(key=lambda one: (not one.images, one.title))
+        note = f"The first {MAX_CARDS} of {len(recordings)} recordings." if len(recordings) > MAX_CARDS else ""
+        cards = [self._card(one, made.get(one.recording_id, _NO_PAGE)[1]) for one in recordings[:MAX_CARDS]]
+        return index_page(cards, faults[:MAX_FAULTS], note=note or self._lake.uri)
+
+    def _card(self, one: Illustrated, has_page: bool) -> Card:
+        from s2i_core.publish.page import REASONS, Card
+
+        reason = one.recording["reason"]
+        return Card(
+            title=one.title,
+            page=PurePosixPath(page_key("", one.recording_id)).name if has_page else None,
+            duration_s=one.recording["duration_s"],
+            pictures=len(one.images),
+            previews=[self._frame(image, None) for image in one.images[:_PREVIEWS]],
+            note="" if one.images else REASONS.get(reason, reason or "No picture"),
+        )
+
+    def _frame(self, image: dict[str, Any], confidence: float | None) -> Frame:
+        from s2i_core.publish.images import content_type
+        from s2i_core.publish.page import Frame
+
+        data = self._store.get(self._bucket, image["key"])
+        return Frame(
+            image["start_s"], image["end_s"], data, content_type(image["format"]), image["similarity"], confidence
+        )
+
+    def _manifest(self) -> dict[str, tuple[str, bool]]:
+        """By recording: what its page was made from, and whether there is a page."""
+        try:
+            entries = json.loads(self._store.get(self._bucket, self._manifest_key))
+        except ObjectGone:
+            return {}
+        return {recording_id: (entry[0], entry[1]) for recording_id, entry in entries.items()}
+
+    def _put(self, key: str, data: bytes, content_type: str) -> None:
+        self._store.put(self._bucket, key, data, content_type)
+
+
+@cache
+def _design() -> str:
+    """Digest of the page's own files: a new design makes all pages anew."""
+    folder = Path(str(resources.files("s2i_core.publish")))
+    return files_digest([*folder.glob("page.py"), *(folder / "player").iterdir()], folder)

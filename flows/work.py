@@ -1,0 +1,127 @@
+"""What there is to do: found by comparing the archive with the tables, before anything heavy is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow.compute as pc
+
+from cluster.jobs.model import model_digest
+from flows.overview import Totals, outcomes, totals
+from flows.pages import Pages
+from s2i_core.config import RunConfig
+from s2i_core.errors import ConfigError
+from s2i_core.presets import preset
+from s2i_core.records import AudioObject
+from s2i_core.storage.artifacts import join
+from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.tables import Lake
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run over an archive has to do.
+
+    Attributes:
+        unplanned: recordings without an outcome, at most `limit`.
+        unillustrated: scenes without an image.
+        pages: recordings whose page is missing or out of date.
+    """
+
+    unplanned: int
+    unillustrated: int
+    pages: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to do at all."""
+        return not (self.unplanned or self.unillustrated or self.pages)
+
+
+class Archive:
+    """A source, a destination, and the settings that join them: everything a run needs, checked.
+
+    Args:
+        source: `s3://bucket/prefix` of the recordings.
+        destination: `s3://bucket/prefix` of what is made.
+        preset_name: name of the preset.
+        checkpoint: folder of a saved pipeline; empty for the weights in the package.
+
+    Raises:
+        ConfigError: an address is not that of a bucket, the source lies in the destination or the other way round, or
+            there is no such preset.
+        ModelError: there is no such checkpoint.
+    """
+
+    def __init__(self, source: str, destination: str, preset_name: str = "cpu", checkpoint: str = "") -> None:
+        self.source = source.rstrip("/")
+        self.destination = destination.rstrip("/")
+        self.bucket, self.prefix = parse_uri(source)
+        self.target, self.target_prefix = parse_uri(self.destination)
+        if _within(self.source, self.destination) or _within(self.destination, self.source):
+            raise ConfigError(
+                self.destination,
+                "source and destination lie in each other, so that the next run would read what this one wrote",
+                "Name a destination outside the source, such as another bucket.",
+            )
+        config = preset(preset_name)
+        if checkpoint:
+            config = config.model_copy(update={"model": config.model.model_copy(update={"checkpoint": checkpoint})})
+        self.config: RunConfig = config
+        self.model_digest = model_digest(config.model)
+        self.store = ObjectStore(S3Settings.from_env())
+        self.lake = Lake(self.store.settings, self.destination)
+        self.pages = Pages(self.store, self.lake, config, self.model_digest)
+
+    def check(self) -> None:
+        """Fail within seconds where the run could not work.
+
+        Raises:
+            StorageError: no such bucket, a login that is refused, or a right that is lacking.
+            StorageUnavailable: nothing answers at the endpoint.
+        """
+        self.store.check_readable(self.bucket, self.prefix)
+        self.store.check_writable(self.target, self.target_prefix)
+
+    @cached_property
+    def recordings(self) -> list[AudioObject]:
+        """The recordings of the source as they were listed when first asked."""
+        from cluster.jobs.plan import is_recording
+
+        return [item for item in self.store.list(self.bucket, self.prefix) if is_recording(item.key)]
+
+    def pending(self, limit: int | None = None) -> Work:
+        """What is to be done now."""
+        config = self.config
+        unplanned = len(self.lake.unplanned(self.recordings, config.plan_digest, self.model_digest))
+        scenes = self.lake.unillustrated(config.plan_digest, config.image_digest, self.model_digest, ["scene_id"])
+        return Work(
+            unplanned=unplanned if limit is None else min(limit, unplanned),
+            unillustrated=scenes.num_rows,
+            pages=len(self.pages.pending()),
+        )
+
+    def totals(self) -> Totals:
+        """What the recordings of the source have come to."""
+        return totals(self.lake, self.recordings, self.config, self.model_digest)
+
+    def outcomes(self, limit: int) -> list[dict[str, Any]]:
+        """A row a recording of the source, failures first, at most `limit`."""
+        return outcomes(self.lake, self.recordings, self.config, self.model_digest)[:limit]
+
+    def sample_images(self, count: int) -> list[bytes]:
+        """At most so many image files of this model and these settings, evenly spread over all that there are."""
+        mine = (pc.field("image_digest") == self.config.image_digest) & (pc.field("model_digest") == self.model_digest)
+        keys = self.lake.images.read(["key"], mine)["key"].sort().to_pylist() if count else []
+        step = max(1, -(-len(keys) // max(1, count)))
+        return [self.store.get(self.target, key) for key in keys[::step]]
+
+    def key(self, name: str) -> str:
+        """A key in the bucket of the destination."""
+        return join(self.target_prefix, name)
+
+
+def _within(inner: str, outer: str) -> bool:
+    return f"{inner}/".startswith(f"{outer}/")
