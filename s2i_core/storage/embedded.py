@@ -31,7 +31,11 @@ from s2i_core.storage.objects import S3Settings
 _HOST = "127.0.0.1"
 _PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
 _START_S = 60.0
-_STOP_S = 15.0
+_PATIENCE_S = 10.0
+# Requests are drained at once; for its own endless streams the server would wait 15 s more. Killing it is safe: what it
+# has acknowledged is in its files.
+_DRAIN_S = 2.0
+_KILL_S = 15.0
 _START_ATTEMPTS = 3
 _LOG_TAIL_CHARS = 600
 
@@ -83,7 +87,7 @@ class EmbeddedStore:
         """
         with self._exclusive():
             running = self._running()
-            if running is not None and self._answers(running):
+            if running is not None and self._answers(running, _PATIENCE_S):
                 return running
             if running is not None:
                 self._stop(running.pid)
@@ -102,7 +106,7 @@ class EmbeddedStore:
     def status(self) -> StoreInfo | None:
         """The running store, or None; a process that runs but does not answer counts as none."""
         running = self._running()
-        return running if running is not None and self._answers(running, attempts=3) else None
+        return running if running is not None and self._answers(running, 0.0) else None
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -118,7 +122,7 @@ class EmbeddedStore:
             pid, port = int(state["pid"]), int(state["ports"]["s3"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        if self._data_flag() not in _command_line(pid):
+        if self._mark() not in _command_line(pid):
             return None
         return self._info(pid, port)
 
@@ -126,8 +130,9 @@ class EmbeddedStore:
         access_key, secret_key = self._login()
         return StoreInfo(f"http://{_HOST}:{port}", access_key, secret_key, self.data_dir, pid)
 
-    def _data_flag(self) -> str:
-        return f"-dir={self.data_dir}"
+    def _mark(self) -> str:
+        """The argument by which a process is known as this home's server."""
+        return f"-s3.config={self._login_file}"
 
     def _login(self) -> tuple[str, str]:
         if not self._login_file.exists():
@@ -148,6 +153,7 @@ class EmbeddedStore:
 
     def _start(self) -> StoreInfo:
         program = _program()
+        self._remove_sockets()
         self.data_dir.mkdir(exist_ok=True)
         tail = ""
         for _ in range(_START_ATTEMPTS):  # another program may take a free port between the choice and the start
@@ -155,11 +161,8 @@ class EmbeddedStore:
             process = self._launch(program, ports)
             _write_private(self._state_file, json.dumps({"pid": process.pid, "ports": ports}))
             info = self._info(process.pid, ports["s3"])
-            deadline = time.monotonic() + _START_S
-            while process.poll() is None and time.monotonic() < deadline:
-                if self._answers(info, attempts=1):
-                    return info
-                time.sleep(0.1)
+            if self._answers(info, _START_S, process):
+                return info
             self._stop(process.pid)
             tail = self._log_file.read_text(errors="replace")[-_LOG_TAIL_CHARS:]
         raise StorageError(
@@ -173,7 +176,7 @@ class EmbeddedStore:
         arguments = [
             program,
             "server",
-            self._data_flag(),
+            f"-dir={self.data_dir.name}",  # relative: a comma in a path would mean two folders
             f"-ip={_HOST}",
             f"-ip.bind={_HOST}",
             f"-master.port={ports['master']}",
@@ -195,12 +198,17 @@ class EmbeddedStore:
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-s3.localSocket=s3.sock",
-            f"-s3.config={self._login_file}",
+            self._mark(),
             # By default a put into a bucket that is not there makes one: a mistyped name must fail instead.
             "-s3.autoCreateBucket=false",
         ]
         # A bare environment: the server would take AWS_ACCESS_KEY_ID from ours as one more administrator.
-        environment = {"HOME": str(self.home), "PATH": os.environ.get("PATH", "")}
+        environment = {
+            "HOME": str(self.home),
+            "PATH": os.environ.get("PATH", ""),
+            # Each bucket gets this many volumes at once; with the default of 7 a small disk runs out of them.
+            "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
+        }
         with self._log_file.open("wb") as log:
             return subprocess.Popen(
                 arguments,
@@ -234,7 +242,8 @@ class EmbeddedStore:
         except OSError:
             return _free_ports(dict.fromkeys(_PORTS, 0))
 
-    def _answers(self, info: StoreInfo, attempts: int = 20) -> bool:
+    def _answers(self, info: StoreInfo, within_s: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+        """Whether the server takes its login, asked again and again while it lives."""
         client = boto3.session.Session().client(
             "s3",
             endpoint_url=info.endpoint,
@@ -243,24 +252,25 @@ class EmbeddedStore:
             aws_secret_access_key=info.secret_key,
             config=Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1}),
         )
-        for attempt in range(attempts):
+        deadline = time.monotonic() + within_s
+        while True:
             try:
                 client.list_buckets()
                 return True
             except (ClientError, BotoCoreError):
-                if attempt + 1 < attempts:
-                    time.sleep(0.25)
-        return False
+                if time.monotonic() > deadline or (process is not None and process.poll() is not None):
+                    return False
+                time.sleep(0.1)
 
     def _stop(self, pid: int) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number, wait_s in ((signal.SIGTERM, _DRAIN_S), (signal.SIGKILL, _KILL_S)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            deadline = time.monotonic() + _STOP_S
+            deadline = time.monotonic() + wait_s
             while time.monotonic() < deadline:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)  # our own child stays a zombie until it is waited for
-                if self._data_flag() not in _command_line(pid):
+                if self._mark() not in _command_line(pid):
                     self._remove_sockets()
                     return
                 time.sleep(0.05)
