@@ -1,0 +1,330 @@
+"""One local recording, illustrated in this process: no object storage, no cluster.
+
+The same steps as the jobs over an archive take, with the same ids, seeds and settings: the same recording gets the same
+pictures either way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from s2i_core import identity
+from s2i_core.audio.listen import Heard, Utterance, listen
+from s2i_core.errors import ConfigError, GenerationError
+from s2i_core.publish.audio import web_audio
+from s2i_core.publish.images import EXTENSIONS, content_type, encode_image
+from s2i_core.publish.page import Frame, Stretch, recording_page
+from s2i_core.records import Failure, ImageSample, Recording, Scene, Skip, SpeechEmbedding, Stage, Status, now, row
+from s2i_core.scenes import Embedded, plan_scenes
+
+if TYPE_CHECKING:
+    from s2i_core.config import RunConfig
+    from s2i_core.pipeline import SpeechToImagePipeline
+
+Item = TypeVar("Item")
+
+#: Told of every step: what is being done, how much of it is done, and how much there is if that is known.
+Progress = Callable[[str, int, int | None], None]
+
+PAGE = "index.html"
+#: Columns that are vectors: in the tables, but of no use to a reader of JSON lines.
+_VECTORS = ("pooled", "focus_pooled", "focus_tokens")
+
+
+@dataclass(frozen=True)
+class Illustrated:
+    """What was made of a recording, and where it lies."""
+
+    page: Path
+    recording: Recording
+    scenes: list[Scene]
+    images: list[ImageSample]
+    failures: list[Failure] = field(default_factory=list)
+    elapsed_s: float = 0.0
+
+    @property
+    def skipped(self) -> list[Scene]:
+        """Scenes that have no picture on purpose."""
+        return [scene for scene in self.scenes if scene.status == Status.SKIPPED]
+
+    def summary(self) -> dict[str, Any]:
+        """What `s2i illustrate --json` prints."""
+        return {
+            "recording_id": self.recording.recording_id,
+            "duration_s": self.recording.duration_s,
+            "speech_s": self.recording.speech_s,
+            "scenes": len(self.scenes),
+            "images": len(self.images),
+            "skipped": len(self.skipped),
+            "failures": len(self.failures),
+            "elapsed_s": round(self.elapsed_s, 2),
+            "page": str(self.page),
+        }
+
+
+def illustrate_file(
+    path: Path,
+    out_dir: Path,
+    config: RunConfig,
+    pipeline: SpeechToImagePipeline,
+    progress: Progress | None = None,
+    *,
+    seed: int | None = None,
+) -> Illustrated:
+    """Illustrate one recording.
+
+    Writes into `out_dir`: `index.html`, which plays the recording with its pictures; `images/`; and a row as in the
+    tables for each scene, image and failure in `scenes.jsonl`, `images.jsonl` and `failures.jsonl`, without vectors,
+    with the recording's in `recording.json`.
+
+    Args:
+        path: an audio file, or a video with an audio track.
+        out_dir: made if missing; files of the same name in it are written over.
+        config: settings of the run.
+        pipeline: the model.
+        progress: is told of every step.
+        seed: makes other pictures of the same scenes; without, each scene has its own seed, as in the jobs.
+
+    Raises:
+        ConfigError: `path` is no file, `out_dir` can't be made, or the model doesn't know the style.
+        DecodeError, LimitExceeded: the recording can't be read.
+    """
+    started = time.monotonic()
+    tell = progress or (lambda *_: None)
+    run_id = f"local-{uuid.uuid4().hex[:12]}"
+    if not path.is_file():
+        raise ConfigError(str(path), "it is not a file", "Give the path of a recording.")
+    if config.image.style not in pipeline.styles:
+        known = ", ".join(pipeline.styles)
+        raise ConfigError(f"style {config.image.style!r}", "the model does not know it", f"Choose one of: {known}.")
+    folder = _folder(out_dir)
+    with path.open("rb") as file:
+        heard, embedded = _listen(file, path, config, pipeline, tell)
+    recording_id = identity.recording_id(heard.sha256)
+    scenes = plan_scenes(
+        embedded,
+        heard.gaps,
+        config.scenes,
+        recording_id=recording_id,
+        model_digest=pipeline.model_digest,
+        plan_digest=config.plan_digest,
+        run_id=run_id,
+    )
+    images: list[ImageSample] = []
+    failures: list[Failure] = []
+    frames: list[Frame] = []
+    wanted = [scene for scene in scenes if scene.status == Status.OK]
+    tell("Drawing", 0, len(wanted))
+    for scene, drawn in _draw(wanted, config, pipeline, seed, run_id):
+        if isinstance(drawn, Failure):
+            failures.append(drawn)
+        else:
+            image, data = drawn
+            (folder / image.key).write_bytes(data)
+            images.append(image)
+            kind = content_type(config.image.format)
+            frames.append(Frame(scene.start_s, scene.end_s, data, kind, image.similarity, scene.confidence))
+        tell("Drawing", len(images) + len(failures), len(wanted))
+
+    tell("Writing the page", 0, None)
+    with path.open("rb") as file:
+        sound, sound_type = web_audio(file, str(path), config.audio)
+    missing = [Stretch(one.start_s, one.end_s, one.reason or "") for one in scenes if one.status == Status.SKIPPED]
+    failed = {one.scene_id for one in failures}
+    missing += [Stretch(one.start_s, one.end_s, "No picture: failed") for one in wanted if one.scene_id in failed]
+    if not frames and not missing:
+        missing = [Stretch(0.0, heard.duration_s, Skip.NO_SPEECH)]
+    page = folder / PAGE
+    page.write_text(recording_page(path.stem, sound, sound_type, frames, heard.duration_s, skipped=missing), "utf-8")
+
+    recording = _recording(path, heard, recording_id, scenes, config, pipeline.model_digest, run_id)
+    _write_lines(folder / "recording.json", [row(recording)])
+    _write_lines(folder / "scenes.jsonl", map(row, scenes))
+    _write_lines(folder / "images.jsonl", map(row, images))
+    _write_lines(folder / "failures.jsonl", map(row, failures))
+    return Illustrated(page, recording, scenes, images, failures, time.monotonic() - started)
+
+
+def _folder(out_dir: Path) -> Path:
+    try:
+        (out_dir / "images").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            str(out_dir), f"the folder cannot be made: {error.strerror}", "Choose another one."
+        ) from error
+    return out_dir
+
+
+def _listen(
+    file: Any, path: Path, config: RunConfig, pipeline: SpeechToImagePipeline, tell: Progress
+) -> tuple[Heard, list[Embedded]]:
+    tell("Listening", 0, None)
+    listening = listen(file, str(path), config.audio)
+    embedded: list[Embedded] = []
+    for utterances in _batches(listening, config.resources.encode.batch_size):
+        embedded += _embed(utterances, pipeline)
+        tell("Listening", round(utterances[-1].end_s), None)
+    return listening.result, embedded
+
+
+def _embed(utterances: Sequence[Utterance], pipeline: SpeechToImagePipeline) -> list[Embedded]:
+    embedding = pipeline.encode_features([utterance.features for utterance in utterances])
+    tokens, pooled = embedding.tokens.float().cpu().numpy(), embedding.pooled.float().cpu().numpy()
+    confidence = pipeline.confidence(embedding.pooled)
+    return [
+        Embedded(
+            start_s=utterance.start_s,
+            end_s=utterance.end_s,
+            tokens=tokens[index].astype("<f2"),
+            pooled=pooled[index],
+            confidence=float(confidence[index]),
+            speech_share=float(embedding.speech_share[index]),
+        )
+        for index, utterance in enumerate(utterances)
+    ]
+
+
+def _draw(
+    scenes: Sequence[Scene], config: RunConfig, pipeline: SpeechToImagePipeline, seed: int | None, run_id: str
+) -> Iterator[tuple[Scene, tuple[ImageSample, bytes] | Failure]]:
+    """Each scene with its image, or with why it has none; a batch that fails is drawn again one by one."""
+    for batch in _batches(scenes, config.resources.generate.batch_size):
+        try:
+            drawn = _draw_batch(batch, config, pipeline, seed, run_id)
+        except GenerationError:
+            for scene in batch:
+                try:
+                    yield scene, _draw_batch([scene], config, pipeline, seed, run_id)[0]
+                except GenerationError as error:
+                    yield (
+                        scene,
+                        Failure.of(
+                            error,
+                            subject=scene.scene_id,
+                            stage=Stage.GENERATE,
+                            run_id=run_id,
+                            recording_id=scene.recording_id,
+                            scene_id=scene.scene_id,
+                        ),
+                    )
+        else:
+            yield from zip(batch, drawn, strict=True)
+
+
+def _draw_batch(
+    scenes: Sequence[Scene], config: RunConfig, pipeline: SpeechToImagePipeline, seed: int | None, run_id: str
+) -> list[tuple[ImageSample, bytes]]:
+    started = time.monotonic()
+    image_digest = config.image_digest if seed is None else identity.digest(config.image_digest, seed)
+    embeddings = _focus(scenes, pipeline)
+    seeds = [_seed(scene.scene_id, seed) for scene in scenes]
+    pixels = pipeline.generate(embeddings, seeds, config.image)
+    similarity = (pipeline.encode_images(pixels).float().cpu() * embeddings.pooled).sum(1).tolist()
+    compute_ms = (time.monotonic() - started) * 1000 / len(scenes)
+    drawn: list[tuple[ImageSample, bytes]] = []
+    for index, scene in enumerate(scenes):
+        data = encode_image(pixels[index], config.image)
+        image_id = identity.image_id(scene.scene_id, pipeline.model_digest, image_digest)
+        image = ImageSample(
+            image_id=image_id,
+            scene_id=scene.scene_id,
+            recording_id=scene.recording_id,
+            start_s=scene.start_s,
+            end_s=scene.end_s,
+            key=f"images/{scene.start_ms:09d}-{image_id}.{EXTENSIONS[config.image.format]}",
+            sha256=hashlib.sha256(data).hexdigest(),
+            size_bytes=len(data),
+            format=config.image.format,
+            width_px=pixels.shape[2],
+            height_px=pixels.shape[1],
+            seed=seeds[index],
+            style=config.image.style,
+            steps=config.image.steps,
+            guidance=config.image.guidance,
+            similarity=similarity[index],
+            compute_ms=compute_ms,
+            device=str(pipeline.device),
+            model_digest=pipeline.model_digest,
+            image_digest=image_digest,
+            run_id=run_id,
+            created_at=now(),
+        )
+        drawn.append((image, data))
+    return drawn
+
+
+def _focus(scenes: Sequence[Scene], pipeline: SpeechToImagePipeline) -> SpeechEmbedding:
+    """What the scenes' pictures are made from, out of their rows; in float16, as the tables keep it."""
+    shape, width = pipeline.token_shape, pipeline.embedding_width
+    tokens = np.stack([_vector(scene.focus_tokens).reshape(shape) for scene in scenes])
+    pooled = np.stack([_vector(scene.focus_pooled).reshape(width) for scene in scenes])
+    unit = torch.nn.functional.normalize(torch.from_numpy(pooled).float(), dim=1)
+    return SpeechEmbedding(torch.from_numpy(tokens), unit, torch.tensor([scene.speech_share for scene in scenes]))
+
+
+def _vector(data: bytes) -> NDArray[np.float16]:
+    return np.frombuffer(data, "<f2").astype(np.float16)
+
+
+def _seed(scene_id: str, seed: int | None) -> int:
+    return identity.seed(scene_id if seed is None else identity.digest("seed", scene_id, seed))
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _recording(
+    path: Path,
+    heard: Heard,
+    recording_id: str,
+    scenes: Sequence[Scene],
+    config: RunConfig,
+    model_digest: str,
+    run_id: str,
+) -> Recording:
+    planned = sum(scene.status == Status.OK for scene in scenes)
+    return Recording(
+        source_uri=path.resolve().as_uri(),
+        etag="",
+        size_bytes=heard.size_bytes,
+        recording_id=recording_id,
+        status=Status.OK if planned else Status.SKIPPED,
+        reason=None if planned else next((scene.reason for scene in scenes), None),
+        codec=heard.info.codec,
+        channels=heard.info.channels,
+        sampling_rate_hz=heard.info.sampling_rate_hz,
+        duration_s=heard.duration_s,
+        speech_s=heard.speech_s,
+        scenes=len(scenes),
+        retryable=False,
+        model_digest=model_digest,
+        plan_digest=config.plan_digest,
+        run_id=run_id,
+        created_at=now(),
+    )
+
+
+def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for each in rows:
+            kept = {name: value for name, value in each.items() if name not in _VECTORS}
+            file.write(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
