@@ -22,6 +22,7 @@ from s2i_core.errors import S2IError
 
 OBJECT_STORE_BYTES = 512 << 20
 _HOST = "127.0.0.1"
+_START_ATTEMPTS = 3
 
 # Ray replaces 127.0.0.1 by the host's address, and then listens on all interfaces, unless it believes itself on a
 # system without clusters. This switch is read when ray is imported, hence the attribute as well.
@@ -52,22 +53,28 @@ def local_ray(num_cpus: int, *, object_store_bytes: int = OBJECT_STORE_BYTES) ->
         if ray.is_initialized():
             yield
             return
-        folder = _folder()
-        try:
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                include_dashboard=False,
-                object_store_memory=object_store_bytes,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _node_ip_address=_HOST,
-                _temp_dir=str(folder),
-            )
-        except Exception as error:
-            raise RayError(
-                "the embedded Ray", f"it did not start ({error})", f"Its logs are in {folder}; is there memory left?"
-            ) from error
+        # Ray gives its processes 30 s to come up, which cannot be set and is too short for a very busy machine.
+        for attempts_left in reversed(range(_START_ATTEMPTS)):
+            folder = _folder()
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    include_dashboard=False,
+                    object_store_memory=object_store_bytes,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _node_ip_address=_HOST,
+                    _temp_dir=str(folder),
+                )
+                break
+            except Exception as error:
+                ray.shutdown()
+                _end_processes(folder)
+                if not attempts_left:
+                    remedy = f"Its logs are in {folder}; is there memory left?"
+                    raise RayError("the embedded Ray", f"it did not start ({error})", remedy) from error
+                shutil.rmtree(folder, ignore_errors=True)
         try:
             yield
         finally:
@@ -215,3 +222,14 @@ def _folder() -> Path:
     """A folder whose path is short: Ray puts sockets below it, whose names may have 107 characters."""
     short = Path("/tmp") if Path("/tmp").is_dir() else None
     return Path(tempfile.mkdtemp(prefix="s2i-ray-", dir=short))
+
+
+def _end_processes(folder: Path) -> None:
+    """End what is left of a Ray that did not come up: children of this process that work in its folder."""
+    import psutil  # type: ignore[import-not-found]  # comes with ray
+
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(str(folder) in word for word in process.cmdline()):
+                process.kill()
+                process.wait(10)

@@ -88,7 +88,7 @@ class Archive:
     @cached_property
     def recordings(self) -> list[AudioObject]:
         """The recordings of the source as they were listed when first asked."""
-        from cluster.jobs.plan import is_recording
+        from cluster.jobs.listing import is_recording
 
         return [item for item in self.store.list(self.bucket, self.prefix) if is_recording(item.key)]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ from cluster.jobs import rows
 from cluster.jobs.assemble import Assembled, Assembler
 from cluster.jobs.commit import Committer
 from cluster.jobs.execute import StageCall, stream
+from cluster.jobs.listing import is_recording
 from cluster.jobs.model import model_digest
 from cluster.jobs.report import Report, Watcher
 from cluster.jobs.request import JobRequest, JobSummary, WorkerDied
@@ -30,13 +30,6 @@ from s2i_core.storage.artifacts import join, run_key
 from s2i_core.storage.objects import ObjectStore, parse_uri
 from s2i_core.storage.tables import Lake
 
-#: Objects with other names are no recordings and are left alone.
-SUFFIXES = frozenset(
-    {".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".asf", ".au", ".avi", ".caf", ".dsf", ".eac3", ".flac", ".flv"}
-    | {".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".mpeg", ".mpg", ".mpga", ".oga"}
-    | {".ogg", ".ogv", ".opus", ".snd", ".ts", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma"}
-    | {".wmv", ".wv"}
-)
 _ROWS_IN_A_BLOCK = 16
 _BLOCKS_A_WORKER = 8
 
@@ -48,11 +41,6 @@ class Outcome:
     recording: Recording
     scenes: list[Scene]
     failure: Failure | None
-
-
-def is_recording(key: str) -> bool:
-    """Whether an object's name is that of audio, or of video that may have a sound track."""
-    return PurePosixPath(key).suffix.lower() in SUFFIXES
 
 
 def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
