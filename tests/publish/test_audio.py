@@ -6,12 +6,11 @@ import av
 import numpy as np
 import pytest
 
+from publish.recordings import tone, wav
 from s2i_core.audio.decode import decode
 from s2i_core.config import AudioConfig
 from s2i_core.errors import DecodeError
 from s2i_core.publish.audio import levels, web_audio
-
-from publish.recordings import tone, wav
 
 
 def test_it_is_small_opus_in_webm_of_the_same_length_and_on_the_same_clock():

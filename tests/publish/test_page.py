@@ -7,10 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from publish.recordings import square, tone, wav
 from s2i_core.publish.page import Card, Fault, Frame, Stretch, index_page, recording_page
 from s2i_core.records import Skip
-
-from publish.recordings import square, tone, wav
 
 AUDIO = wav(tone(3.0), tone(3.0, 0.01), tone(3.0))
 RED, BLUE = square((220, 40, 40)), square((40, 40, 220))
@@ -39,7 +38,7 @@ class Page(HTMLParser):
         self.text[self._inside] = self.text.get(self._inside, "") + data
 
     def all(self, tag, css=""):
-        return [found for name, found in self.tags if name == tag and css in (found.get("class") or "").split() + [""]]
+        return [found for name, found in self.tags if name == tag and css in [*(found.get("class") or "").split(), ""]]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,11 @@ def html():
 
 def test_pictures_and_stretches_without_are_in_order_with_their_times(html):
     tiles = Page(html).all("button", "tile")
-    assert [(tile["data-start"], tile["data-end"]) for tile in tiles] == [("0.0", "3.0"), ("3.0", "6.0"), ("6.0", "9.0")]
+    assert [(tile["data-start"], tile["data-end"]) for tile in tiles] == [
+        ("0.0", "3.0"),
+        ("3.0", "6.0"),
+        ("6.0", "9.0"),
+    ]
     assert tiles[0]["data-match"] == "match 0.25 · confidence 0.75"
     assert tiles[1]["data-reason"] == "Music or noise"
     images = [image for image in Page(html).all("img") if image.get("src")]

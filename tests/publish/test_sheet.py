@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2i_core.publish.sheet import contact_sheet
-
 from publish.recordings import square
+from s2i_core.publish.sheet import contact_sheet
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30), (30, 200, 200)]
 
 
-@pytest.mark.parametrize("labels", [(), ("one", "two", "three", "four", "a label that is far too long for its picture")])
+@pytest.mark.parametrize("labels", [(), ("one", "two", "three", "four", "a label far too long for its picture")])
 def test_every_picture_is_there_in_its_order(labels):
     data = contact_sheet([square(colour) for colour in COLOURS], labels, columns=3, tile_px=64)
     with Image.open(io.BytesIO(data)) as image:
