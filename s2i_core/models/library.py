@@ -1,7 +1,7 @@
 """The retrieval library of the decoder: illustrations that ship with the model.
 
-The decoder is a semi-parametric diffusion model (Blattmann et al. 2022, "Retrieval-Augmented Diffusion Models"): it looks
-up illustrations near the speech in the shared space and gets them as a reference. The library is data beside the
+The decoder is a semi-parametric diffusion model (Blattmann et al. 2022, "Retrieval-Augmented Diffusion Models"): it
+looks up illustrations near the speech in the shared space and gets them as a reference. The library is data beside the
 weights, so a customer may swap it for one of their own drawings without training again: build it with
 `SpriteLibrary.from_arrays`, fill in `vectors` with the model's image encoder, and `save` it over the shipped folder.
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from s2i_core.errors import ModelError
@@ -206,7 +207,7 @@ class SpriteLibrary:
             entries = json.loads((folder / "sprites.json").read_text(encoding="utf-8"))
             infos = [SpriteInfo(**entry) for entry in entries]
             data, offsets = arrays["webp"].tobytes(), arrays["offsets"]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
             raise ModelError(
                 str(folder), f"not a sprite library: {error}", "copy or build the library again"
             ) from error
@@ -229,5 +230,5 @@ def _encode(sprite: RGBA) -> bytes:
             "use tight_canvas",
         )
     buffer = io.BytesIO()
-    Image.fromarray(sprite).save(buffer, "WEBP", quality=WEBP_QUALITY, alpha_quality=100, method=6)
+    Image.fromarray(sprite).save(buffer, "WEBP", quality=WEBP_QUALITY, alpha_quality=100, method=4)
     return buffer.getvalue()

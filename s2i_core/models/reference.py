@@ -70,7 +70,10 @@ class SpritePainter:
     def resized(
         self, sprite: int, side: int, flip: bool, variant: str = "", pixels: RGBA | None = None
     ) -> npt.NDArray[np.float32]:
-        """A sprite as premultiplied float32 `(side, side, 4)` in 0..1; `pixels` overrides the library's under a `variant`."""
+        """A sprite as premultiplied float32 `(side, side, 4)` in 0..1.
+
+        `pixels` replaces those of the library and is remembered under the name `variant`.
+        """
         key = (sprite, side, flip, variant)
         if key in self._cache:
             self._cache.move_to_end(key)
@@ -87,7 +90,10 @@ class SpritePainter:
         return array
 
     def paste(self, frame: npt.NDArray[np.float32], slot: Slot, variant: str = "", pixels: RGBA | None = None) -> None:
-        """Paste a slot over a premultiplied `frame` `(S, S, 3 or 4)` float32 in 0..1, in place; what sticks out is cut."""
+        """Paste a slot over a premultiplied `frame` `(S, S, 3 or 4)` float32 in 0..1, in place.
+
+        What sticks out of the frame is cut; `pixels` and `variant` as of `resized`.
+        """
         size = frame.shape[0]
         left, top, side = self.placement(slot, size)
         x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, size), min(top + side, size)

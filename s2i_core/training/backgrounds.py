@@ -33,7 +33,7 @@ PLAIN: dict[str, RGB] = {
     "black": (44, 44, 52),
 }
 #: The plain grounds of scenes whose words name no setting.
-PASTELS = ("yellow", "green", "blue", "purple", "pink", "white")
+PASTELS = ("yellow", "green", "blue", "purple", "pink")
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,25 @@ class Setting:
 
 def _settings() -> dict[str, Setting]:
     open_air = TIMES
+    dark: tuple[Time, ...] = ("day", "night")
     natural = [
-        Setting("grass", 0.58, ("on the grass", "in a green field", "in a meadow", "on the lawn", "out in the field"), open_air),
+        Setting("grass", 0.58, ("on the grass", "in a green field", "in a meadow", "on the lawn"), open_air),
         Setting("farm", 0.55, ("on a farm", "out on the farm", "on the farm by the barn"), open_air),
         Setting("garden", 0.55, ("in a garden", "among the flowers", "in a garden full of flowers")),
-        Setting("forest", 0.62, ("in the forest", "in the woods", "among the trees", "deep in the forest"), ("day", "night")),
+        Setting("forest", 0.62, ("in the forest", "in the woods", "among the trees", "deep in the forest"), dark),
         Setting("mountains", 0.62, ("in the mountains", "in front of the mountains", "up in the mountains"), open_air),
-        Setting("desert", 0.56, ("in the desert", "on the sand dunes", "out in the desert", "in the hot desert"), open_air),
+        Setting("desert", 0.56, ("in the desert", "on the sand dunes", "out in the desert", "in the sand"), open_air),
         Setting("beach", 0.62, ("on the beach", "by the seaside", "on the sand by the sea"), open_air),
         Setting("sea", 0.52, ("on the sea", "out at sea", "on the water", "on the ocean"), open_air),
         Setting("river", 0.50, ("by the river", "by the lake", "beside a pond", "at the water"), ("day", "sunset")),
-        Setting("underwater", None, ("under the sea", "under water", "at the bottom of the ocean", "deep in the ocean")),
-        Setting("snow", 0.56, ("in the snow", "on a snowy day", "in winter", "out in the cold snow"), ("day", "night")),
+        Setting("underwater", None, ("under the sea", "under water", "at the bottom of the sea", "deep in the ocean")),
+        Setting("snow", 0.56, ("in the snow", "on a snowy day", "in winter", "out in the cold snow"), dark),
         Setting("city", 0.66, ("in the city", "in town", "downtown", "in front of tall buildings"), open_air),
         Setting("road", 0.56, ("on the road", "on the street", "on the highway", "along the road"), open_air),
-        Setting("rails", 0.58, ("on the railway", "on the tracks", "on the rails"), ("day", "night")),
+        Setting("rails", 0.58, ("on the railway", "on the tracks", "on the rails"), dark),
         Setting("room", 0.66, ("in a room", "inside the house", "indoors", "in the living room", "at home")),
         Setting("table", 0.60, ("on a table", "on the kitchen table", "on a wooden table", "in the kitchen")),
-        Setting("sky", None, ("in the sky", "up in the sky", "among the clouds", "high up in the air"), ("day", "sunset")),
+        Setting("sky", None, ("in the sky", "up in the sky", "among the clouds", "up in the air"), ("day", "sunset")),
         Setting("space", None, ("in space", "in outer space", "among the stars", "out in the universe")),
         Setting("rain", 0.60, ("in the rain", "on a rainy day", "out in the rain")),
         Setting("stage", 0.70, ("on a stage", "on the stage", "in the spotlight")),
@@ -253,8 +254,8 @@ def _mountains(c: _Canvas) -> None:
         t = 0.32
         cap = base - h * (1 - t)
         c.polygon(
-            [(x - w * t, cap), (x - w * t * 0.4, cap - 0.02), (x, cap + 0.02), (x + w * t * 0.5, cap - 0.02), (x + w * t, cap),
-             (x, base - h)],
+            [(x - w * t, cap), (x - w * t * 0.4, cap - 0.02), (x, cap + 0.02), (x + w * t * 0.5, cap - 0.02),
+             (x + w * t, cap), (x, base - h)],
             c.lit((246, 248, 252)),
         )  # fmt: skip
     c.ridge(0.63, 0.05, c.lit((112, 168, 102)), 1.5)
@@ -406,7 +407,8 @@ def _table(c: _Canvas) -> None:
 
 
 def _sky(c: _Canvas) -> None:
-    c.gradient(*((c.varied(colour, 5)) for colour in _SKIES[c.time]))
+    top, bottom = _SKIES[c.time]
+    c.gradient(c.varied(top, 5), c.varied(bottom, 5))
     colour: RGB = (255, 255, 255) if c.time == "day" else (250, 196, 172)
     for x, y, scale in c.rng.uniform((0, 0.06, 0.8), (1, 0.98, 1.6), (5, 3)).tolist():
         c.cloud(x, y, scale, colour)

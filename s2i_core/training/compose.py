@@ -462,14 +462,13 @@ def _row(
 
 
 def _grid(rng: np.random.Generator, book: SpriteBook, group: Group, horizon: float | None) -> list[Slot]:
-    """Four of a kind, two by two."""
+    """Four of a kind, two by two; on the ground both rows have to stand on it."""
     extent_w, extent_h = book.library.extent(group.sprite)
-    cell_h = 0.42 if horizon is None else 0.36
-    side = min(0.44 / extent_w, cell_h / extent_h) * (0.8 if group.size == "small" else 0.96)
+    aloft = horizon is None or book.category(group.sprite) in _FLYING
+    side = min(0.44 / extent_w, (0.42 if aloft else 0.30) / extent_h) * (0.8 if group.size == "small" else 0.96)
     width, height = side * extent_w, side * extent_h
     flip = rng.random() < 0.5
-    low = 0.74 if horizon is None or book.category(group.sprite) in _FLYING else 0.93 - height / 2
-    high = 0.26 if horizon is None else low - height - 0.03
+    low, high = (0.74, 0.26) if aloft else (0.95 - height / 2, 0.93 - height * 1.5)
     dx = 0.235 + rng.uniform(-0.01, 0.01)
     return [_slot(book, group, (0.5 + sx * dx, cy, width, height), flip) for cy in (high, low) for sx in (-1, 1)]
 
@@ -480,9 +479,10 @@ def _stack(rng: np.random.Generator, book: SpriteBook, groups: Sequence[Group], 
     slots = []
     for row, group in enumerate(groups):
         extent_w, extent_h = book.library.extent(group.sprite)
-        side = min(0.45 / extent_h, 0.8 / extent_w) * _side(rng, book, group, mixed=True)
+        side = min(_side(rng, book, group, mixed=True) * 0.5, 0.44 / extent_h, 0.76 / extent_w)
         width, height = side * extent_w, side * extent_h
-        cy = 0.04 + height / 2 + rng.uniform(0, 0.03) if row == 0 else 0.94 - height / 2 - rng.uniform(0, 0.03)
+        margin = 0.03 + height / 2 + rng.uniform(0, 0.015)
+        cy = margin if row == 0 else 0.985 - margin
         slots.append(_slot(book, group, (cx, cy, width, height), rng.random() < 0.5))
     return slots
 

@@ -81,7 +81,7 @@ def colour_name(rgb: npt.NDArray[np.float32]) -> str:
     """The name of a colour, `(3,)` in 0..1."""
     value, darkest = float(rgb.max()), float(rgb.min())
     chroma = value - darkest
-    if chroma < 0.1 * max(value, 0.3):
+    if value < 0.25 or chroma < 0.1 * max(value, 0.3):
         return "black" if value < 0.3 else "white" if value > 0.82 else "gray"
     hue = float(np.degrees(_hue(rgb[None, None], rgb.max()[None, None], np.array([[chroma]]))[0, 0])) % 360
     if hue < 14 or hue >= 336:

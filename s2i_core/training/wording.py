@@ -32,7 +32,8 @@ _PLAIN_NAME = 0.65
 _VERBS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "animal": (("is standing", "are standing"), ("is resting", "are resting"), ("is waiting", "are waiting"),
                ("lives", "live"), ("is eating", "are eating"), ("can be found", "can be found")),
-    "bird": (("is sitting", "are sitting"), ("is resting", "are resting"), ("lives", "live"), ("is singing", "are singing")),
+    "bird": (("is sitting", "are sitting"), ("is resting", "are resting"), ("lives", "live"),
+             ("is singing", "are singing")),
     "sea": (("is swimming", "are swimming"), ("lives", "live"), ("can be found", "can be found")),
     "plant": (("is growing", "are growing"), ("grows", "grow"), ("stands", "stand")),
     "person": (("is standing", "are standing"), ("is waiting", "are waiting"), ("was seen", "were seen"),
@@ -66,6 +67,13 @@ _EPITHETS: Mapping[str, tuple[str, ...]] = {
     "instrument": ("old", "new", "wonderful"),
 }
 
+#: How the first stands to the second, and the second to the first.
+_RELATIONS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "next": (("next to", "next to", "beside", "near", "by"), ()),
+    "front": (("in front of",), ("behind",)),
+    "above": (("above", "above", "over"), ("below", "under")),
+}
+
 #: Said before something new.
 _NEW = (
     "this is", "here is", "there is", "we see", "we can see", "i can see", "you can see", "look at", "it is", "that is",
@@ -83,12 +91,15 @@ _BE_FORMS = {"this is": "these are", "it is": "they are", "that is": "those are"
 
 
 def word_scene(spec: SceneSpec, vocabulary: Vocabulary, rng: np.random.Generator) -> str:
-    """One wording, in lower case and without a full stop."""
+    """One wording, in lower case and without a full stop; of at most `MAX_WORDS` unless the scene takes more."""
+    shortest = ""
     for _ in range(8):
         wording = _word(spec, vocabulary, rng)
         if len(wording.split()) <= MAX_WORDS:
             return wording
-    return _phrase(spec, vocabulary, rng, carrier=False)
+        if not shortest or len(wording) < len(shortest):
+            shortest = wording
+    return shortest
 
 
 def _word(spec: SceneSpec, vocabulary: Vocabulary, rng: np.random.Generator) -> str:
@@ -101,27 +112,20 @@ def _word(spec: SceneSpec, vocabulary: Vocabulary, rng: np.random.Generator) -> 
     several = group.count > 1 or name.is_plural
     verbs = _VERBS.get(vocabulary[group.concept].category, _STILL)
     new, known = _new(group, name, modifiers), _known(group, name, modifiers)
-    chance = rng.random()
+    bare = f"{modifiers} {name.singular}".strip() if group.count == 1 else new
     if not place:
-        if chance < 0.16:
-            return f"{modifiers} {name.singular}".strip() if group.count == 1 else new
-        if chance < 0.46:
-            return new
-        if chance < 0.54:
-            return known
-        return _carry(rng, new, known, several)
-    if chance < 0.30:
-        return f"{new} {place}"
-    if chance < 0.36 and group.count == 1:
-        return f"{modifiers} {name.singular} {place}".strip()
-    if chance < 0.56:
-        return f"{_carry(rng, new, known, several)} {place}"
+        return _weighted(rng, (0.16, bare), (0.30, new), (0.08, known), (0.46, _carry(rng, new, known, several)))
     verb = _pick(rng, verbs)[several]
-    if chance < 0.76:
-        return f"{new if rng.random() < 0.5 else known} {verb} {place}"
-    if chance < 0.88:
-        return f"{place} {new if rng.random() < 0.6 else known} {verb}"
-    return f"{place} there {'are' if several else 'is'} {new}"
+    subject = new if rng.random() < 0.55 else known
+    return _weighted(
+        rng,
+        (0.30, f"{new} {place}"),
+        (0.06, f"{bare} {place}"),
+        (0.20, f"{_carry(rng, new, known, several)} {place}"),
+        (0.20, f"{subject} {verb} {place}"),
+        (0.12, f"{place} {subject} {verb}"),
+        (0.12, f"{place} there {'are' if several else 'is'} {new}"),
+    )
 
 
 def _phrase(spec: SceneSpec, vocabulary: Vocabulary, rng: np.random.Generator, carrier: bool) -> str:
@@ -148,21 +152,16 @@ def _phrase(spec: SceneSpec, vocabulary: Vocabulary, rng: np.random.Generator, c
 
 def _relate(rng: np.random.Generator, relation: str, a: str, b: str) -> tuple[str, bool]:
     """Two things in their relation, and whether the second is named first."""
-    if relation == "next":
-        return f"{a} {_pick(rng, ('next to', 'next to', 'beside', 'near', 'by'))} {b}", False
-    if relation == "front":
-        return (f"{a} in front of {b}", False) if rng.random() < 0.75 else (f"{b} behind {a}", True)
-    if relation == "above":
-        if rng.random() < 0.7:
-            return f"{a} {_pick(rng, ('above', 'above', 'over'))} {b}", False
-        return f"{b} {_pick(rng, ('below', 'under'))} {a}", True
-    side, other = ("left", "right") if relation == "left" else ("right", "left")
-    chance = rng.random()
-    if chance < 0.55:
-        return f"{a} {_pick(rng, (f'to the {side} of', f'on the {side} of', f'{side} of'))} {b}", False
-    if chance < 0.75:
-        return f"{b} to the {other} of {a}", True
-    return f"{a} on the {side} and {b} on the {other}", False
+    if relation in {"left", "right"}:
+        side, other = ("left", "right") if relation == "left" else ("right", "left")
+        turned = rng.random() < 0.2
+        first, second, at = (b, a, other) if turned else (a, b, side)
+        if not turned and rng.random() < 0.3:
+            return f"{a} on the {side} and {b} on the {other}", False
+        return f"{first} {_pick(rng, (f'to the {at} of', f'on the {at} of', f'{at} of'))} {second}", turned
+    turned = relation != "next" and rng.random() < 0.3
+    first, second = (b, a) if turned else (a, b)
+    return f"{first} {_pick(rng, _RELATIONS[relation][turned])} {second}", turned
 
 
 def _place(spec: SceneSpec, rng: np.random.Generator) -> str:
@@ -219,10 +218,19 @@ def _carry(rng: np.random.Generator, new: str, known: str, several: bool) -> str
                 return f"{many} {words}"
         carrier = carrier.removesuffix(" is") + " are" if carrier.endswith(" is") else carrier
         carrier = carrier.replace("there was", "there were").replace("next comes", "next come")
-        carrier = carrier.replace("the next one are", "the next ones are").replace("it all began", "it all began")
-        carrier = carrier.replace("favourite are", "favourites are").replace("what you see are", "what you see are")
+        carrier = carrier.replace("the next one are", "the next ones are")
+        carrier = carrier.replace("favourite are", "favourites are")
         carrier = carrier.replace("our subject are", "our subjects are")
     return f"{carrier} {words}"
+
+
+def _weighted(rng: np.random.Generator, *options: tuple[float, str]) -> str:
+    chance = rng.random() * sum(weight for weight, _ in options)
+    for weight, wording in options:
+        chance -= weight
+        if chance < 0:
+            return wording
+    return options[-1][1]
 
 
 def _pick(rng: np.random.Generator, options: Sequence[T]) -> T:

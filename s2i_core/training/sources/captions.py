@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 Number = Literal["count", "mass", "plural"]
+Stature = Literal["small", "medium", "large"]
 
 NUMERALS = ("zero", "one", "two", "three", "four", "five", "six")
 _AN_BEFORE_CONSONANT = ("hour", "honest", "heir")
@@ -66,13 +67,15 @@ class Concept:
     Attributes:
         hexcode: the emoji that shows it, as hyphenated code points.
         category: what kind of thing it is: animal, fruit, vehicle ...
-        home: the setting where one expects it, or `plain`.
+        home: the setting where one expects it, or `plain`; "grass@night" is a setting and a time of day.
+        stature: how large it is among things of its kind.
     """
 
     hexcode: str
     names: tuple[Name, ...]
     category: str
     home: str
+    stature: Stature = "medium"
 
     @property
     def name(self) -> str:
@@ -104,8 +107,9 @@ _IRREGULAR = {
     "loaf": "loaves", "lady": "ladies", "wife": "wives", "shelf": "shelves", "fish": "fish", "sheep": "sheep",
     "deer": "deer", "reindeer": "reindeer", "elk": "elk", "bison": "bison", "shrimp": "shrimp", "dice": "dice",
     "person": "people", "cactus": "cacti", "hero": "heroes", "tomato": "tomatoes", "potato": "potatoes",
-    "mango": "mangoes", "mosquito": "mosquitoes", "volcano": "volcanoes", "tornado": "tornadoes", "spaceman": "spacemen",
-    "fireman": "firemen", "policeman": "policemen", "gentleman": "gentlemen", "repairman": "repairmen",
+    "mango": "mangoes", "mosquito": "mosquitoes", "volcano": "volcanoes", "tornado": "tornadoes",
+    "spaceman": "spacemen",
+        "fireman": "firemen", "policeman": "policemen", "gentleman": "gentlemen", "repairman": "repairmen",
     "businessman": "businessmen", "snowman": "snowmen", "aircraft": "aircraft", "spacecraft": "spacecraft",
     "headphones": "headphones", "glasses": "glasses",
 }  # fmt: skip
@@ -159,13 +163,21 @@ def english() -> Vocabulary:
 
 
 def _concept(row: dict[str, str]) -> Concept:
-    number = row["number"]
-    if number not in get_args(Number):
-        raise ValueError(f"vocabulary.tsv, {row['name']}: {number!r} is not one of {get_args(Number)}")
-    plain = Name(row["name"], row["plural"] or None, number)  # type: ignore[arg-type]
+    plain = Name(row["name"], row["plural"] or None, _one_of(row, "number", Number))
+    synonyms = (_synonym(words) for words in row["synonyms"].split("|") if words)
     return Concept(
-        row["hexcode"], (plain, *map(_synonym, filter(None, row["synonyms"].split("|")))), row["category"], row["home"]
+        hexcode=row["hexcode"],
+        names=(plain, *synonyms),
+        category=row["category"],
+        home=row["home"],
+        stature=_one_of(row, "stature", Stature),
     )
+
+
+def _one_of(row: dict[str, str], column: str, choices: Any) -> Any:
+    if row[column] not in get_args(choices):
+        raise ValueError(f"vocabulary.tsv, {row['name']}: {row[column]!r} is not one of {get_args(choices)}")
+    return row[column]
 
 
 def _synonym(words: str) -> Name:
