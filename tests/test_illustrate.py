@@ -1,0 +1,141 @@
+"""One local file, start to finish, with a model of tiny random parts."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from publish.recordings import wav
+from tiny import tiny_pipeline
+from typer.testing import CliRunner
+
+from s2i_core import cli
+from s2i_core.config import ImageConfig, SceneConfig
+from s2i_core.errors import ConfigError, DecodeError, GenerationError
+from s2i_core.illustrate import illustrate_file
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.presets import cpu
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+TALK = SAMPLES / "castle-tale.mp3"
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    torch.set_num_threads(1)
+    made = tiny_pipeline()
+    made.model_digest = "0" * 32
+    return made
+
+
+@pytest.fixture(scope="module")
+def config():
+    # A random model is sure of nothing, and its vectors hardly change: take any scene, and many of them.
+    scenes = SceneConfig(min_confidence=-1, change_cost=0, max_s=10)
+    return cpu().model_copy(update={"scenes": scenes, "image": ImageConfig(size_px=64, steps=1)})
+
+
+@pytest.fixture(scope="module")
+def made(pipeline, config, tmp_path_factory):
+    steps = []
+    out = tmp_path_factory.mktemp("out") / "new" / "folder"
+    result = illustrate_file(TALK, out, config, pipeline, lambda *step: steps.append(step))
+    return result, out, steps
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_every_scene_has_its_picture_and_its_row(made):
+    result, out, _ = made
+    rows = lines(out / "images.jsonl")
+    assert len(rows) == len(result.images) == len(result.scenes) - len(result.skipped) >= 5
+    assert {path.name for path in (out / "images").iterdir()} == {Path(row["key"]).name for row in rows}
+    for row in rows:
+        data = (out / row["key"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.size == (64, 64) == (row["width_px"], row["height_px"])
+        assert -1.001 <= row["similarity"] <= 1.001
+    scenes = lines(out / "scenes.jsonl")
+    assert [scene["scene_id"] for scene in scenes] == [scene.scene_id for scene in result.scenes]
+    assert not {"pooled", "focus_tokens", "focus_pooled"}.intersection(scenes[0])
+    assert scenes[-1]["end_s"] == pytest.approx(result.recording.duration_s, abs=0.01)
+    (recording,) = lines(out / "recording.json")
+    assert recording["recording_id"] == hashlib.sha256(TALK.read_bytes()).hexdigest()[:32]
+    assert lines(out / "failures.jsonl") == []
+
+
+def test_the_page_and_the_progress_are_there(made):
+    result, out, steps = made
+    html = result.page.read_text("utf-8")
+    assert result.page.parent == out
+    assert html.count('data-tint="') == len(result.images)
+    assert {step for step, _, _ in steps} == {"Listening", "Drawing", "Writing the page"}
+    assert ("Drawing", len(result.images), len(result.images)) in steps
+
+
+def test_again_gives_the_same_and_a_seed_gives_others(made, pipeline, config, tmp_path):
+    result, out, _ = made
+    again = illustrate_file(TALK, tmp_path / "again", config, pipeline)
+    assert [image.sha256 for image in again.images] == [image.sha256 for image in result.images]
+    assert (tmp_path / "again" / "index.html").read_bytes() == (out / "index.html").read_bytes()
+    other = illustrate_file(TALK, tmp_path / "other", config, pipeline, seed=7)
+    assert [image.scene_id for image in other.images] == [image.scene_id for image in result.images]
+    assert not {image.seed for image in other.images}.intersection(image.seed for image in result.images)
+    assert not {image.image_id for image in other.images}.intersection(image.image_id for image in result.images)
+
+
+def test_a_scene_that_cannot_be_drawn_is_a_failure_and_the_rest_goes_on(made, config, tmp_path):
+    class Fragile(SpeechToImagePipeline):
+        """Refuses every batch in which one particular seed is."""
+
+        def generate(self, embeddings, seeds, image, callback=None):
+            if bad in seeds:
+                raise GenerationError("seeds", "the picture is not finite", "Try another dtype or seed.")
+            return super().generate(embeddings, seeds, image, callback)
+
+    result, _, _ = made
+    bad = result.images[2].seed
+    fragile = tiny_pipeline()
+    fragile.model_digest = "0" * 32
+    fragile.__class__ = Fragile
+    broken = illustrate_file(TALK, tmp_path, config, fragile)
+    assert [failure.scene_id for failure in broken.failures] == [result.images[2].scene_id]
+    assert [image.sha256 for image in broken.images] == [image.sha256 for image in result.images if image.seed != bad]
+    (row,) = lines(tmp_path / "failures.jsonl")
+    assert row["remedy"] == "Try another dtype or seed."
+    assert "No picture: failed" in broken.page.read_text("utf-8")
+
+
+def test_bad_input_says_what_is_wrong(pipeline, config, tmp_path):
+    with pytest.raises(ConfigError, match="not a file"):
+        illustrate_file(tmp_path, tmp_path / "out", config, pipeline)
+    with pytest.raises(DecodeError, match=r"not-audio\.mp3"):
+        illustrate_file(SAMPLES / "not-audio.mp3", tmp_path / "out", config, pipeline)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        illustrate_file(TALK, tmp_path / "file", config, pipeline)
+    style = config.model_copy(update={"image": ImageConfig(size_px=64, style="baroque")})
+    with pytest.raises(ConfigError, match=r"baroque.*3d"):
+        illustrate_file(TALK, tmp_path / "out", style, pipeline)
+
+
+def test_the_command_prints_a_summary_as_json(tmp_path):
+    # A saved checkpoint, as `--checkpoint` takes it; silence needs no trained model.
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    (tmp_path / "quiet.wav").write_bytes(wav(np.zeros(48_000)))
+    arguments = ["illustrate", str(tmp_path / "quiet.wav"), "--out", str(tmp_path / "out"), "--json"]
+    result = CliRunner().invoke(cli.app, [*arguments, "--checkpoint", str(tmp_path / "model")])
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["images"], summary["failures"], summary["duration_s"]) == (0, 0, 3.0)
+    assert Path(summary["page"]).is_file()
+    assert "Silence" in Path(summary["page"]).read_text("utf-8")
+    styles = CliRunner().invoke(cli.app, ["styles", "--checkpoint", str(tmp_path / "model"), "--json"])
+    assert json.loads(styles.stdout) == {"styles": ["3d"]}
