@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreInfo]:
             embedded.down()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def objects(store: StoreInfo) -> ObjectStore:
     """A client of the session's store."""
     return ObjectStore(store.settings())

@@ -110,11 +110,18 @@ class EmbeddedStore:
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:
-        self.home.mkdir(parents=True, exist_ok=True)
-        self.home.chmod(0o700)
-        with (self.home / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.chmod(0o700)
+            with (self.home / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise StorageError(
+                str(error.filename or self.home),
+                f"the embedded object store cannot use it ({error.strerror})",
+                "See that this path is a folder that you may write to, on a disk with free space.",
+            ) from error
 
     def _running(self) -> StoreInfo | None:
         try:
@@ -268,13 +275,17 @@ class EmbeddedStore:
                 os.kill(pid, number)
             deadline = time.monotonic() + wait_s
             while time.monotonic() < deadline:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)  # our own child stays a zombie until it is waited for
-                if self._mark() not in _command_line(pid):
+                if self._gone(pid):
                     self._remove_sockets()
                     return
                 time.sleep(0.05)
         raise StorageError(f"process {pid}", "the embedded store does not stop", f"End it by hand: kill -9 {pid}.")
+
+    def _gone(self, pid: int) -> bool:
+        try:
+            return os.waitpid(pid, os.WNOHANG)[0] == pid  # our own child stays a zombie until it is waited for
+        except ChildProcessError:
+            return self._mark() not in _command_line(pid)
 
 
 def _program() -> str:
