@@ -376,7 +376,7 @@ def _attributes(rng: np.random.Generator, book: SpriteBook, sprite: int, concept
     group = Group(sprite, concept.name)
     words = set(concept.name.split())
     chance = rng.random()
-    if chance < 0.35 and concept.category not in _KEEP_COLOUR and not words & COLOUR_WORDS:
+    if chance < 0.6 and concept.category not in _KEEP_COLOUR and not words & COLOUR_WORDS:
         found = book.paint_of(sprite)
         if found is not None:
             ground = setting.removeprefix("plain ")
@@ -401,17 +401,17 @@ def _choose_relation(
     if not floats and second in _FLYING and first not in _FLYING:
         return None
     chance = rng.random()
-    if chance < 0.16 and upper_ok and second not in _FLYING:
+    if chance < 0.24 and upper_ok and second not in _FLYING:
         return "above"
     if (
-        chance < 0.34
+        chance < 0.50
         and second in {"building", "plant", "vehicle"}
         and first in {"animal", "person", "bird", "vehicle"}
     ):
         return "front"
-    if chance < 0.6:
+    if chance < 0.66:
         return "left" if rng.random() < 0.5 else "right"
-    return "next" if chance < 0.8 else None
+    return "next" if chance < 0.82 else None
 
 
 def _lay_out(

@@ -86,8 +86,9 @@ def colour_name(rgb: npt.NDArray[np.float32]) -> str:
     hue = float(np.degrees(_hue(rgb[None, None], rgb.max()[None, None], np.array([[chroma]]))[0, 0])) % 360
     if hue < 14 or hue >= 336:
         return "pink" if value > 0.8 and chroma / value < 0.55 else "red"
-    if hue < 45:
-        return "brown" if value < 0.65 else "orange"
+    if hue < 39:
+        # Tan counts as brown: brown is a dark or a pale orange.
+        return "brown" if value < 0.7 or chroma / value < 0.62 else "orange"
     names = ((68, "yellow"), (170, "green"), (250, "blue"), (300, "purple"), (336, "pink"))
     return next(name for limit, name in names if hue < limit)
 

@@ -56,7 +56,7 @@ _STILL = (
 _EPITHETS: Mapping[str, tuple[str, ...]] = {
     "animal": ("friendly", "hungry", "wild", "beautiful"),
     "bird": ("beautiful", "hungry"),
-    "sea": ("wild", "beautiful"),
+    "sea": ("strange", "beautiful"),
     "plant": ("beautiful", "lovely"),
     "building": ("old", "famous", "beautiful"),
     "vehicle": ("new", "old", "fast"),
