@@ -216,7 +216,7 @@ def illustrate(
         typer.echo(json.dumps(made.summary(), ensure_ascii=False))
         return
     typer.echo(
-        f"{len(made.images)} pictures of {len(made.scenes)} scenes, {len(made.skipped)} skipped, "
+        f"{len(made.images)} pictures of {made.recording.scenes} scenes, {len(made.skipped)} stretches skipped, "
         f"{len(made.failures)} failed, in {made.elapsed_s:.1f} s\nOpen {made.page.resolve().as_uri()}"
     )
     for failure in made.failures:

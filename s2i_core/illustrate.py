@@ -64,7 +64,7 @@ class Illustrated:
             "recording_id": self.recording.recording_id,
             "duration_s": self.recording.duration_s,
             "speech_s": self.recording.speech_s,
-            "scenes": len(self.scenes),
+            "scenes": self.recording.scenes,
             "images": len(self.images),
             "skipped": len(self.skipped),
             "failures": len(self.failures),
@@ -307,20 +307,27 @@ def _recording(
         etag="",
         size_bytes=heard.size_bytes,
         recording_id=recording_id,
-        status=Status.OK if planned else Status.SKIPPED,
-        reason=None if planned else next((scene.reason for scene in scenes), None),
+        status=(Status.OK if planned else Status.SKIPPED).value,
+        reason=None if planned else _why_empty(scenes, heard),
         codec=heard.info.codec,
         channels=heard.info.channels,
         sampling_rate_hz=heard.info.sampling_rate_hz,
         duration_s=heard.duration_s,
         speech_s=heard.speech_s,
-        scenes=len(scenes),
+        scenes=planned,
         retryable=False,
         model_digest=model_digest,
         plan_digest=config.plan_digest,
         run_id=run_id,
         created_at=now(),
     )
+
+
+def _why_empty(scenes: Sequence[Scene], heard: Heard) -> str:
+    if any(scene.reason == Skip.BELOW_CONFIDENCE for scene in scenes):
+        return Skip.BELOW_CONFIDENCE.value
+    music = any(gap.kind == Skip.NO_SPEECH for gap in heard.gaps)
+    return (Skip.NO_SPEECH if music else Skip.SILENCE).value
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:

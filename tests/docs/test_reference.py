@@ -1,0 +1,49 @@
+"""The references say what the code says."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from s2i_core import records
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_settings_are_up_to_date():
+    checked = subprocess.run(
+        [sys.executable, DOCS / "reference.py", "--check"], check=False, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("name", ["recordings", "scenes", "images", "failures"])
+def test_every_column_of_a_table_is_explained_with_its_type(name):
+    section = re.search(rf"^## `{name}`$(.*?)(?=^## |\Z)", (DOCS / "tables.md").read_text("utf-8"), re.M | re.S)[1]
+    rows = re.findall(r"^\| `(\w+)`( \*)? \| ([^|]+) \| ([^|]+) \|$", section, re.M)
+    schema = getattr(records, name.upper())
+    assert [(column, kind) for column, _, kind, _ in rows] == [(field.name, str(field.type)) for field in schema]
+
+
+def test_the_keys_are_those_of_the_lake():
+    from s2i_core.storage.objects import S3Settings
+    from s2i_core.storage.tables import Lake
+
+    text = (DOCS / "tables.md").read_text("utf-8")
+    for name, table in Lake(S3Settings(), "s3://none").tables.items():
+        section = re.search(rf"^## `{name}`$(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
+        assert set(re.findall(r"^\| `(\w+)` \*", section, re.M)) == set(table.key_columns)
+
+
+def test_links_and_paths_lead_somewhere():
+    pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]
+    for page in pages:
+        text = page.read_text("utf-8")
+        links = [link for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if not link.startswith("http")]
+        for link in links:
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+        # `s2i_core/publish/page.py` and the like: names of files in the tree.
+        for path in re.findall(r"`((?:s2i_core|cluster|flows|infra|tests|samples|docs)/[\w./-]*)`", text):
+            assert (DOCS.parent / path).exists(), f"{page.name}: {path}"
