@@ -14,7 +14,7 @@ from s2i_core.config import ImageConfig
 from s2i_core.models.denoiser import Denoiser
 from s2i_core.models.layout import LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.reference import Slot, SpritePainter
+from s2i_core.models.reference import Box, Slot, SpritePainter
 from s2i_core.records import SpeechEmbedding
 
 Progress = Callable[[int, torch.Tensor], None]
@@ -79,7 +79,7 @@ class NativeDecoder:
             _, found = self.library.nearest(queries[row, surest], k=1)
             plans.append(
                 tuple(
-                    Slot(int(sprite), self.library.infos[sprite].concept, tuple(map(float, boxes[row, n])))
+                    Slot(int(sprite), self.library.infos[sprite].concept, _box(boxes[row, n]))
                     for n, sprite in sorted(zip(surest, found[:, 0].tolist(), strict=True))
                 )
             )
@@ -145,6 +145,11 @@ class NativeDecoder:
         alpha = reference[:, 3:].float()
         share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()
         return Drawing(pixels, slots, share)
+
+
+def _box(values: NDArray[np.float32]) -> Box:
+    cx, cy, w, h = (float(value) for value in values)
+    return cx, cy, w, h
 
 
 class NonFinite(ArithmeticError):

@@ -37,7 +37,7 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self,
-        size_px: int = 96,
+        size_px: int = 64,
         widths: tuple[int, ...] = (64, 128, 256, 384),
         blocks: tuple[int, ...] = (1, 1, 3, 1),
         embedding_width: int = 384,

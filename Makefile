@@ -1,0 +1,33 @@
+# The two commands of the README are `make demo` and `make test`; the rest is for those who work on s2i.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint lock clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo:  ## install, start the embedded S3 server, illustrate the sample archive, say where to look
+	@infra/install.sh base
+	@.venv/bin/s2i demo
+
+test:  ## install with the test extras, check style and types, run the suite
+	@infra/install.sh test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/pytest -m "not slow and not gpu"
+
+test-all:  ## the suite with its slow tests
+	@infra/install.sh test
+	.venv/bin/pytest -m "not gpu"
+
+lint:  ## put the code into its format and check it
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/mypy
+
+lock:  ## resolve the dependencies again into requirements/
+	requirements/lock.sh
+
+clean:  ## stop the demo's store and delete what make demo and make test made
+	-.venv/bin/s2i store down
+	rm -rf .venv .s2i .pytest_cache .mypy_cache .ruff_cache .hypothesis

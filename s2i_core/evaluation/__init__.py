@@ -1,0 +1,1 @@
+"""Measure the model: what it draws against what was said."""

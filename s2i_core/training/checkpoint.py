@@ -1,0 +1,75 @@
+"""Training state on disk: written in one step, so that a run that is cut off resumes from the last good one."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from s2i_core.errors import ModelError
+
+
+def save(path: Path, step: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+    """Write modules and optimizer after `step` steps."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    state = {
+        "step": step,
+        "modules": {name: module.state_dict() for name, module in modules.items()},
+        "optimizer": optimizer.state_dict(),
+    }
+    torch.save(state, temporary)
+    temporary.rename(path)
+
+
+def resume(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer | None = None) -> int:
+    """Read what `save` wrote and return its step; 0 where there is nothing yet.
+
+    Raises:
+        ModelError: the file is damaged or of other modules.
+    """
+    if not path.exists():
+        return 0
+    try:
+        # weights_only: tensors and plain containers, never code.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, module in modules.items():
+            module.load_state_dict(state["modules"][name])
+        if optimizer is not None:
+            optimizer.load_state_dict(state["optimizer"])
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            str(path), f"no training state of this model: {error}", "Delete it to start afresh."
+        ) from error
+    return int(state["step"])
+
+
+class Log:
+    """One JSON line a report, in `<name>.jsonl` beside the checkpoint, and on the screen."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{name}.jsonl"
+        self._name = name
+        self._start = time.monotonic()
+
+    def __call__(self, step: int, **values: Any) -> None:
+        """Report the values after `step` steps."""
+        row = {"step": step, "elapsed_s": round(time.monotonic() - self._start, 1)} | {
+            key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()
+        }
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(self._name, " ".join(f"{key}={value}" for key, value in row.items()), flush=True)  # noqa: T201
+
+
+def cosine(step: int, steps: int, warmup: int) -> float:
+    """Factor of the learning rate: a linear warm-up, then half a cosine down to a hundredth."""
+    if step < warmup:
+        return (step + 1) / warmup
+    share = (step - warmup) / max(1, steps - warmup)
+    return 0.01 + 0.99 * 0.5 * (1 + float(torch.cos(torch.tensor(share * torch.pi))))

@@ -1,0 +1,151 @@
+"""Train the denoiser: from noise, condition tokens and a disturbed reference canvas to composed scenes.
+
+Rectified flow with x-prediction: `x_t = (1 - t) x_0 + t ε`, t from a logit-normal (Esser et al. 2024, arXiv
+2403.03206), the loss on the velocity `(x_t - x_0) / t`, which is the error of x_0 weighted by 1 / t². The canvas is
+dropped, moved, or filled with the wrong sprite at random, so that the network draws without it and does not trust it
+blindly; a scene that asks for another colour shows the sprite in its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from s2i_core.config import Settings
+from s2i_core.decoders.native import canvas_tensor
+from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.library import RGBA, SpriteLibrary
+from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.reference import Slot
+from s2i_core.training import checkpoint
+from s2i_core.training.compose import SpriteBook, render
+from s2i_core.training.data import FrameSet, read_scenes
+from s2i_core.training.pictures import as_tensor
+
+CHECKPOINT = "diffuse.pt"
+
+
+class DiffuseConfig(Settings):
+    """How long, how fast, and how much the references are disturbed."""
+
+    steps: int = Field(1500, gt=0, description="Optimizer steps.")
+    batch: int = Field(16, gt=1, description="Pictures a step.")
+    size_px: int = Field(128, gt=0, description="Side of the pictures.")
+    lr: float = Field(4e-4, gt=0, description="Learning rate.")
+    warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
+    ema: float = Field(0.995, gt=0, lt=1, description="Decay of the average of the weights, which is what ships.")
+    drop_speech: float = Field(0.1, ge=0, le=1, description="Share of rows without speech, for guidance.")
+    drop_canvas: float = Field(0.12, ge=0, le=1, description="Share of rows with an empty canvas.")
+    drop_sprite: float = Field(0.05, ge=0, le=1, description="Share of references left out of a canvas.")
+    wrong_sprite: float = Field(0.03, ge=0, le=1, description="Share of references that show another thing.")
+    shift: float = Field(0.02, ge=0, description="Standard deviation of a reference's place, in shares of the frame.")
+    scale: float = Field(0.04, ge=0, description="Standard deviation of the logarithm of a reference's size.")
+    t_mean: float = Field(0.3, description="Mean of the logit of t: above 0 favours much noise.")
+    t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
+    t_floor: float = Field(0.1, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
+    save_every: int = Field(100, gt=0, description="Steps between saves.")
+    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
+    device: str = Field("cpu", description="Where to train.")
+    seed: int = Field(0, ge=0, description="Of the batches.")
+
+
+def disturb(slots: tuple[Slot, ...], sprites: int, config: DiffuseConfig, rng: np.random.Generator) -> list[Slot]:
+    """The references as a layout predictor that errs might have placed them."""
+    if rng.random() < config.drop_canvas:
+        return []
+    kept = []
+    for slot in slots:
+        if rng.random() < config.drop_sprite:
+            continue
+        cx, cy, w, h = slot.box
+        factor = float(np.exp(rng.normal(0, config.scale)))
+        box = (cx + rng.normal(0, config.shift), cy + rng.normal(0, config.shift), w * factor, h * factor)
+        sprite = int(rng.integers(sprites)) if rng.random() < config.wrong_sprite else slot.sprite
+        kept.append(dataclasses.replace(slot, sprite=sprite, box=box))
+    return kept
+
+
+@torch.inference_mode()
+def condition(projection: QueryTransformer, frames: FrameSet) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.int64]]:
+    """Tokens `(N, K, C)` and pooled `(N, E)` of every utterance of a set, float16, with its scene `(N,)`."""
+    tokens, pooled, texts = [], [], []
+    with torch.autocast(projection.device.type, torch.bfloat16):
+        for batch, ids in frames.batches(64):
+            t, p = projection(batch.to(projection.device))
+            tokens.append(t.half().cpu())
+            pooled.append(p.half().cpu())
+            texts.append(ids)
+    return torch.cat(tokens), torch.cat(pooled), np.concatenate(texts)
+
+
+def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseConfig, denoiser: Denoiser) -> Denoiser:
+    """Train and return the averaged denoiser; goes on from `out/diffuse.pt` where there is one."""
+    torch.manual_seed(config.seed)
+    denoiser = denoiser.to(config.device, memory_format=torch.channels_last).train()
+    average = Denoiser.from_config(denoiser.config).to(config.device)
+    average.load_state_dict(denoiser.state_dict())
+    optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    modules: dict[str, torch.nn.Module] = {"denoiser": denoiser, "average": average}
+    start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
+    book = SpriteBook(SpriteLibrary.load(data / "library"))
+    rows = list(read_scenes(data))
+    tokens, pooled, texts = condition(projection, FrameSet(data / "frames-train"))
+    log = checkpoint.Log(out, "diffuse")
+    autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
+    # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at these sizes.
+    backend = SDPBackend.MATH if config.device == "cpu" else SDPBackend.EFFICIENT_ATTENTION
+    for step in range(start, config.steps):
+        rng = np.random.default_rng([config.seed, step])
+        noise_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        chosen = rng.choice(len(texts), config.batch, replace=False)
+        pictures: list[NDArray[np.uint8]] = []
+        canvases: list[RGBA] = []
+        for text in texts[chosen]:
+            spec = rows[text].spec
+            pictures.append(render(spec, book, config.size_px)[0])
+            canvases.append(book.painter.reference(disturb(spec.slots, len(book.library), config, rng), config.size_px))
+        clean = as_tensor(np.stack(pictures))
+        noise = torch.randn(clean.shape, generator=noise_rng)
+        logit = torch.randn(config.batch, generator=noise_rng) * config.t_std + config.t_mean
+        t = logit.sigmoid()
+        noisy = torch.lerp(clean, noise, t[:, None, None, None])
+        dropped = torch.from_numpy(rng.random(config.batch) < config.drop_speech)
+        style = torch.tensor(
+            [denoiser.config.styles.index(_style(rows[text].spec.slots, book)) for text in texts[chosen]]
+        )
+        inputs = (noisy, t, tokens[chosen].float(), pooled[chosen].float(), style, canvas_tensor(np.stack(canvases)))
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * checkpoint.cosine(step, config.steps, config.warmup)
+        with autocast, sdpa_kernel(backend):
+            predicted, taken = denoiser(*(x.to(config.device) for x in inputs), dropped.to(config.device))
+        error = (predicted - clean.to(config.device)).square().mean((1, 2, 3))
+        loss = (error / t.to(config.device).clamp(min=config.t_floor).square()).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
+        if not torch.isfinite(norm):
+            log(step, skipped="gradient is not finite")
+            continue
+        optimizer.step()
+        _average(average, denoiser, min(config.ema, (step + 1) / (step + 10)))
+        if step % 20 == 0:
+            log(step, loss=float(loss), error=float(error.mean()), taken=float(taken.mean()))
+        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
+    return average.eval()
+
+
+def _style(slots: tuple[Slot, ...], book: SpriteBook) -> str:
+    return book.library.infos[slots[0].sprite].style
+
+
+@torch.no_grad()
+def _average(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
