@@ -8,11 +8,14 @@ Lake transaction protocol, "Transaction Identifiers" and "Writer requirements".
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import random
 import re
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -21,8 +24,10 @@ import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 
 from s2i_core.errors import S2IError, StorageError, StorageUnavailable
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
@@ -161,14 +166,43 @@ class LakeTable:
             app_transactions=[Transaction(_APPLICATION, table.version() + 1)], max_commit_retries=10
         )
         if replace and pc.any(present).as_py():
-            on = " AND ".join(f"new.`{key}` = old.`{key}`" for key in self.key_columns)
-            merger = table.merge(batch, on, source_alias="new", target_alias="old", commit_properties=properties)
-            merger.when_matched_update_all().when_not_matched_insert_all().execute()
+            self._replace(table, batch, properties)
             return int(batch.num_rows)
         fresh = batch.filter(pc.invert(present))
         if fresh.num_rows:
             write_deltalake(table, fresh, mode="append", commit_properties=properties)
         return int(fresh.num_rows)
+
+    def _replace(self, table: DeltaTable, batch: pa.Table, properties: CommitProperties) -> None:
+        """Write the batch and what else is in the files that hold its keys as one new file in place of those.
+
+        The library's own merge writes `string_view` columns, in which pyarrow and DuckDB cannot filter.
+        """
+        wanted = _joined(batch, self.key_columns).combine_chunks()
+        kept, replaced = [batch], []
+        for fragment in table.to_pyarrow_dataset().get_fragments():
+            hit = pc.is_in(
+                _joined(fragment.to_table(columns=list(self.key_columns)), self.key_columns), value_set=wanted
+            )
+            if pc.any(hit).as_py():
+                kept.append(fragment.to_table().select(self.schema.names).filter(pc.invert(hit)).cast(self.schema))
+                replaced.append(fragment.path)
+        rows = pa.concat_tables(kept)
+        buffer = io.BytesIO()
+        pq.write_table(rows, buffer, compression="zstd")
+        name, now_ms = f"part-{uuid.uuid4()}.parquet", time.time_ns() // 1_000_000
+        bucket, prefix = parse_uri(self.uri)
+        self._objects.put(bucket, f"{prefix.rstrip('/')}/{name}", buffer.getvalue())
+        stats = json.dumps({"numRecords": rows.num_rows})
+        table.create_write_transaction(
+            [
+                AddAction(name, buffer.getbuffer().nbytes, {}, now_ms, True, stats),
+                *(RemoveAction(path=path, data_change=True, deletion_timestamp=now_ms) for path in replaced),
+            ],
+            mode="append",
+            schema=table.schema(),
+            commit_properties=properties,
+        )
 
     def _present(self, table: DeltaTable, batch: pa.Table) -> pa.Array:
         """Which rows of the batch have their key in the table `(rows,)`; reads the files that are new to us only."""
