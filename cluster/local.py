@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,39 +48,30 @@ def local_ray(num_cpus: int, *, object_store_bytes: int = OBJECT_STORE_BYTES) ->
     Raises:
         RayError: it does not start.
     """
-    with _settings():
-        import ray
+    import ray
 
-        if ray.is_initialized():
-            yield
-            return
-        # Ray gives its processes 30 s to come up, which cannot be set and is too short for a very busy machine.
-        for attempts_left in reversed(range(_START_ATTEMPTS)):
-            folder = _folder()
-            try:
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    include_dashboard=False,
-                    object_store_memory=object_store_bytes,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    _node_ip_address=_HOST,
-                    _temp_dir=str(folder),
-                )
-                break
-            except Exception as error:
-                ray.shutdown()
-                _end_processes(folder)
-                if not attempts_left:
-                    remedy = f"Its logs are in {folder}; is there memory left?"
-                    raise RayError("the embedded Ray", f"it did not start ({error})", remedy) from error
-                shutil.rmtree(folder, ignore_errors=True)
-        try:
-            yield
-        finally:
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+    if ray.is_initialized():
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_settings())
+        folder = _folder()
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        # As `ray.init` starts it, without the processes that nothing here needs: autoscaler, log forwarding.
+        node = _start(
+            folder,
+            object_store_bytes,
+            head=True,
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            include_log_monitor=False,
+            no_monitor=True,
+        )
+        stack.callback(_kill, node)
+        with _quiet_library():
+            ray.init(node.gcs_address, log_to_driver=False, logging_level=logging.ERROR)
+        stack.callback(ray.shutdown)
+        yield
 
 
 class LocalCluster:
@@ -107,6 +99,7 @@ class LocalCluster:
         self._stack = contextlib.ExitStack()
         self._head: Any = None
         self._workers: list[Any] = []
+        self._started = 0
         self.logs: Path | None = None
         """Folder of Ray's logs while the cluster is up."""
 
@@ -133,7 +126,16 @@ class LocalCluster:
             self.logs = _folder()
             stack.callback(shutil.rmtree, self.logs, ignore_errors=True)
             stack.callback(self._stop)
-            self._head = self._start(head=True, num_cpus=0, include_dashboard=True, dashboard_host=_HOST)
+            self._head = _start(
+                self.logs,
+                self._object_store_bytes,
+                head=True,
+                num_cpus=0,
+                num_gpus=0,
+                include_dashboard=True,
+                dashboard_host=_HOST,
+                dashboard_port=_free_port(),
+            )
             for cpus in self._cpus:
                 self.add_node(cpus)
             self._stack = stack.pop_all()
@@ -146,51 +148,89 @@ class LocalCluster:
 
     def add_node(self, cpus: int) -> str:
         """Start one more worker node; returns its id once it runs."""
-        number = len(self._workers)
-        self._workers.append(self._start(head=False, num_cpus=cpus, resources={f"node{number}": 1000}))
-        return self.node_ids[-1]
+        assert self.logs is not None, "the cluster is not up"
+        node = _start(
+            self.logs,
+            self._object_store_bytes,
+            head=False,
+            gcs_address=self.gcs_address,
+            num_cpus=cpus,
+            num_gpus=0,
+            resources={f"node{self._started}": 1000},
+        )
+        self._started += 1
+        self._workers.append(node)
+        return str(node.node_id)
 
     def kill_node(self, node_id: str) -> None:
         """SIGKILL all processes of a worker node at once, as a machine that loses its power."""
         node = next(node for node in self._workers if node.node_id == node_id)
-        node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+        _kill(node)
         self._workers.remove(node)
-
-    def _start(self, *, head: bool, **parameters: Any) -> Any:
-        from ray._private.node import Node
-        from ray._private.parameter import RayParams
-
-        if not head:
-            parameters |= {"gcs_address": self.gcs_address, "node_manager_port": 0}
-        params = RayParams(
-            node_ip_address=_HOST,
-            num_gpus=0,
-            object_store_memory=self._object_store_bytes,
-            dashboard_agent_listen_port=0,  # each node has agents of its own
-            min_worker_port=0,
-            max_worker_port=0,
-            temp_dir=str(self.logs),
-            **parameters,
-        )
-        try:
-            # No reaper and no exit hook: Linux ends these processes with ours.
-            return Node(params, head=head, shutdown_at_exit=True, spawn_reaper=True)
-        except Exception as error:
-            raise RayError(
-                "a Ray node on this machine", f"it did not start ({error})", f"Look at its logs in {self.logs}."
-            ) from error
 
     def _stop(self) -> None:
         for node in [*reversed(self._workers), *([self._head] if self._head else [])]:
-            node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+            _kill(node)
         self._workers.clear()
         self._head = None
 
 
+def _start(logs: Path, object_store_bytes: int, *, head: bool, **parameters: Any) -> Any:
+    """One node; `parameters` are those of Ray's own launcher."""
+    from ray._private.node import Node
+    from ray._private.parameter import RayParams
+
+    # Ray gives its processes 30 s to come up, which cannot be set and is too short for a very busy machine.
+    for attempts_left in reversed(range(_START_ATTEMPTS)):
+        before = set(_children())
+        try:
+            params = RayParams(
+                node_ip_address=_HOST,
+                object_store_memory=object_store_bytes,
+                temp_dir=str(logs),
+                # Several nodes share this machine: each takes free ports.
+                dashboard_agent_listen_port=0,
+                node_manager_port=0,
+                min_worker_port=0,
+                max_worker_port=0,
+                **parameters,
+            )
+            # Linux ends these processes with ours, however ours ends.
+            return Node(params, head=head, shutdown_at_exit=True, spawn_reaper=True)
+        except Exception as error:
+            for process in set(_children()) - before:
+                process.kill()
+                process.wait(10)
+            if not attempts_left:
+                remedy = f"Look at its logs in {logs}; is memory left?"
+                raise RayError("a Ray node on this machine", f"it did not start ({error})", remedy) from error
+    raise AssertionError("unreachable")
+
+
+def _children() -> list[Any]:
+    """Processes below this one."""
+    import psutil  # type: ignore[import-untyped]  # comes with ray, and is found once ray is imported
+
+    return list(psutil.Process().children(recursive=True))
+
+
+def _kill(node: Any) -> None:
+    node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((_HOST, 0))
+        return int(listener.getsockname()[1])
+
+
 @contextlib.contextmanager
 def _settings() -> Iterator[None]:
-    """Loopback only, a token, no usage report: for Ray processes that are started within the block."""
-    with _variables({_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0"}):
+    """Loopback only, a token, no usage report: for Ray processes that are started within the block.
+
+    Ray gives its workers the lowest priority but four (niceness 15); here they are what the machine is for.
+    """
+    with _variables({_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_urlsafe(32))
         from ray import _raylet
@@ -202,6 +242,23 @@ def _settings() -> Iterator[None]:
             yield
         finally:
             ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextlib.contextmanager
+def _quiet_library() -> Iterator[None]:
+    """Ray's library in this process, if it is loaded within the block, never writes to the terminal.
+
+    It would warn of what Ray Data does on purpose, and says on the terminal that it was told not to. Ray's other
+    processes write to their logs as ever.
+    """
+    terminal = os.dup(2)
+    with _variables({"RAY_BACKEND_LOG_LEVEL": "fatal"}), Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 @contextlib.contextmanager
@@ -222,14 +279,3 @@ def _folder() -> Path:
     """A folder whose path is short: Ray puts sockets below it, whose names may have 107 characters."""
     short = Path("/tmp") if Path("/tmp").is_dir() else None
     return Path(tempfile.mkdtemp(prefix="s2i-ray-", dir=short))
-
-
-def _end_processes(folder: Path) -> None:
-    """End what is left of a Ray that did not come up: children of this process that work in its folder."""
-    import psutil  # type: ignore[import-not-found]  # comes with ray
-
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if any(str(folder) in word for word in process.cmdline()):
-                process.kill()
-                process.wait(10)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray.data
+from ray.util.annotations import RayDeprecationWarning
 
 from cluster.jobs.resources import pool
 from s2i_core.config import PoolConfig, ResourceConfig
@@ -53,6 +55,8 @@ def stream(
     settings.enable_progress_bars = False
     settings.print_on_execution_start = False
     retries = 0 if alone else config.max_attempts - 1
+    # Ray has no other way yet to bound the retries of an actor's tasks.
+    warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", category=RayDeprecationWarning)
     for call in stages:
         dataset = dataset.map_batches(
             call.stage,

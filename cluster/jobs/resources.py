@@ -13,7 +13,7 @@ from s2i_core.config import PoolConfig, ResourceConfig
 def pool(config: PoolConfig, *, retries: int, concurrency: int = 1, alone: bool = False) -> dict[str, Any]:
     """Arguments for `map_batches` that make a stage run in an autoscaling pool of actors.
 
-    A worker that dies is started again without end; the rows it held are tried `retries` times more, so that rows
+    Ray starts a worker that dies again, without end; the rows it held are tried `retries` times more, so that rows
     that kill their worker cannot hold up the others for ever.
 
     Args:
@@ -31,7 +31,6 @@ def pool(config: PoolConfig, *, retries: int, concurrency: int = 1, alone: bool 
             max_tasks_in_flight_per_actor=1 if alone else 2,
         ),
         "num_cpus": config.num_cpus,
-        "max_restarts": -1,
         "max_task_retries": retries,
     }
     if config.num_gpus:
