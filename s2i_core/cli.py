@@ -130,7 +130,7 @@ def _unavailable(point: EntryPoint, error: Exception) -> typer.Typer:
     )
     def fail(context: typer.Context) -> None:
         del context
-        raise ConfigError(f"s2i {point.name}", reason, "Install s2i with all its dependencies: `make install`.")
+        raise ConfigError(f"s2i {point.name}", reason, "Install s2i with all its dependencies: infra/install.sh base.")
 
     return app
 

@@ -47,3 +47,20 @@ def test_links_and_paths_lead_somewhere():
         # `s2i_core/publish/page.py` and the like: names of files in the tree.
         for path in re.findall(r"`((?:s2i_core|cluster|flows|infra|tests|samples|docs)/[\w./-]*)`", text):
             assert (DOCS.parent / path).exists(), f"{page.name}: {path}"
+
+
+def test_the_tree_of_the_readme_is_the_real_one():
+    root = DOCS.parent
+    (tree,) = re.findall(r"^```\n(Makefile.*?)^```", (root / "README.md").read_text("utf-8"), re.M | re.S)
+    found, folder = set(), ""
+    for line in tree.splitlines():
+        indent, name = re.match(r"( *)(\S+)  ", line + "  ").groups()
+        folder = folder if indent else name
+        found.add(folder + name if indent else name)
+    assert not [name for name in found if not (root / name).exists()]
+    packages = {
+        f"{path.parent.relative_to(root)}/"
+        for layer in ("s2i_core", "cluster", "flows")
+        for path in (root / layer).glob("*/__init__.py")
+    }
+    assert packages <= found
