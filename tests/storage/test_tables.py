@@ -316,6 +316,15 @@ def test_an_analyst_reads_images_with_sql(lake: Lake) -> None:
     assert rows[0][3].astimezone(UTC) == AT
 
 
+def test_an_analyst_filters_rows_that_were_replaced(lake: Lake) -> None:
+    item = AudioObject("b", "talk.mp3", "etag", 1)
+    lake.recordings.upsert([recording(item, status="failed", retryable=True)])
+    lake.recordings.upsert([recording(item)])
+    recordings = lake.recordings.dataset()
+    assert recordings is not None
+    assert duckdb.sql("select source_uri from recordings where status = 'ok'").fetchall() == [(item.uri,)]
+
+
 def test_embeddings_come_back_bit_by_bit(lake: Lake) -> None:
     pooled = np.random.default_rng(0).standard_normal(64).astype(np.float32)
     tokens = np.random.default_rng(1).standard_normal((4, 8)).astype("<f2")
