@@ -71,12 +71,17 @@ class NativeDecoder:
         if references == 0:
             return [() for _ in range(len(embeddings))]
         layout = self.layout(embeddings.tokens, embeddings.pooled)
-        presence, boxes, queries = (x.float().cpu().numpy() for x in (layout.presence, layout.boxes, layout.queries))
+        parts = (layout.presence, layout.boxes, layout.queries, embeddings.pooled)
+        presence, boxes, queries, pooled = (part.float().cpu().numpy() for part in parts)
         plans: list[tuple[Slot, ...]] = []
         for row in range(len(presence)):
             filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
             surest = sorted(filled, key=lambda n: -presence[row, n])[:references]
-            _, found = self.library.nearest(queries[row, surest], k=1)
+            asked = queries[row, surest]
+            if len(surest) == 1:
+                # Of one thing alone the whole utterance speaks: two witnesses are better than one.
+                asked = asked + pooled[row]
+            _, found = self.library.nearest(asked, k=1)
             plans.append(
                 tuple(
                     Slot(int(sprite), self.library.infos[sprite].concept, _box(boxes[row, n]))
@@ -102,7 +107,12 @@ class NativeDecoder:
             image: size, steps, guidance, number of references.
             style: index of the style token.
             callback: told of every step.
+
+        Raises:
+            NonFinite: an embedding is, or a picture came out as, NaN or infinity.
         """
+        _refuse_non_finite(embeddings.tokens)
+        _refuse_non_finite(embeddings.pooled)
         device, dtype = self.denoiser.device, self.denoiser.dtype
         batch, size = len(embeddings), image.size_px
         tokens, pooled = embeddings.tokens.to(device, dtype), embeddings.pooled.to(device, dtype)
@@ -137,11 +147,8 @@ class NativeDecoder:
             x = scheduler.step((x - clean) / sigma, timestep, x, return_dict=False)[0]
             if callback is not None:
                 callback(step, clean)
+        _refuse_non_finite(x)
         pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        if not torch.isfinite(x).all():
-            # A NaN would have been cast to some colour: leave it visible to the caller.
-            bad = ~torch.isfinite(x).flatten(1).all(1).cpu().numpy()
-            raise NonFinite(np.nonzero(bad)[0].tolist())
         alpha = reference[:, 3:].float()
         share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()
         return Drawing(pixels, slots, share)
@@ -153,11 +160,18 @@ def _box(values: NDArray[np.float32]) -> Box:
 
 
 class NonFinite(ArithmeticError):
-    """Pictures of a batch came out as NaN or infinity; `rows` says which."""
+    """Rows of a batch are NaN or infinity; `rows` says which."""
 
     def __init__(self, rows: list[int]) -> None:
-        super().__init__(f"pictures {rows} of the batch are not finite")
+        super().__init__(f"rows {rows} of the batch are not finite")
         self.rows = rows
+
+
+def _refuse_non_finite(x: torch.Tensor) -> None:
+    """A NaN would be cast to some colour and pass for a picture."""
+    bad = ~torch.isfinite(x).flatten(1).all(1)
+    if bad.any():
+        raise NonFinite(bad.nonzero().flatten().tolist())
 
 
 def canvas_tensor(canvas: NDArray[np.uint8]) -> torch.Tensor:

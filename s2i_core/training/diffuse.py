@@ -135,7 +135,7 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         optimizer.step()
         _average(average, denoiser, min(config.ema, (step + 1) / (step + 10)))
         if step % 20 == 0:
-            log(step, loss=float(loss), error=float(error.mean()), taken=float(taken.mean()))
+            log(step, loss=loss.item(), error=error.mean().item(), taken=taken.mean().item())
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
     return average.eval()

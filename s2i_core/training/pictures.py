@@ -26,8 +26,8 @@ CHECKPOINT = "pictures.pt"
 class PicturesConfig(Settings):
     """How long and how fast."""
 
-    steps: int = Field(1500, gt=0, description="Optimizer steps.")
-    batch: int = Field(96, gt=1, description="Pictures a step, half of them single sprites.")
+    steps: int = Field(1300, gt=0, description="Optimizer steps.")
+    batch: int = Field(80, gt=1, description="Pictures a step, half of them single sprites.")
     lr: float = Field(1.5e-3, gt=0, description="Learning rate.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
@@ -85,7 +85,7 @@ def train(data: Path, out: Path, config: PicturesConfig, encoder: ImageEncoder |
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 0:
-            log(step, loss=float(loss), choice=float(choice))
+            log(step, loss=loss.item(), choice=choice.item())
         if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
             checkpoint.save(out / CHECKPOINT, step + 1, {"encoder": encoder}, optimizer)
             log(step + 1, **_evaluate(encoder, book, teacher, rows))

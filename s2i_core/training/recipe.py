@@ -18,6 +18,10 @@ from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.training import align, checkpoint, data, diffuse, pictures
+from s2i_core.training.align import AlignConfig
+from s2i_core.training.data import DataConfig
+from s2i_core.training.diffuse import DiffuseConfig
+from s2i_core.training.pictures import PicturesConfig
 from s2i_core.training.sources import whisper
 from s2i_core.training.teacher import WIDTH
 
@@ -28,10 +32,10 @@ NUM_QUERIES = 16
 class Recipe(Settings):
     """All of it."""
 
-    data: data.DataConfig = data.DataConfig()
-    pictures: pictures.PicturesConfig = pictures.PicturesConfig()
-    align: align.AlignConfig = align.AlignConfig()
-    diffuse: diffuse.DiffuseConfig = diffuse.DiffuseConfig()
+    data: DataConfig = DataConfig()
+    pictures: PicturesConfig = PicturesConfig()
+    align: AlignConfig = AlignConfig()
+    diffuse: DiffuseConfig = DiffuseConfig()
     denoiser_widths: tuple[int, ...] = Field((128, 256), description="Channels of the denoiser's resolutions.")
 
 

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_pipeline
+
+from s2i_core.config import ImageConfig
+from s2i_core.decoders.native import canvas_tensor
+from s2i_core.errors import ConfigError, GenerationError
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.records import SpeechEmbedding
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> SpeechToImagePipeline:
+    return tiny_pipeline()
+
+
+def embeddings(rows: int) -> SpeechEmbedding:
+    generator = torch.Generator().manual_seed(5)
+    pooled = torch.nn.functional.normalize(torch.randn(rows, 8, generator=generator), dim=-1)
+    return SpeechEmbedding(torch.randn(rows, 4, 8, generator=generator), pooled, torch.ones(rows))
+
+
+IMAGE = ImageConfig(size_px=64, steps=3)
+
+
+def test_a_picture_does_not_depend_on_its_neighbours(pipeline: SpeechToImagePipeline) -> None:
+    together = pipeline.generate(embeddings(3), [7, 8, 9], IMAGE)
+    for row, seed in enumerate([7, 8, 9]):
+        alone = pipeline.generate(embeddings(3)[row : row + 1], [seed], IMAGE)[0]
+        assert np.abs(alone.astype(int) - together[row].astype(int)).max() <= 1
+
+
+def test_the_seed_decides(pipeline: SpeechToImagePipeline) -> None:
+    one, same, other = (pipeline.generate(embeddings(1), [seed], IMAGE) for seed in (1, 1, 2))
+    assert (one == same).all()
+    assert (one != other).any()
+
+
+def test_without_references_it_sees_no_sprite(pipeline: SpeechToImagePipeline) -> None:
+    drawing = pipeline.draw(embeddings(2), [1, 2], IMAGE.model_copy(update={"references": 0}))
+    assert drawing.slots == [(), ()]
+    assert drawing.taken == [0.0, 0.0]
+
+
+def test_never_more_references_than_asked(pipeline: SpeechToImagePipeline) -> None:
+    drawing = pipeline.draw(embeddings(8), list(range(8)), IMAGE.model_copy(update={"references": 1}))
+    assert {len(slots) for slots in drawing.slots} == {1}
+
+
+def test_callback_sees_every_step(pipeline: SpeechToImagePipeline) -> None:
+    seen: list[int] = []
+    pipeline.generate(embeddings(1), [0], IMAGE, lambda step, clean: seen.append(step))
+    assert seen == [0, 1, 2]
+
+
+def test_nan_is_an_error_and_no_picture(pipeline: SpeechToImagePipeline) -> None:
+    bad = embeddings(1)
+    bad.tokens[:] = float("nan")
+    with pytest.raises(GenerationError, match="not finite"):
+        pipeline.generate(bad, [3], IMAGE)
+
+
+def test_unknown_style_and_odd_size_are_refused(pipeline: SpeechToImagePipeline) -> None:
+    with pytest.raises(ConfigError, match="3d"):
+        pipeline.generate(embeddings(1), [0], IMAGE.model_copy(update={"style": "oil"}))
+    with pytest.raises(ConfigError, match="multiples of 16"):
+        pipeline.generate(embeddings(1), [0], IMAGE.model_copy(update={"size_px": 65}))
+
+
+def test_canvas_is_premultiplied() -> None:
+    canvas = np.zeros((1, 2, 2, 4), np.uint8)
+    canvas[0, 0, 0] = (255, 0, 255, 255)
+    canvas[0, 1, 1] = (255, 255, 255, 0)
+    x = canvas_tensor(canvas)
+    assert x[0, :, 0, 0].tolist() == [1, -1, 1, 1]
+    assert x[0, :, 1, 1].tolist() == [0, 0, 0, 0]

@@ -1,0 +1,41 @@
+import torch
+
+from s2i_core.models.denoiser import Denoiser
+
+
+def tiny() -> Denoiser:
+    torch.manual_seed(0)
+    return Denoiser(token_width=8, embedding_width=8, widths=(8, 16), head_width=8, groups=4).eval()
+
+
+def inputs(batch: int) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(1)
+    canvas = torch.zeros(batch, 4, 32, 32)
+    canvas[:, 3, :16] = 1
+    style = torch.zeros(batch, dtype=torch.long)
+    return (
+        torch.randn(batch, 3, 32, 32),
+        torch.rand(batch),
+        torch.randn(batch, 4, 8),
+        torch.randn(batch, 8),
+        style,
+        canvas,
+    )
+
+
+def test_takes_from_the_canvas_only_where_it_is_opaque() -> None:
+    clean, taken = tiny()(*inputs(2))
+    assert clean.shape == (2, 3, 32, 32)
+    assert taken.shape == (2, 1, 32, 32)
+    assert (taken[:, :, 16:] == 0).all()
+    assert (taken[:, :, :16] > 0).all()
+
+
+def test_dropped_rows_do_not_hear() -> None:
+    denoiser, given = tiny(), inputs(2)
+    dropped = torch.tensor([True, False])
+    other = (*given[:2], given[2] + 1, given[3] + 1, *given[4:])
+    with torch.no_grad():
+        a, b = denoiser(*given, dropped)[0], denoiser(*other, dropped)[0]
+    torch.testing.assert_close(a[0], b[0])
+    assert not torch.allclose(a[1], b[1])

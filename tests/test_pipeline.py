@@ -1,0 +1,104 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_library, tiny_pipeline
+
+from s2i_core.config import ImageConfig, ModelConfig
+from s2i_core.errors import ConfigError, ModelError
+from s2i_core.pipeline import SpeechToImagePipeline, shipped_checkpoint
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, round(16000 * seconds)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tiny_pipeline().save_pretrained(folder)
+    return folder
+
+
+def test_saved_and_loaded_draws_the_same(saved: Path) -> None:
+    waveforms = [noise(1), noise(3, 1)]
+    pictures = [
+        pipeline(waveforms, image=ImageConfig(size_px=64, steps=2), output_type="np")
+        for pipeline in (tiny_pipeline(), SpeechToImagePipeline.from_pretrained(saved))
+    ]
+    assert (pictures[0] == pictures[1]).all()
+
+
+def test_digest_follows_the_weights(saved: Path, tmp_path: Path) -> None:
+    other = tiny_pipeline(seed=1)
+    other.save_pretrained(tmp_path)
+    digests = {SpeechToImagePipeline.from_pretrained(path).model_digest for path in (saved, saved, tmp_path)}
+    assert len(digests) == 2
+
+
+def test_no_row_depends_on_another_of_any_length() -> None:
+    pipeline = tiny_pipeline()
+    waveforms = [noise(0.1), noise(2.5, 1), noise(0.5, 2), noise(29, 3)]
+    together = pipeline.encode_speech(waveforms, 16000)
+    for row, waveform in enumerate(waveforms):
+        alone = pipeline.encode_speech([waveform], 16000)
+        torch.testing.assert_close(alone.tokens[0], together.tokens[row], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(alone.pooled[0], together.pooled[row], rtol=1e-4, atol=1e-5)
+
+
+def test_too_long_and_other_rates_are_refused() -> None:
+    pipeline = tiny_pipeline()
+    with pytest.raises(ValueError, match="30 s"):
+        pipeline.encode_speech([noise(31)], 16000)
+    with pytest.raises(ConfigError, match="16000"):
+        pipeline.encode_speech([noise(1)], 8000)
+
+
+def test_confidence_is_the_cosine_to_the_nearest_sprite() -> None:
+    pipeline = tiny_pipeline()
+    vectors = pipeline.library.vectors
+    assert vectors is not None
+    torch.testing.assert_close(pipeline.confidence(torch.from_numpy(vectors)), torch.ones(len(vectors)))
+
+
+def test_another_library_gets_vectors() -> None:
+    library = tiny_library()
+    assert library.vectors is None
+    assert tiny_pipeline().with_library(library).library.vectors is not None
+
+
+def test_pictures_of_the_shared_space_have_unit_length() -> None:
+    images = np.random.default_rng(0).integers(0, 255, (2, 48, 48, 3), dtype=np.uint8)
+    torch.testing.assert_close(tiny_pipeline().encode_images(images).norm(dim=-1), torch.ones(2))
+
+
+def test_what_is_wrong_with_a_checkpoint_is_said(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no saved pipeline"):
+        SpeechToImagePipeline.from_pretrained(tmp_path)
+    tiny_pipeline().save_pretrained(tmp_path)
+    (tmp_path / "s2i.json").write_text(json.dumps({"format_version": 99}))
+    with pytest.raises(ModelError, match="version 99"):
+        SpeechToImagePipeline.from_pretrained(tmp_path)
+    tiny_pipeline().save_pretrained(tmp_path)
+    weights = tmp_path / "denoiser" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        SpeechToImagePipeline.from_pretrained(tmp_path)
+
+
+def test_a_device_that_is_not_there(saved: Path) -> None:
+    if torch.cuda.is_available():
+        assert SpeechToImagePipeline.load(ModelConfig(checkpoint=str(saved), device="auto")).device.type == "cuda"
+    else:
+        assert SpeechToImagePipeline.load(ModelConfig(checkpoint=str(saved), device="auto")).device.type == "cpu"
+        with pytest.raises(ConfigError, match="no GPU"):
+            SpeechToImagePipeline.load(ModelConfig(checkpoint=str(saved), device="cuda"))
+
+
+def test_shipped_weights_stay_within_their_bounds() -> None:
+    sizes = [path.stat().st_size for path in shipped_checkpoint().rglob("*") if path.is_file()]
+    assert sum(sizes) <= 160e6
+    assert max(sizes) <= 90e6
+    assert not [p for p in shipped_checkpoint().rglob("*") if p.suffix in {".bin", ".pt", ".pkl", ".ckpt"}]
