@@ -55,7 +55,7 @@ def illustrate(request: JobRequest, watcher: Watcher | None = None) -> JobSummar
 
     report = Report("illustrate", len(pending), watcher)
     with Committer(job.commit, request.config.resources) as committer:
-        for outcome in job.outcomes(pending):
+        for outcome in job.outcomes(pending, report):
             committer.add(outcome)
             report.count(Status.OK if outcome.failure is None else Status.FAILED)
             report.tell()
@@ -70,6 +70,7 @@ def illustrate(request: JobRequest, watcher: Watcher | None = None) -> JobSummar
         scenes=report.total,
         images=job.images,
         adopted=job.adopted,
+        nodes=report.nodes,
         model_digest=digest,
         plan_digest=request.config.plan_digest,
         image_digest=request.config.image_digest,
@@ -98,7 +99,7 @@ class _Illustrate:
             for scene, recording in zip(batch["scene_id"].to_pylist(), batch["recording_id"].to_pylist(), strict=True)
         }
 
-    def outcomes(self, pending: dict[str, str]) -> Iterator[Outcome]:
+    def outcomes(self, pending: dict[str, str], report: Report) -> Iterator[Outcome]:
         """One for each of the scenes, in the order in which they are ready."""
         missing = dict(pending)
         pools = self._config.resources
@@ -107,6 +108,7 @@ class _Illustrate:
             if not missing:
                 return
             for drawn in stream(self._blocks(missing, alone), stages, pools, alone=alone):
+                report.count_nodes(drawn["node"])
                 for number in range(drawn.num_rows):
                     one = drawn.slice(number, 1)
                     if missing.pop(one["scene_id"][0].as_py(), None) is not None:

@@ -87,6 +87,7 @@ def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
         unchanged=len(recordings) - len(unplanned),
         ignored=len(listed) - len(recordings),
         audio_s=job.audio_s,
+        nodes=report.nodes,
         model_digest=digest,
         plan_digest=request.config.plan_digest,
         image_digest=request.config.image_digest,
@@ -122,7 +123,8 @@ class _Plan:
             if not assembler.missing:
                 return
             for encoded in stream(self._blocks(assembler.missing, alone), stages, pools, alone=alone):
-                report.utterances += encoded.num_rows - encoded["end"].length() + encoded["end"].null_count
+                report.count_nodes(encoded["node"])
+                report.utterances += encoded["end"].null_count
                 for assembled in assembler.add(encoded):
                     yield self._outcome(assembled)
                 report.tell()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from cluster.jobs.request import JobName, Progress, RowsLost
 from s2i_core.records import Status
 
@@ -24,6 +26,8 @@ class Report:
     def __init__(self, job: JobName, total: int, watcher: Watcher | None) -> None:
         self.total = total
         self.utterances = 0
+        self.nodes: dict[str, int] = {}
+        """Rows that each Ray node worked on."""
         self._job: JobName = job
         self._watcher = watcher
         self._outcomes = dict.fromkeys(Status, 0)
@@ -39,6 +43,11 @@ class Report:
     def count(self, status: Status) -> None:
         """One more row has its outcome."""
         self._outcomes[status] += 1
+
+    def count_nodes(self, nodes: pa.ChunkedArray) -> None:
+        """More rows have come back from these nodes, one entry a row."""
+        for entry in nodes.value_counts().to_pylist():
+            self.nodes[entry["values"]] = self.nodes.get(entry["values"], 0) + entry["counts"]
 
     def of(self, status: Status) -> int:
         """Rows with this outcome."""

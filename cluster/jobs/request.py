@@ -60,6 +60,7 @@ class JobSummary(Settings):
     unchanged: int = Field(0, description="Plan: objects with a result from an earlier run.")
     ignored: int = Field(0, description="Plan: objects whose name is not that of audio or video.")
     audio_s: float = Field(0.0, description="Plan: length of the recordings that were read to their end.")
+    nodes: dict[str, int] = Field(default_factory=dict, description="Rows that each Ray node worked on, by node id.")
     model_digest: str
     plan_digest: str
     image_digest: str

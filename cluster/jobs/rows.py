@@ -43,9 +43,13 @@ ENCODED = pa.schema(
         ("speech_share", pa.float32()),
         ("failure", pa.string()),
         ("end", pa.string()),
+        ("node", pa.string()),
     ]
 )
-"""As `HEARD`, with the embedding (float16 tokens `(K, C)`, float32 pooled `(E,)`) or a `failure` (JSON)."""
+"""As `HEARD`, with the embedding (float16 tokens `(K, C)`, float32 pooled `(E,)`) or a `failure` (JSON).
+
+`node`: the Ray node that did the work.
+"""
 
 SCENE_COLUMNS = [
     "scene_id",
@@ -58,8 +62,8 @@ SCENE_COLUMNS = [
 ]
 """What the drawing stage needs of a scene."""
 
-DRAWN = pa.schema([*IMAGES, ("adopted", pa.bool_()), ("failure", pa.string())])
-"""A row for `images`, or, where only `scene_id` is set, a `failure` (JSON)."""
+DRAWN = pa.schema([*IMAGES, ("adopted", pa.bool_()), ("failure", pa.string()), ("node", pa.string())])
+"""A row for `images`, or, where only `scene_id` is set, a `failure` (JSON). `node`: the Ray node that did the work."""
 
 
 @dataclass(frozen=True)

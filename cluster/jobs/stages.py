@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import ray
 
 from cluster.jobs import model, rows
 from cluster.jobs.request import JobRequest
@@ -98,6 +99,7 @@ class Encode:
     def __init__(self, request: JobRequest, digest: str) -> None:
         self._pipeline = model.load(request.config.model, request.config.resources.encode, digest)
         self._run_id = request.run_id
+        self._node = _node()
 
     def __call__(self, heard: pa.Table) -> pa.Table:
         """`HEARD` to `ENCODED`, row for row."""
@@ -105,10 +107,11 @@ class Encode:
         utterances = [each for each in given if each["end"] is None]
         embedded = iter(_each_or_alone(self._encode, self._failed, utterances))
         kept = ("row", "index", "start_s", "end_s", "end")
-        return rows.table(
-            [{name: each[name] for name in kept} | (next(embedded) if each["end"] is None else {}) for each in given],
-            rows.ENCODED,
-        )
+        encoded = [
+            {name: each[name] for name in kept} | {"node": self._node} | (next(embedded) if each["end"] is None else {})
+            for each in given
+        ]
+        return rows.table(encoded, rows.ENCODED)
 
     def _encode(self, utterances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         features = [rows.array(each["features"], np.float16, (MEL_BANDS, -1)) for each in utterances]
@@ -147,6 +150,7 @@ class Draw:
         self._bucket, self._prefix = parse_uri(request.destination)
         self._config = request.config
         self._run_id = request.run_id
+        self._node = _node()
         self._drawing = threading.Lock()
         self._writers = ThreadPoolExecutor(request.config.resources.write_concurrency)
 
@@ -161,7 +165,7 @@ class Draw:
             drawn = _each_or_alone(self._draw, self._failure(Stage.GENERATE), missing)
         written = self._writers.map(self._attempt(self._write, Stage.WRITE), missing, drawn)
         done |= {each["scene_id"]: result for each, result in zip(missing, written, strict=True)}
-        return rows.table([done[each["scene_id"]] for each in wanted], rows.DRAWN)
+        return rows.table([done[each["scene_id"]] | {"node": self._node} for each in wanted], rows.DRAWN)
 
     def _image_id(self, scene: Mapping[str, Any]) -> str:
         return identity.image_id(scene["scene_id"], self._pipeline.model_digest, self._config.image_digest)
@@ -270,6 +274,11 @@ class Draw:
             return {"scene_id": scene["scene_id"], "failure": rows.failure_json(failure)}
 
         return failed
+
+
+def _node() -> str:
+    """Id of the Ray node that this worker runs on; empty outside Ray."""
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
 def _stored(scene: Mapping[str, Any], column: str, shape: tuple[int, ...]) -> NDArray[Any]:
