@@ -23,7 +23,9 @@ from s2i_core.errors import S2IError
 
 OBJECT_STORE_BYTES = 512 << 20
 _HOST = "127.0.0.1"
-_START_ATTEMPTS = 3
+_START_ATTEMPTS = 2
+_START_S = 180
+"""Ray's processes need 5 s of CPU time to come up; its own patience of 10 s is too short for a very busy machine."""
 
 # Ray replaces 127.0.0.1 by the host's address, and then listens on all interfaces, unless it believes itself on a
 # system without clusters. This switch is read when ray is imported, hence the attribute as well.
@@ -180,7 +182,6 @@ def _start(logs: Path, object_store_bytes: int, *, head: bool, **parameters: Any
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
-    # Ray gives its processes 30 s to come up, which cannot be set and is too short for a very busy machine.
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         before = set(_children())
         try:
@@ -230,7 +231,8 @@ def _settings() -> Iterator[None]:
 
     Ray gives its workers the lowest priority but four (niceness 15); here they are what the machine is for.
     """
-    with _variables({_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}):
+    settings = {_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    with _variables(settings | {"RAY_raylet_start_wait_time_s": str(_START_S)}):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_urlsafe(32))
         from ray import _raylet

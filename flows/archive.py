@@ -80,6 +80,7 @@ def illustrate_archive(
     limit: int | None = None,
     address: str | None = None,
     checkpoint: str = "",
+    settings: dict[str, Any] | None = None,
 ) -> RunSummary:
     """Illustrate every recording under `source` that has no images yet; leave images, tables and pages.
 
@@ -90,6 +91,7 @@ def illustrate_archive(
         limit: plan at most so many recordings in this run.
         address: a Ray cluster's job server, such as `http://head:8265`; none starts an embedded Ray on this machine.
         checkpoint: folder of a saved pipeline, on all nodes; empty for the weights in the package.
+        settings: single settings instead of the preset's, such as `{"image.style": "sketch"}`.
 
     Raises:
         StorageError: a bucket, a login or a right is lacking; raised before any work.
@@ -98,7 +100,7 @@ def illustrate_archive(
     """
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    archive = validate(source, destination, preset, checkpoint)
+    archive = validate(source, destination, preset, checkpoint, settings)
     progress = ProgressArtifact(artifact_key("progress", run_id), [PLAN, ILLUSTRATE, PUBLISH])
     request = JobRequest(
         source=archive.source,
@@ -150,9 +152,9 @@ def _transient(task: Any, task_run: Any, state: Any) -> bool:
 
 
 @task(timeout_seconds=180, cache_policy=NO_CACHE, persist_result=False)
-def validate(source: str, destination: str, preset: str, checkpoint: str) -> Archive:
+def validate(source: str, destination: str, preset: str, checkpoint: str, settings: dict[str, Any] | None) -> Archive:
     """Check everything that could be wrong with the arguments, the buckets and the login."""
-    archive = Archive(source, destination, preset, checkpoint)
+    archive = Archive(source, destination, preset, checkpoint, settings)
     archive.check()
     return archive
 

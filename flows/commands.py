@@ -22,6 +22,10 @@ _SHOWN_FAILURES = 20
 
 _Preset = Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")]
 _Checkpoint = Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One setting instead of the preset's, such as image.steps=4."),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -35,6 +39,7 @@ def run(
         str | None, typer.Option(help="Job server of a Ray cluster, such as http://head:8265; without, Ray runs here.")
     ] = None,
     checkpoint: _Checkpoint = None,
+    settings: _Settings = None,
     as_json: _Json = False,
 ) -> None:
     """Illustrate an archive: every recording under a prefix that has no images yet.
@@ -46,7 +51,7 @@ def run(
     from flows.progress import Bars, watching
 
     with Bars() as bars, watching(bars):
-        outcome = launch(source, destination, preset, limit, address, _absolute(checkpoint))
+        outcome = launch(source, destination, preset, limit, address, _absolute(checkpoint), _chosen(settings))
     if as_json:
         typer.echo(json.dumps(_facts(outcome, destination), ensure_ascii=False))
         return
@@ -58,6 +63,7 @@ def demo(
     *,
     preset: _Preset = "cpu",
     checkpoint: _Checkpoint = None,
+    settings: _Settings = None,
     as_json: _Json = False,
 ) -> None:
     """Illustrate the sample archive on this machine, start to finish.
@@ -70,7 +76,7 @@ def demo(
 
     started = time.monotonic()
     with Bars() as bars, watching(bars):
-        made = run_demo(find_samples(), preset, _absolute(checkpoint))
+        made = run_demo(find_samples(), preset, _absolute(checkpoint), _chosen(settings))
     elapsed_s = round(time.monotonic() - started, 1)
     if as_json:
         facts = _facts(made.outcome, made.destination) | {"page": made.page.as_uri(), "elapsed_s": elapsed_s}
@@ -101,6 +107,11 @@ def status(
 
 def _absolute(checkpoint: Path | None) -> str:
     return "" if checkpoint is None else str(checkpoint.absolute())
+
+
+def _chosen(settings: list[str] | None) -> dict[str, str]:
+    pairs = [text.partition("=") for text in settings or ()]
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:

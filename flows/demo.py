@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flows.launch import Outcome, launch
 from flows.progress import Step, report, step
@@ -30,13 +32,16 @@ class Demo:
     destination: str
 
 
-def run_demo(samples: Path, preset: str = "cpu", checkpoint: str = "") -> Demo:
+def run_demo(
+    samples: Path, preset: str = "cpu", checkpoint: str = "", settings: Mapping[str, Any] | None = None
+) -> Demo:
     """Start the store, upload what changed in `samples`, run the flow, download the pages.
 
     Args:
         samples: folder of recordings.
         preset: name of the settings.
         checkpoint: folder of a saved pipeline; empty for the weights in the package.
+        settings: single settings instead of the preset's.
 
     Raises:
         S2IError: as `launch`; or there are no samples.
@@ -49,7 +54,7 @@ def run_demo(samples: Path, preset: str = "cpu", checkpoint: str = "") -> Demo:
     for bucket in (ARCHIVE, ILLUSTRATED):
         store.create_bucket(bucket)
     upload(store, samples)
-    outcome = launch(f"s3://{ARCHIVE}", f"s3://{ILLUSTRATED}", preset, None, None, checkpoint)
+    outcome = launch(f"s3://{ARCHIVE}", f"s3://{ILLUSTRATED}", preset, None, None, checkpoint, settings)
     page = download(store, home / "demo")
     return Demo(outcome, page, info, f"s3://{ILLUSTRATED}")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from flows.local_server import PrefectServer, prefect_client
 from flows.overview import FailureRow, Totals, overview
@@ -42,6 +43,7 @@ def launch(
     limit: int | None = None,
     address: str | None = None,
     checkpoint: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Run `illustrate_archive` in this process, or find that there is nothing to do.
 
@@ -52,7 +54,7 @@ def launch(
     """
     started = time.monotonic()
     with step("Look for work"):
-        archive = Archive(source, destination, preset, checkpoint)
+        archive = Archive(source, destination, preset, checkpoint, settings)
         archive.check()
         work = archive.pending(limit)
     run_id, new_images = None, 0
@@ -60,7 +62,7 @@ def launch(
         with _prefect():
             from flows.archive import illustrate_archive
 
-            summary = illustrate_archive(source, destination, preset, limit, address, checkpoint)
+            summary = illustrate_archive(source, destination, preset, limit, address, checkpoint, dict(settings or {}))
         run_id, new_images = summary.run_id, summary.new_images
     return Outcome(
         run_id=run_id,

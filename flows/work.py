@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from cluster.jobs.model import model_digest
 from flows.overview import Totals, outcomes, totals
@@ -48,14 +50,22 @@ class Archive:
         destination: `s3://bucket/prefix` of what is made.
         preset_name: name of the preset.
         checkpoint: folder of a saved pipeline; empty for the weights in the package.
+        settings: single settings instead of the preset's, such as `{"image.style": "sketch"}`.
 
     Raises:
         ConfigError: an address is not that of a bucket, the source lies in the destination or the other way round, or
-            there is no such preset.
+            there is no such preset or setting.
         ModelError: there is no such checkpoint.
     """
 
-    def __init__(self, source: str, destination: str, preset_name: str = "cpu", checkpoint: str = "") -> None:
+    def __init__(
+        self,
+        source: str,
+        destination: str,
+        preset_name: str = "cpu",
+        checkpoint: str = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.source = source.rstrip("/")
         self.destination = destination.rstrip("/")
         self.bucket, self.prefix = parse_uri(source)
@@ -66,14 +76,12 @@ class Archive:
                 "source and destination lie in each other, so that the next run would read what this one wrote",
                 "Name a destination outside the source, such as another bucket.",
             )
-        config = preset(preset_name)
-        if checkpoint:
-            config = config.model_copy(update={"model": config.model.model_copy(update={"checkpoint": checkpoint})})
-        self.config: RunConfig = config
-        self.model_digest = model_digest(config.model)
+        chosen = {"model.checkpoint": checkpoint} if checkpoint else {}
+        self.config = _changed(preset(preset_name), chosen | dict(settings or {}))
+        self.model_digest = model_digest(self.config.model)
         self.store = ObjectStore(S3Settings.from_env())
         self.lake = Lake(self.store.settings, self.destination)
-        self.pages = Pages(self.store, self.lake, config, self.model_digest)
+        self.pages = Pages(self.store, self.lake, self.config, self.model_digest)
 
     def check(self) -> None:
         """Fail within seconds where the run could not work.
@@ -125,3 +133,22 @@ class Archive:
 
 def _within(inner: str, outer: str) -> bool:
     return f"{inner}/".startswith(f"{outer}/")
+
+
+def _changed(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
+    """The config with some settings replaced; values may be given as text, as on a command line."""
+    values = config.model_dump()
+    for name, value in settings.items():
+        *path, last = name.split(".")
+        part: Any = values
+        for step in path:
+            part = part.get(step) if isinstance(part, dict) else None
+        if not isinstance(part, dict) or last not in part or isinstance(part[last], dict):
+            raise ConfigError(f"setting {name!r}", "there is no such setting", "s2i_core/config.py describes them all.")
+        part[last] = value
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(step) for step in first["loc"]) or "the settings"
+        raise ConfigError(f"setting {name!r}", first["msg"], "s2i_core/config.py describes them all.") from error
