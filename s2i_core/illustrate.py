@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -146,7 +147,7 @@ def illustrate_file(
     if not frames and not missing:
         missing = [Stretch(0.0, heard.duration_s, Skip.NO_SPEECH)]
     page = folder / PAGE
-    page.write_text(recording_page(path.stem, sound, sound_type, frames, heard.duration_s, skipped=missing), "utf-8")
+    page.write_text(recording_page(_title(path), sound, sound_type, frames, heard.duration_s, skipped=missing), "utf-8")
 
     recording = _recording(path, heard, recording_id, scenes, config, pipeline.model_digest, run_id)
     _write_lines(folder / "recording.json", [row(recording)])
@@ -154,6 +155,11 @@ def illustrate_file(
     _write_lines(folder / "images.jsonl", map(row, images))
     _write_lines(folder / "failures.jsonl", map(row, failures))
     return Illustrated(page, recording, scenes, images, failures, time.monotonic() - started)
+
+
+def _title(path: Path) -> str:
+    words = " ".join(re.split(r"[\s_-]+", path.stem)).strip() or path.name
+    return words[0].upper() + words[1:]
 
 
 def _folder(out_dir: Path) -> Path:

@@ -98,6 +98,7 @@ def recording_page(
     *,
     skipped: Sequence[Stretch] = (),
     loudness: Sequence[float] | None = None,
+    home: str | None = None,
 ) -> str:
     """The page of one recording, as HTML.
 
@@ -109,6 +110,7 @@ def recording_page(
         duration_s: length of the recording.
         skipped: stretches without a picture, which the page shows with their reason.
         loudness: bars of the waveform, 0 to 1; measured from `audio` if not given.
+        home: address of the index, relative to the page, if there is one.
 
     Raises:
         ValueError: there is nothing to show, or the duration is not positive.
@@ -135,6 +137,7 @@ def recording_page(
         "recording",
         script=_read("recording.js"),
         title=title,
+        home=home,
         icon=moments[0].get("image") or next((moment["image"] for moment in moments if moment.get("image")), None),
         audio=_data_uri(audio, audio_type),
         audio_type=audio_type,

@@ -112,6 +112,12 @@ def test_a_page_of_skipped_stretches_alone_and_of_a_very_short_recording():
     assert recording_page("s", wav(tone(0.05)), "audio/wav", [Frame(0, 0.05, RED, "image/webp")], 0.05)
 
 
+def test_it_leads_back_to_the_index_if_there_is_one(html):
+    assert Page(html).all("a") == []
+    with_home = recording_page("x", AUDIO, "audio/wav", FRAMES, 9.0, home="index.html")
+    assert [link["href"] for link in Page(with_home).all("a")] == ["index.html"]
+
+
 def test_what_cannot_be_shown_is_refused():
     with pytest.raises(ValueError, match="frame or a skipped"):
         recording_page("x", AUDIO, "audio/wav", [], 9.0)
