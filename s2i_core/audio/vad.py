@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import nn
+from safetensors.numpy import load_file
 
 from s2i_core.config import AudioConfig
 from s2i_core.errors import ModelError
@@ -30,27 +28,51 @@ SILENCE_DBFS = -50.0
 MIN_GAP_PART_S = 1.0
 """A shorter change between silence and sound does not divide a gap."""
 
+_VERSION = "Install silero-vad==6.2.3."
 
-class SileroVAD(nn.Module):
+
+State = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class SileroVAD:
     """Silero VAD v6 at 16 kHz: https://github.com/snakers4/silero-vad (MIT); weights from its package.
 
     A short-time spectrum and four convolutions describe each window of 512 samples by itself, and an LSTM carries what
     was before. So the windows of a chunk go through the convolutions as one batch, many times faster than one by one.
+    Its layers are too small for threads, so it is written in numpy: a worker that only decodes never loads torch.
+
+    Args:
+        weights: by name, in the layout of PyTorch's layers.
+
+    Raises:
+        KeyError: weights are missing.
+        ValueError: weights have another shape.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.stft_conv = nn.Conv1d(1, 258, 256, stride=128, bias=False)
-        self.conv1 = nn.Conv1d(129, 128, 3, padding=1)
-        self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
-        self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
-        self.conv4 = nn.Conv1d(64, 128, 3, padding=1)
-        self.lstm = nn.LSTM(128, 128)
-        self.final_conv = nn.Conv1d(128, 1, 1)
+    def __init__(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        def of(name: str, *shape: int) -> NDArray[np.float32]:
+            if weights[name].shape != shape:
+                raise ValueError(f"{name} has shape {weights[name].shape}, not {shape}")
+            return np.asarray(weights[name], dtype=np.float32)
 
-    def forward(
-        self, windows: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor] | None = None
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        def taps(name: str, outputs: int, inputs: int) -> NDArray[np.float32]:
+            return of(f"{name}.weight", outputs, inputs, 3).transpose(2, 1, 0).reshape(3 * inputs, outputs)
+
+        self._spectrum = of("stft_conv.weight", 258, 1, 256)[:, 0].T
+        self._convolutions = [
+            (taps("conv1", 128, 129), of("conv1.bias", 128), 1),
+            (taps("conv2", 64, 128), of("conv2.bias", 64), 2),
+            (taps("conv3", 64, 64), of("conv3.bias", 64), 2),
+            (taps("conv4", 128, 64), of("conv4.bias", 128), 1),
+        ]
+        gates = np.concatenate([of("lstm_cell.weight_ih", 512, 128), of("lstm_cell.weight_hh", 512, 128)], axis=1)
+        # In parts: see `_convolve`.
+        self._gates = gates.reshape(16, 32, 256)
+        self._gates_bias = of("lstm_cell.bias_ih", 512) + of("lstm_cell.bias_hh", 512)
+        self._output = of("final_conv.weight", 1, 128, 1)[0, :, 0]
+        self._output_bias = of("final_conv.bias", 1)[0]
+
+    def __call__(self, windows: NDArray[np.float32], state: State | None = None) -> tuple[NDArray[np.float32], State]:
         """Probabilities of speech.
 
         Args:
@@ -60,14 +82,38 @@ class SileroVAD(nn.Module):
         Returns:
             Probabilities `(N,)` and the state for the next call.
         """
-        padded = nn.functional.pad(windows[:, None], (0, CONTEXT), mode="reflect")
-        real, imaginary = self.stft_conv(padded).chunk(2, dim=1)
-        features = torch.sqrt(real.square() + imaginary.square())
-        for convolution in (self.conv1, self.conv2, self.conv3, self.conv4):
-            features = torch.relu(convolution(features))
-        hidden, state = self.lstm(features.squeeze(-1), state)
-        logits = self.final_conv(torch.relu(hidden).unsqueeze(-1))
-        return torch.sigmoid(logits).reshape(-1), state
+        mirrored = np.concatenate([windows, windows[:, -2 : -2 - CONTEXT : -1]], axis=1)
+        frames = np.lib.stride_tricks.sliding_window_view(mirrored, 256, axis=1)[:, ::128]
+        real, imaginary = np.split(frames @ self._spectrum, 2, axis=2)
+        features = np.sqrt(np.square(real) + np.square(imaginary))
+        for kernel, bias, stride in self._convolutions:
+            features = np.maximum(_convolve(features, kernel, stride) + bias, 0.0)
+
+        hidden, cell = state or (np.zeros(128, np.float32), np.zeros(128, np.float32))
+        outputs = np.empty((len(windows), 128), dtype=np.float32)
+        for index in range(len(windows)):
+            seen = np.concatenate([features[index, 0], hidden])
+            enter, keep, update, emit = ((self._gates @ seen).reshape(-1) + self._gates_bias).reshape(4, 128)
+            cell = _sigmoid(keep) * cell + _sigmoid(enter) * np.tanh(update)
+            hidden = _sigmoid(emit) * np.tanh(cell)
+            outputs[index] = hidden
+        return _sigmoid(np.maximum(outputs, 0.0) @ self._output + self._output_bias), (hidden, cell)
+
+
+def _convolve(values: NDArray[np.float32], kernel: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
+    """Convolution of width 3 over time, zeros beyond the ends: `(N, T, C)` and `(3 C, O)` to `(N, T / stride, O)`.
+
+    One product a window, as everywhere in this network: each is too small for BLAS to wake its threads. On a busy
+    machine, waiting for a second core takes ten times as long as the work.
+    """
+    padded = np.pad(values, ((0, 0), (1, 1), (0, 0)))
+    taken = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=1)[:, ::stride]
+    rows = taken.transpose(0, 1, 3, 2).reshape(*taken.shape[:2], len(kernel))
+    return np.asarray(rows @ kernel, dtype=np.float32)
+
+
+def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values), dtype=np.float32)
 
 
 @functools.cache
@@ -77,22 +123,16 @@ def load_vad() -> SileroVAD:
     Raises:
         ModelError: the package `silero-vad` is missing or of another version.
     """
-    # Importing the package would set torch's number of threads for the whole process.
+    # Importing the package would load torch, and set its number of threads for the whole process.
     spec = importlib.util.find_spec("silero_vad")
     folders = list(spec.submodule_search_locations or []) if spec else []
     path = Path(folders[0]) / "data" / "silero_vad_16k.safetensors" if folders else None
     if path is None or not path.is_file():
-        raise ModelError("silero-vad", "its weights are not installed", "Install silero-vad==6.2.3.")
-    model = SileroVAD()
-    weights = {
-        name.replace("lstm_cell.", "lstm.") + ("_l0" if name.startswith("lstm_cell.") else ""): tensor
-        for name, tensor in load_file(path).items()
-    }
+        raise ModelError("silero-vad", "its weights are not installed", _VERSION)
     try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ModelError(str(path), "its weights are of another version", "Install silero-vad==6.2.3.") from error
-    return model.eval().requires_grad_(False)
+        return SileroVAD(load_file(path))
+    except (KeyError, ValueError) as error:
+        raise ModelError(str(path), f"its weights are of another version ({error})", _VERSION) from error
 
 
 class SpeechProbabilities:
@@ -100,7 +140,7 @@ class SpeechProbabilities:
 
     def __init__(self) -> None:
         self._model = load_vad()
-        self._state: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._state: State | None = None
         self._context = np.zeros(CONTEXT, dtype=np.float32)
 
     def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,9 +157,8 @@ class SpeechProbabilities:
         stream = np.concatenate([self._context, samples])
         self._context = stream[-CONTEXT:].copy()
         windows = np.lib.stride_tricks.sliding_window_view(stream, CONTEXT + WINDOW)[::WINDOW]
-        with torch.inference_mode():
-            probabilities, self._state = self._model(torch.from_numpy(windows.copy()), self._state)
-        return np.asarray(probabilities, dtype=np.float32)
+        probabilities, self._state = self._model(windows, self._state)
+        return probabilities
 
 
 def segment(chunks: Iterable[NDArray[np.float32]], config: AudioConfig) -> Iterator[Segment | Gap]:
