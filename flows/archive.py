@@ -29,7 +29,8 @@ from flows.overview import FailureRow, Totals, overview
 from flows.pages import Published
 from flows.progress import Step, report, step, watching
 from flows.work import Archive
-from s2i_core.errors import S2IError
+from s2i_core.errors import ObjectGone, S2IError
+from s2i_core.identity import digest
 from s2i_core.storage.artifacts import run_key
 
 PLAN, ILLUSTRATE, PUBLISH = "Listen and plan", "Illustrate", "Publish pages"
@@ -101,6 +102,8 @@ def illustrate_archive(
     started, started_at = time.monotonic(), datetime.now(UTC)
     run_id = f"{started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     archive = validate(source, destination, preset, checkpoint, settings)
+    if address is not None:
+        run_id = take_up(archive, address, limit, run_id)
     progress = ProgressArtifact(artifact_key("progress", run_id), [PLAN, ILLUSTRATE, PUBLISH])
     request = JobRequest(
         source=archive.source,
@@ -136,6 +139,8 @@ def illustrate_archive(
     )
     write_summary(archive, summary)
     leave_artifacts(archive, summary)
+    if address is not None:
+        archive.store.delete(archive.target, _current_key(archive, limit))
     progress.finish()
     return summary
 
@@ -157,6 +162,30 @@ def validate(source: str, destination: str, preset: str, checkpoint: str, settin
     archive = Archive(source, destination, preset, checkpoint, settings)
     archive.check()
     return archive
+
+
+@task(retries=2, retry_delay_seconds=5, retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False)
+def take_up(archive: Archive, address: str, limit: int | None, run_id: str) -> str:
+    """The id of a run of the same work whose flow is gone and whose job still runs on the cluster; else `run_id`.
+
+    A job's name is made from its run's id, so submitting under that id finds the job that runs.
+    """
+    from cluster.jobs.submit import running
+
+    key = _current_key(archive, limit)
+    with contextlib.suppress(ObjectGone):
+        earlier = archive.store.get(archive.target, key).decode()
+        if running(address, earlier):
+            return earlier
+    archive.store.put(archive.target, key, run_id.encode(), "text/plain")
+    return run_id
+
+
+def _current_key(archive: Archive, limit: int | None) -> str:
+    """Where a run on a cluster writes its id for as long as it lasts: equal for equal work."""
+    config = archive.config
+    work = digest(archive.source, archive.model_digest, config.plan_digest, config.image_digest, str(limit))
+    return archive.key(f"runs/current-{work}")
 
 
 @task(

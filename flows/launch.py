@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from flows.local_server import PrefectServer, prefect_client
+from flows.local_server import PrefectServer, client_settings, logging_file, prefect_client
 from flows.overview import FailureRow, Totals, overview
 from flows.progress import step
 from flows.state import state_home
-from flows.work import Archive
+from flows.work import Archive, Work
 from s2i_core.storage.artifacts import index_key
 
 
@@ -59,7 +59,7 @@ def launch(
         work = archive.pending(limit)
     run_id, new_images = None, 0
     if not work.nothing:
-        with _prefect():
+        with _services(archive, work, address):
             from flows.archive import illustrate_archive
 
             summary = illustrate_archive(source, destination, preset, limit, address, checkpoint, dict(settings or {}))
@@ -75,12 +75,24 @@ def launch(
 
 
 @contextmanager
-def _prefect() -> Iterator[None]:
-    """Prefect, ready for a flow."""
+def _services(archive: Archive, work: Work, address: str | None) -> Iterator[None]:
+    """Prefect, and Ray where it is to run here: both come up at the same time."""
     with ExitStack() as stack:
-        server = None
-        if not os.environ.get("PREFECT_API_URL"):
-            server = stack.enter_context(PrefectServer(state_home() / "prefect"))
+        server, home = None, state_home() / "prefect"
+        # Prefect reads these when it is imported.
+        if os.environ.get("PREFECT_API_URL"):
+            os.environ.setdefault("PREFECT_LOGGING_SETTINGS_PATH", str(logging_file(home)))
+        else:
+            server = stack.enter_context(PrefectServer(home))
+            os.environ.update(client_settings(home))
+        if address is None and (work.unplanned or work.unillustrated):
+            with step("Start Ray"):
+                from cluster.jobs.resources import logical_cpus
+                from cluster.local import local_ray
+
+                stack.enter_context(local_ray(logical_cpus(archive.config.resources)))
         with step("Start Prefect"):
+            import flows.archive  # noqa: F401 - takes seconds, in which the server comes up
+
             stack.enter_context(prefect_client(server))
         yield

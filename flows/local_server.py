@@ -135,7 +135,7 @@ def client_settings(home: Path) -> dict[str, str]:
     """Environment that keeps Prefect quiet and local: home and logs under `home`, no analytics."""
     return _OFFLINE | {
         "PREFECT_HOME": str(home),
-        "PREFECT_LOGGING_SETTINGS_PATH": str(_logging_file(home)),
+        "PREFECT_LOGGING_SETTINGS_PATH": str(logging_file(home)),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_API_REQUEST_TIMEOUT": "120",
         "PREFECT_CLIENT_MAX_RETRIES": "10",
@@ -147,7 +147,8 @@ def client_settings(home: Path) -> dict[str, str]:
 def prefect_client(server: PrefectServer | None) -> Iterator[None]:
     """Point Prefect at `server` for the block, or at the server that the user has set when it is None.
 
-    Enter it before Prefect is imported for the first time: its logging is configured on import.
+    Where Prefect is imported before, `client_settings` belong into the environment before that: its home and its
+    logging are settled then.
     """
     if server is None:
         yield
@@ -182,7 +183,7 @@ def _server_settings(home: Path, auth: str) -> dict[str, str]:
     }
 
 
-def _logging_file(home: Path) -> Path:
+def logging_file(home: Path) -> Path:
     """Prefect's logging with a file where its console is: what a person sees are our own progress bars."""
     path = home / "logging.yml"
     text = f"""version: 1

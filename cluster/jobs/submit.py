@@ -143,6 +143,17 @@ def stop(address: str, submission_id: str) -> bool:
     raise JobFailed(submission_id, f"it does not stop within {_STOP_S:g} s", "Look after the cluster.")
 
 
+def running(address: str, run_id: str) -> list[str]:
+    """Submission ids of a run's jobs that have not ended.
+
+    Raises:
+        ConfigError: nothing answers at the address.
+    """
+    jobs = _client(address).list_jobs()
+    mine = (job for job in jobs if (job.submission_id or "").startswith(f"s2i-{run_id}-"))
+    return [str(job.submission_id) for job in mine if not job.status.is_terminal()]
+
+
 class _Log:
     """The job's log as it grows, read by a thread of its own."""
 

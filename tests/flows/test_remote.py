@@ -1,0 +1,50 @@
+"""The flow against a cluster of two nodes, through Ray's Jobs API."""
+
+from __future__ import annotations
+
+import pytest
+from small_archive import SETTINGS, keys
+
+from cluster.jobs.request import JobRequest
+from cluster.jobs.submit import submit
+from cluster.local import LocalCluster
+from flows.archive import _current_key, illustrate_archive
+from flows.work import Archive
+from s2i_core.storage.embedded import StoreInfo
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.tables import Lake
+
+pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(600)]
+
+
+def test_a_flow_takes_up_the_job_of_a_killed_one_and_completes_it(
+    objects: ObjectStore, store: StoreInfo, archive: tuple[str, str], checkpoint: str
+) -> None:
+    from ray.job_submission import JobSubmissionClient
+
+    source, destination = archive
+    earlier = Archive(source, destination, checkpoint=checkpoint, settings=SETTINGS)
+    request = JobRequest(
+        source=source,
+        destination=destination,
+        run_id="earlier",
+        config=earlier.config,
+        store=objects.settings,
+    )
+    with LocalCluster((2, 2), environment=store.environment()) as cluster:
+        # What a flow had done when it was killed: written down its run, and submitted its first job.
+        objects.put(earlier.target, _current_key(earlier, None), b"earlier")
+        submit(cluster.address, "plan", request)
+        made = illustrate_archive(
+            source, destination, address=cluster.address, checkpoint=checkpoint, settings=SETTINGS
+        )
+        jobs = sorted(str(job.submission_id) for job in JobSubmissionClient(cluster.address).list_jobs())
+
+    assert made.run_id == "earlier"
+    assert jobs == ["s2i-earlier-illustrate", "s2i-earlier-plan"]
+    assert (made.totals.recordings, made.totals.failures) == (3, 1)
+    assert made.totals.images == made.totals.scenes == made.new_images >= 2
+    lake = Lake(objects.settings, destination)
+    assert sorted(lake.images.read(["key"])["key"].to_pylist()) == keys(objects, destination, "images/")
+    assert len(keys(objects, destination, "pages/")) == 2 + 2
+    assert keys(objects, destination, "runs/current") == []

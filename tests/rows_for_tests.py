@@ -1,0 +1,87 @@
+"""Rows of the tables with plausible values, for tests that need some."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from s2i_core.presets import cpu
+from s2i_core.records import ImageSample, Recording, Scene, Status
+
+CONFIG = cpu()
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def recording(name: str, run: str = "one", **changes: object) -> Recording:
+    made = Recording(
+        source_uri=f"s3://in/{name}",
+        etag="e1",
+        size_bytes=1,
+        recording_id=f"id-{name}",
+        status=Status.OK.value,
+        reason=None,
+        codec="mp3",
+        channels=1,
+        sampling_rate_hz=16000,
+        duration_s=61.0,
+        speech_s=50.0,
+        scenes=2,
+        retryable=False,
+        model_digest="m",
+        plan_digest=CONFIG.plan_digest,
+        run_id=run,
+        created_at=DAY,
+    )
+    return replace(made, **changes)
+
+
+def scene(name: str, index: int, **changes: object) -> Scene:
+    made = Scene(
+        scene_id=f"{name}-{index}",
+        recording_id=f"id-{name}",
+        index=index,
+        start_s=index * 10.0,
+        end_s=index * 10.0 + 10,
+        focus_start_s=0.0,
+        focus_end_s=1.0,
+        status=Status.OK.value,
+        reason=None,
+        confidence=0.5,
+        speech_share=1.0,
+        pooled=[1.0],
+        focus_pooled=b"",
+        focus_tokens=b"",
+        model_digest="m",
+        plan_digest=CONFIG.plan_digest,
+        run_id="one",
+        created_at=DAY,
+    )
+    return replace(made, **changes)
+
+
+def image(of: Scene, run: str = "one", **changes: object) -> ImageSample:
+    made = ImageSample(
+        image_id=f"image-{of.scene_id}",
+        scene_id=of.scene_id,
+        recording_id=of.recording_id,
+        start_s=of.start_s,
+        end_s=of.end_s,
+        key=f"images/{of.scene_id}.webp",
+        sha256="",
+        size_bytes=1,
+        format="webp",
+        width_px=64,
+        height_px=64,
+        seed=1,
+        style="3d",
+        steps=1,
+        guidance=1.0,
+        similarity=0.5,
+        compute_ms=1.0,
+        device="cpu",
+        model_digest="m",
+        image_digest=CONFIG.image_digest,
+        run_id=run,
+        created_at=DAY,
+    )
+    return replace(made, **changes)
