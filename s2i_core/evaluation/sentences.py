@@ -1,4 +1,4 @@
-"""The spoken sentences of the blind test, made once and kept in the package: `sentences/*.opus` and `captions.safetensors`.
+"""The spoken sentences of the blind test, made once and kept in the package (`sentences/`).
 
 They are synthetic speech of test voices; `make` is how they were made and needs the training packages.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def resume(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Opt
             module.load_state_dict(state["modules"][name])
         if optimizer is not None:
             optimizer.load_state_dict(state["optimizer"])
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise ModelError(
             str(path), f"no training state of this model: {error}", "Delete it to start afresh."
         ) from error

@@ -344,7 +344,7 @@ def _choose_groups(
     groups = [head]
     wanted = 2 if kind < 0.93 else 3
     # Mostly what belongs together: things of the place, or of one kind where there is no place.
-    pool = book.fitting.get((style, setting)) or book.kin.get((style, concept.category), [])
+    pool = book.fitting.get((style, setting)) or book.kin[style, book.category(first)]
     if rng.random() < 0.25:
         pool = book.candidates(style)
     for _ in range(20):
