@@ -147,7 +147,7 @@ class _Illustrate:
     def _blocks(self, wanted: dict[str, str], alone: bool) -> Iterator[pa.Table]:
         size = 1 if alone else self._config.resources.generate.batch_size
         ids = pa.array(list(wanted), pa.string())
-        for batch in self._batches(rows.SCENE_COLUMNS):
+        for batch in self._batches(rows.PLANNED.names):
             scenes = pa.table(batch).filter(pc.is_in(batch["scene_id"], value_set=ids))
             for start in range(0, scenes.num_rows, size):
                 # A copy: a slice would carry the whole batch along.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from s2i_core.audio.listen import Heard
-from s2i_core.records import IMAGES, Failure, ImageSample
+from s2i_core.records import IMAGES, SCENES, Failure, ImageSample
 
 OBJECTS = pa.schema(
     [
@@ -51,16 +51,9 @@ ENCODED = pa.schema(
 `node`: the Ray node that did the work.
 """
 
-SCENE_COLUMNS = [
-    "scene_id",
-    "recording_id",
-    "start_s",
-    "end_s",
-    "speech_share",
-    "focus_pooled",
-    "focus_tokens",
-]
-"""What the drawing stage needs of a scene."""
+_PLANNED = ("scene_id", "recording_id", "start_s", "end_s", "speech_share", "focus_pooled", "focus_tokens")
+PLANNED = pa.schema([SCENES.field(name) for name in _PLANNED])
+"""What the drawing stage needs of a row of `scenes`."""
 
 DRAWN = pa.schema([*IMAGES, ("adopted", pa.bool_()), ("failure", pa.string()), ("node", pa.string())])
 """A row for `images`, or, where only `scene_id` is set, a `failure` (JSON). `node`: the Ray node that did the work."""

@@ -138,7 +138,7 @@ class Encode:
 
 
 class Draw:
-    """Scenes (`rows.SCENE_COLUMNS`) to images in the bucket and their rows (`rows.DRAWN`).
+    """Scenes (`rows.PLANNED`) to images in the bucket and their rows (`rows.DRAWN`).
 
     An image that a killed run wrote is adopted with the facts in its metadata. Two calls may run at a time: one draws
     while the other looks up and writes.
@@ -155,7 +155,7 @@ class Draw:
         self._writers = ThreadPoolExecutor(request.config.resources.write_concurrency)
 
     def __call__(self, scenes: pa.Table) -> pa.Table:
-        """`SCENE_COLUMNS` to `DRAWN`, row for row."""
+        """`PLANNED` to `DRAWN`, row for row."""
         wanted = scenes.to_pylist()
         done: dict[str, dict[str, Any]] = {}
         found = self._writers.map(self._attempt(self._adopt, Stage.READ), wanted)

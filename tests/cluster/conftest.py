@@ -11,7 +11,7 @@ from tiny import tiny_pipeline
 
 from cluster.jobs.model import model_digest
 from cluster.jobs.request import JobRequest
-from cluster.local import local_ray
+from cluster.local import LocalCluster, local_ray
 from s2i_core import presets
 from s2i_core.config import ImageConfig, ModelConfig, PoolConfig, ResourceConfig, RunConfig, SceneConfig
 from s2i_core.identity import scene_id
@@ -34,6 +34,13 @@ def ray_session(store: StoreInfo) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def cluster(store: StoreInfo) -> Iterator[LocalCluster]:
+    """A head and two worker nodes with one CPU each."""
+    with LocalCluster((1, 1), environment=store.environment()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of a tiny pipeline."""
     folder = tmp_path_factory.mktemp("checkpoint")
@@ -51,7 +58,7 @@ def config(checkpoint: str) -> RunConfig:
             "image": ImageConfig(size_px=64, steps=2),
             "resources": ResourceConfig(
                 decode=PoolConfig(num_cpus=0.5, batch_size=1),
-                encode=PoolConfig(batch_size=4),
+                encode=PoolConfig(num_cpus=0.5, batch_size=4),
                 generate=PoolConfig(batch_size=2),
                 commit_rows=4,
                 commit_s=1,

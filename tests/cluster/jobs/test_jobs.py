@@ -1,0 +1,205 @@
+"""Both jobs end to end on a real store and a real Ray: bad input, resuming, killed processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import psutil
+import pytest
+from archives import SAMPLES, check_images, mp3, speech
+
+from cluster.jobs.illustrate import illustrate
+from cluster.jobs.plan import plan
+from cluster.jobs.request import JobSummary, Progress
+from s2i_core.config import ImageConfig, ModelConfig
+from s2i_core.errors import ModelError, StorageError
+from s2i_core.identity import image_id
+from s2i_core.records import Status
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def test_an_archive(objects, bucket, request_for, lake) -> None:
+    talk, other = speech(25), speech(20, start_s=40)
+    archive = {
+        "in/a talk.wav": talk,
+        "in/b.mp3": mp3("castle-tale.mp3", 0.2),
+        "in/broken.mp3": (SAMPLES / "not-audio.mp3").read_bytes(),
+        "in/copy of a.wav": talk,
+        "in/e ünï ‘q’.wav": other,
+        "in/e2.wav": other,
+        "in/empty.mp3": b"",
+        "in/gone.mp3": mp3("castle-tale.mp3", 0.1),
+        "in/notes.txt": b"no recording",
+    }
+    for key, data in archive.items():
+        objects.put(bucket, key, data)
+
+    # A limit takes the first of the listing.
+    first = request_for(limit=2)
+    summary = plan(first)
+    assert (summary.rows_in, summary.ok, summary.ignored, summary.unchanged) == (2, 2, 1, 0)
+    assert objects.get(bucket, f"out/runs/{first.run_id}/plan.json") == summary.model_dump_json(indent=2).encode()
+
+    # The next run takes up the others; one of them is deleted between the listing and the reading.
+    told: list[Progress] = []
+
+    def watch(progress: Progress) -> None:
+        if not told:
+            objects.delete(bucket, "in/gone.mp3")
+        told.append(progress)
+
+    second = request_for()
+    summary = plan(second, watch)
+    assert (summary.rows_in, summary.ok, summary.skipped, summary.failed) == (6, 1, 2, 3)
+    assert (summary.unchanged, summary.ignored) == (2, 1)
+    assert (told[0].done, told[0].total, told[-1].done, told[-1].failed) == (0, 6, 6, 3)
+
+    recordings = {each["source_uri"].rpartition("/")[2]: each for each in lake.recordings.read().to_pylist()}
+    outcomes = {name: (each["status"], each["retryable"]) for name, each in recordings.items()}
+    copies = {name for name in ("e ünï ‘q’.wav", "e2.wav") if outcomes[name][0] == "skipped"}
+    assert len(copies) == 1  # whichever came second
+    assert {name: outcome for name, outcome in outcomes.items() if not name.startswith("e ") and name != "e2.wav"} == {
+        "a talk.wav": ("ok", False),
+        "b.mp3": ("ok", False),
+        "broken.mp3": ("failed", False),
+        "copy of a.wav": ("skipped", False),
+        "empty.mp3": ("failed", False),
+        "gone.mp3": ("failed", True),
+    }
+    assert recordings["copy of a.wav"]["reason"] == "duplicate"
+    assert recordings["copy of a.wav"]["recording_id"] == recordings["a talk.wav"]["recording_id"]
+    failures = {each["subject"].rpartition("/")[2]: each for each in lake.failures.read().to_pylist()}
+    assert {name: each["error"] for name, each in failures.items()} == {
+        "broken.mp3": "DecodeError",
+        "empty.mp3": "DecodeError",
+        "gone.mp3": "ObjectGone",
+    }
+    assert all(each["message"] and each["remedy"] for each in failures.values())
+
+    scenes = lake.scenes.read().to_pylist()
+    by_recording = Counter(each["recording_id"] for each in scenes if each["status"] == Status.OK)
+    planned = [each for each in recordings.values() if each["status"] == Status.OK]
+    assert by_recording == {each["recording_id"]: each["scenes"] for each in planned}
+    assert all(each["scenes"] >= 2 for each in planned)
+
+    # Nothing is left to plan, and every scene gets one image.
+    summary = plan(request_for())
+    assert (summary.rows_in, summary.unchanged) == (0, 7)
+    wanted = sorted(each["scene_id"] for each in scenes if each["status"] == Status.OK)
+    third = request_for()
+    summary = illustrate(third)
+    assert (summary.rows_in, summary.ok, summary.images, summary.failed) == (len(wanted), len(wanted), len(wanted), 0)
+    assert sorted(check_images(objects, bucket, lake)) == wanted
+    stored = objects.get(bucket, f"out/runs/{third.run_id}/illustrate.json")
+    assert JobSummary.model_validate_json(stored) == summary
+    image = lake.images.read().to_pylist()[0]
+    assert objects.get(bucket, image["key"])[:4] == b"RIFF"
+    digests = summary.model_digest, third.config.image_digest
+    assert image["image_id"] == image_id(image["scene_id"], *digests)
+    summary = illustrate(request_for())
+    assert (summary.rows_in, summary.images) == (0, 0)
+
+
+def test_a_killed_worker_loses_nothing(objects, bucket, request_for, make_scenes, lake, config) -> None:
+    request = request_for(config=slow(config))
+    scenes = make_scenes(request, 12)
+    killed: list[int] = []
+
+    def kill(progress: Progress) -> None:
+        if progress.done and not killed:
+            (worker,) = workers("Draw")
+            worker.kill()
+            killed.append(worker.pid)
+
+    summary = illustrate(request, kill)
+    assert killed
+    assert (summary.rows_in, summary.ok, summary.failed) == (12, 12, 0)
+    assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
+
+
+def test_a_killed_driver_is_continued(objects, bucket, request_for, make_scenes, lake, config, tmp_path) -> None:
+    """SIGKILL in mid-job, with images written and no row committed: they are adopted, not drawn again."""
+    late = config.resources.model_copy(update={"commit_rows": 1000, "commit_s": 600})
+    request = request_for(config=slow(config).model_copy(update={"resources": late}))
+    scenes = make_scenes(request, 20)
+    file = tmp_path / "request.json"
+    file.write_text(request.model_dump_json())
+    program = (
+        "import sys; from cluster.local import local_ray; from cluster.jobs.illustrate import illustrate;"
+        "from cluster.jobs.request import JobRequest\n"
+        "with local_ray(1): illustrate(JobRequest.model_validate_json(open(sys.argv[1]).read()))"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", program, str(file)], cwd=SAMPLES.parent)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and len(written := list(objects.list(bucket, "out/images/"))) < 3:
+        assert driver.poll() is None
+        time.sleep(0.05)
+    family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive, "Ray's processes die with their driver"
+    assert 3 <= len(written) < 20
+    assert lake.images.count() == 0
+    before = {each.key: each.etag for each in objects.list(bucket, "out/images/")}
+
+    summary = illustrate(request)
+    assert (summary.rows_in, summary.ok, summary.failed) == (20, 20, 0)
+    assert summary.adopted == len(before)
+    assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
+    after = {each.key: each.etag for each in objects.list(bucket, "out/images/")}
+    assert before.items() <= after.items()
+
+
+def test_two_jobs_at_once_do_not_spoil_each_other(objects, bucket, request_for, make_scenes, lake) -> None:
+    request = request_for()
+    scenes = make_scenes(request, 10)
+    summaries: list[JobSummary] = []
+    threads = [threading.Thread(target=lambda: summaries.append(illustrate(request_for()))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [(each.ok, each.failed) for each in summaries] == [(10, 0)] * 2
+    assert sum(each.images for each in summaries) == 10
+    assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
+
+
+def test_nothing_starts_where_something_is_wrong(bucket, request_for, config) -> None:
+    for wrong in ({"source": "s3://there-is-no-such-bucket/in"}, {"destination": "s3://there-is-no-such-bucket"}):
+        with pytest.raises(StorageError, match="there-is-no-such-bucket"):
+            plan(request_for(**wrong))
+    nowhere = config.model_copy(update={"model": ModelConfig(checkpoint="/nowhere")})
+    for job in (plan, illustrate):
+        with pytest.raises(ModelError, match="no saved pipeline"):
+            job(request_for(config=nowhere))
+
+
+def slow(config):
+    """Images that take some tenths of a second each, one a call."""
+    resources = config.resources
+    generate = resources.generate.model_copy(update={"batch_size": 1})
+    return config.model_copy(
+        update={
+            "image": ImageConfig(size_px=64, steps=60),
+            "resources": resources.model_copy(update={"generate": generate}),
+        }
+    )
+
+
+def workers(stage: str) -> list[psutil.Process]:
+    """The processes of this test's Ray that run a stage."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if f"MapWorker(MapBatches({stage}))" in " ".join(process.cmdline()):
+                found.append(process)
+    return found

@@ -1,0 +1,208 @@
+"""The stages, called as Ray calls them: every error of a row becomes that row's outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from archives import SAMPLES, speech
+
+from cluster.jobs import rows
+from cluster.jobs.model import load, model_digest
+from cluster.jobs.stages import Draw, Encode, Hear
+from s2i_core.config import ModelConfig, PoolConfig
+from s2i_core.errors import GenerationError, ModelError, StorageUnavailable
+from s2i_core.records import AudioObject
+from s2i_core.storage.objects import ObjectStore
+
+
+def hear(request, *sources: AudioObject, stage: Hear | None = None):
+    given = rows.table([{"row": n, **vars(source)} for n, source in enumerate(sources)], rows.OBJECTS)
+    return [row for table in (stage or Hear(request))(given) for row in table.to_pylist()]
+
+
+def listed(objects: ObjectStore, bucket: str, key: str, data: bytes) -> AudioObject:
+    objects.put(bucket, key, data)
+    return next(each for each in objects.list(bucket, key) if each.key == key)
+
+
+def test_hear_gives_utterances_then_the_end(objects, bucket, request_for) -> None:
+    source = listed(objects, bucket, "in/talk 1 'ü'.wav", speech(20))
+    *utterances, last = hear(request_for(), source)
+    end = rows.end_of(last["end"])
+    assert len(utterances) >= 2
+    assert [each["index"] for each in utterances] == list(range(len(utterances)))
+    assert last["index"] == len(utterances)
+    assert end.failure is None
+    assert end.heard.size_bytes == source.size_bytes
+    assert abs(end.heard.duration_s - 20) < 0.1
+    features = rows.array(utterances[0]["features"], np.float16, (80, -1))
+    assert features.shape[1] % 200 == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "stage"),
+    [
+        (b"", "DecodeError", "decode"),
+        ((SAMPLES / "not-audio.mp3").read_bytes(), "DecodeError", "decode"),
+        (None, "ObjectGone", "read"),
+    ],
+)
+def test_hear_bad_objects_do_not_stop_the_next(objects, bucket, request_for, data, error, stage) -> None:
+    bad = listed(objects, bucket, "in/bad.mp3", data or b"soon gone")
+    good = listed(objects, bucket, "in/good.wav", speech(6))
+    if data is None:
+        objects.delete(bucket, bad.key)
+    heard = hear(request_for(), bad, good)
+    first = rows.end_of(heard[0]["end"])
+    assert (first.failure.error, first.failure.stage, first.failure.subject) == (error, stage, bad.uri)
+    assert first.failure.message
+    assert first.failure.remedy
+    assert rows.end_of(heard[-1]["end"]).failure is None
+
+
+def test_hear_tries_again_where_the_store_breaks_off(objects, bucket, request_for, monkeypatch) -> None:
+    """A recording that breaks off in the middle is heard again from the start, and no utterance comes twice."""
+    source = listed(objects, bucket, "in/talk.wav", speech(30))
+    request = request_for()
+    calm = hear(request, source)
+    attempts = []
+
+    class Breaking:
+        def __init__(self, file, after):
+            self._file, self._after = file, after
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._file.close()
+
+        def read(self, size=-1):
+            if self._file.tell() > self._after:
+                raise StorageUnavailable(source.uri, "it broke off", "Wait.")
+            return self._file.read(size)
+
+    def open_breaking(self, given):
+        attempts.append(given)
+        return Breaking(opened(self, given), 300_000 if len(attempts) < 3 else 1 << 40)
+
+    opened = ObjectStore.open
+    monkeypatch.setattr(ObjectStore, "open", open_breaking)
+    assert hear(request, source) == calm
+    assert len(attempts) == 3
+
+    attempts.clear()
+    monkeypatch.setattr(ObjectStore, "open", lambda self, given: Breaking(opened(self, given), 300_000))
+    failure = rows.end_of(hear(request, source)[-1]["end"]).failure
+    assert (failure.error, failure.attempts, failure.retryable) == ("StorageUnavailable", 3, True)
+
+
+def test_encode_a_bad_row_fails_alone(request_for) -> None:
+    request = request_for()
+    random = np.random.default_rng(0)
+
+    def utterance(number: int, data: bytes):
+        return {"row": number, "index": 0, "start_s": 0.0, "end_s": 1.0, "features": data}
+
+    good = random.normal(size=(80, 200)).astype("<f2").tobytes()
+    given = [
+        utterance(0, good),
+        utterance(1, good[:-7]),
+        {"row": 0, "index": 1, "end": "kept"},
+        utterance(2, np.full((80, 200), np.nan, "<f2").tobytes()),
+        utterance(3, good),
+    ]
+    encoded = Encode(request, model_digest(request.config.model))(rows.table(given, rows.HEARD)).to_pylist()
+    assert [each["row"] for each in encoded] == [0, 1, 0, 2, 3]
+    assert [each["failure"] is not None for each in encoded] == [False, True, False, True, False]
+    assert [each["end"] for each in encoded] == [None, None, "kept", None, None]
+    assert encoded[0]["tokens"] == encoded[4]["tokens"]
+    tokens = rows.array(encoded[0]["tokens"], np.float16, (-1, encoded[0]["token_width"]))
+    assert tokens.shape == (4, 8)
+    assert np.linalg.norm(rows.array(encoded[0]["pooled"], np.float32, (-1,))) == pytest.approx(1, abs=1e-3)
+
+
+def draw(stage: Draw, scenes):
+    table = rows.table([vars(scene) for scene in scenes], rows.PLANNED)
+    return stage(table).to_pylist()
+
+
+def test_draw_adopts_what_a_killed_run_wrote(objects, bucket, request_for, make_scenes) -> None:
+    request = request_for()
+    scenes = make_scenes(request, 3)
+    stage = Draw(request, model_digest(request.config.model))
+    first = draw(stage, scenes)
+    assert [each["failure"] for each in first] == [None] * 3
+    assert [each["adopted"] for each in first] == [False] * 3
+    for each in first:
+        assert objects.head(bucket, each["key"]).size_bytes == each["size_bytes"]
+
+    objects.delete(bucket, first[0]["key"])
+    objects.put(bucket, first[1]["key"], b"not ours")
+    again = draw(Draw(request_for(run_id="later"), stage._pipeline.model_digest), scenes)
+    assert [each["adopted"] for each in again] == [False, False, True]
+    assert again[2] == first[2] | {"adopted": True, "run_id": "later"}
+    # The same picture is drawn again, byte for byte.
+    assert [each["sha256"] for each in again] == [each["sha256"] for each in first]
+
+
+def test_draw_a_bad_scene_fails_alone(request_for, make_scenes, monkeypatch) -> None:
+    request = request_for()
+    scenes = make_scenes(request, 4)
+    scenes[1] = dataclasses.replace(scenes[1], focus_tokens=scenes[1].focus_tokens[:-3])
+    stage = Draw(request, model_digest(request.config.model))
+    generate = stage._pipeline.generate
+    bad_seed = int(scenes[3].scene_id, 16) & ((1 << 63) - 1)
+
+    def not_finite(embeddings, seeds, *more):
+        if bad_seed in seeds:
+            raise GenerationError(f"seeds {seeds}", "the picture is not finite", "Try another dtype.")
+        return generate(embeddings, seeds, *more)
+
+    monkeypatch.setattr(stage._pipeline, "generate", not_finite)
+    drawn = draw(stage, scenes)
+    failures = [None if each["failure"] is None else rows.failure_of(each["failure"]) for each in drawn]
+    assert [failure and failure.error for failure in failures] == [None, "ModelError", None, "GenerationError"]
+    assert "focus_tokens does not fit" in failures[1].message
+    assert [failure.stage for failure in failures if failure] == ["generate", "generate"]
+    assert [each["scene_id"] for each in drawn] == [scene.scene_id for scene in scenes]
+    assert failures[3].scene_id == scenes[3].scene_id
+    assert failures[3].recording_id == scenes[3].recording_id
+
+
+def test_draw_tries_a_put_again(request_for, make_scenes, monkeypatch) -> None:
+    request = request_for()
+    scenes = make_scenes(request, 2)
+    stage = Draw(request, model_digest(request.config.model))
+    calls: dict[str, int] = {}
+    put = ObjectStore.put
+
+    def slow_down(self, bucket, key, *more, **options):
+        calls[key] = calls.get(key, 0) + 1
+        if scenes[0].scene_id in str(options["metadata"]) or calls[key] < 3:
+            raise StorageUnavailable(key, "slow down", "Wait.")
+        return put(self, bucket, key, *more, **options)
+
+    monkeypatch.setattr(ObjectStore, "put", slow_down)
+    drawn = draw(stage, scenes)
+    failure = rows.failure_of(drawn[0]["failure"])
+    assert (failure.stage, failure.attempts, failure.retryable) == ("write", 3, True)
+    assert drawn[1]["failure"] is None
+    assert sorted(calls.values()) == [3, 3]
+
+
+def test_a_worker_with_another_checkpoint_is_unfit(config) -> None:
+    with pytest.raises(ModelError, match="the driver has 0123"):
+        load(config.model, PoolConfig(), "0123")
+    with pytest.raises(ModelError, match="no saved pipeline"):
+        model_digest(ModelConfig(checkpoint="/nowhere"))
+
+
+def test_the_digest_from_files_is_the_pipelines(config) -> None:
+    digest = model_digest(config.model)
+    assert load(config.model, PoolConfig(), digest).model_digest == digest
