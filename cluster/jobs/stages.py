@@ -40,13 +40,10 @@ _FACTS = "s2i-image"
 class Hear:
     """Objects (`rows.OBJECTS`) to their utterances and one end each (`rows.HEARD`), as a stream.
 
-    Reads, decodes, finds speech and computes features in one task, so that no waveform leaves it.
+    Reads, decodes, finds speech and computes features in one task, so that no waveform leaves it. Needs no torch.
     """
 
     def __init__(self, request: JobRequest) -> None:
-        import torch
-
-        torch.set_num_threads(1)  # the speech detector runs step by step: more threads only spin
         self._store = ObjectStore(request.store)
         self._audio = request.config.audio
         self._attempts = request.config.resources.max_attempts

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import ray  # noqa: F401 -- makes its psutil known to the tests
 from tiny import tiny_pipeline
 
 from cluster.jobs.model import model_digest
