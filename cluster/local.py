@@ -7,6 +7,7 @@ logs in a folder of its own. Nothing here stops any other Ray on the machine.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import secrets
@@ -278,6 +279,35 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _folder() -> Path:
-    """A folder whose path is short: Ray puts sockets below it, whose names may have 107 characters."""
-    short = Path("/tmp") if Path("/tmp").is_dir() else None
-    return Path(tempfile.mkdtemp(prefix="s2i-ray-", dir=short))
+    """A folder whose path is short: Ray puts sockets below it, whose names may have 107 characters.
+
+    It is marked as ours for as long as this process lives; those of processes that were killed are removed.
+    """
+    place = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+    for folder in place.glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError), _owned(folder):
+            shutil.rmtree(folder)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=place))
+    _OWNED.enter_context(_owned(folder, new=True))
+    return folder
+
+
+@contextlib.contextmanager
+def _owned(folder: Path, *, new: bool = False) -> Iterator[None]:
+    """Hold the lock in a folder of ours; the kernel frees it when this process ends, however it ends.
+
+    Raises:
+        OSError: another process holds it, or the folder has none, or it belongs to another user.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if new else 0)
+    descriptor = os.open(folder / "owner.lock", flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+_FOLDER = "s2i-ray-"
+_OWNED = contextlib.ExitStack()
+"""Locks of this process's folders, held to its end."""

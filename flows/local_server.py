@@ -28,7 +28,7 @@ from typing import IO
 
 from s2i_core.errors import S2IError
 
-START_TIMEOUT_S = 240.0
+START_TIMEOUT_S = 600.0
 """A first start makes the database: 13 s on a quiet 2-core machine, minutes on a very busy one."""
 LINGER_S = 5.0
 """How long a server without users waits for the next one."""

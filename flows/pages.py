@@ -204,6 +204,7 @@ class Pages:
                 for scene in scenes
                 if scene["status"] == Status.SKIPPED.value
             ],
+            home=PurePosixPath(index_key("")).name,
         )
         self._put(page_key(self._prefix, one.recording_id), page.encode(), _HTML)
         return True

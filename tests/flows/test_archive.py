@@ -15,7 +15,7 @@ from s2i_core.errors import ConfigError, StorageError
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
-pytestmark = pytest.mark.usefixtures("prefect")
+pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(900)]
 
 
 def _artifacts(run_id: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_pages_are_written_once_and_again_when_an_image_is_added(
     index = objects.get(bucket, "pages/index.html").decode()
     assert 'href="id-a.html"' in index
     assert "id-gone.html" not in index
-    assert "no audio in it" in index
+    assert "No audio in it" in index
     page = objects.get(bucket, "pages/id-a.html").decode()
     assert "data:audio/webm" in page
     assert "Silence" in page
