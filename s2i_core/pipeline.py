@@ -5,8 +5,9 @@ Its steps are separately callable, because batch jobs and the online service bat
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from PIL import Image
+from transformers.utils import logging as transformers_logging
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.config import ImageConfig, ModelConfig
@@ -105,8 +108,12 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
                 f"its format is version {version}, this s2i reads version {FORMAT_VERSION}",
                 "Install the s2i that made it, or export it again.",
             )
+        # float16 is how weights are stored, not how a CPU computes.
+        options = {"dtype": torch.float32, "low_cpu_mem_usage": False} | kwargs
+        options |= {"local_files_only": True, "use_safetensors": True}
         try:
-            pipeline = super().from_pretrained(str(path), local_files_only=True, use_safetensors=True, **kwargs)
+            with _quiet():
+                pipeline = super().from_pretrained(str(path), **options)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
             raise ModelError(str(path), f"it cannot be loaded: {error}", "Copy the checkpoint again.") from error
         pipeline.library = SpriteLibrary.load(path / LIBRARY_FOLDER)
@@ -119,7 +126,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
     def save_pretrained(self, folder: str | Path, **kwargs: Any) -> None:
         """Write the pipeline in diffusers' folder layout, with its library."""
         path = Path(folder)
-        super().save_pretrained(str(path), safe_serialization=True, **kwargs)
+        with _quiet():
+            super().save_pretrained(str(path), safe_serialization=True, **kwargs)
         self.library.save(path / LIBRARY_FOLDER)
         (path / _FACTS).write_text(json.dumps({"format_version": FORMAT_VERSION}) + "\n", encoding="utf-8")
         self.model_digest = files_digest(_weights(path), path)
@@ -139,8 +147,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             raise ConfigError(f"device {device!r}", "this process sees no GPU", "Use a CPU preset, or device=auto.")
         if config.threads:
             torch.set_num_threads(config.threads)
-        pipeline = cls.from_pretrained(config.checkpoint or None)
-        return pipeline.to(device, getattr(torch, config.dtype))  # type: ignore[no-any-return]
+        pipeline = cls.from_pretrained(config.checkpoint or None, dtype=getattr(torch, config.dtype))
+        return pipeline.to(device)  # type: ignore[no-any-return]
 
     def with_library(self, library: SpriteLibrary) -> SpeechToImagePipeline:
         """Draw from another library, a house style for example; its vectors are made here where it has none."""
@@ -286,6 +294,19 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         embeddings = self.encode_speech(waveforms, sampling_rate)
         pictures = self.generate(embeddings, seeds, image or ImageConfig(), callback)
         return pictures if output_type == "np" else [Image.fromarray(picture) for picture in pictures]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of the libraries for a load that takes a second; bars that were on come back."""
+    bars = [module for module in (diffusers_logging, transformers_logging) if module.is_progress_bar_enabled()]
+    for module in bars:
+        module.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for module in bars:
+            module.enable_progress_bar()
 
 
 def _sounding_share(feature: NDArray[np.float16]) -> float:

@@ -28,6 +28,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         depth: residual blocks at each of them.
         head_width: channels of an attention head.
         groups: groups of its group norms.
+        refine_width: channels of the two convolutions at full resolution that finish the picture.
     """
 
     @register_to_config
@@ -41,6 +42,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         depth: int = 1,
         head_width: int = 64,
         groups: int = 16,
+        refine_width: int = 16,
     ) -> None:
         super().__init__()
         colours, reference = 3 * patch**2, 4 * patch**2
@@ -58,6 +60,14 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
             class_embed_type="simple_projection",
             projection_class_embeddings_input_dim=embedding_width,
         )
+        # Smooths what is blocky at the scale of a patch, and sets edges where noise and canvas are seen in full.
+        self.refine = nn.Sequential(
+            nn.Conv2d(4 + 3 + 4, refine_width, 3, padding=1), nn.SiLU(), nn.Conv2d(refine_width, 4, 3, padding=1)
+        )
+        nn.init.zeros_(self.refine[-1].weight)
+        # The gate starts open: a reference is taken over until training finds something better.
+        with torch.no_grad():
+            self.refine[-1].bias.copy_(torch.tensor([0.0, 0.0, 0.0, 3.0]))
         self.style = nn.Embedding(len(styles), token_width)
         self.pooled = nn.Linear(embedding_width, token_width)
         # What stands for "nothing said" under classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
@@ -98,7 +108,9 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = x.contiguous(memory_format=torch.channels_last)
         # diffusers' sinusoidal embedding is made for 0 to 1000.
         out = self.unet(x, t * 1000, encoder_hidden_states=context, class_labels=pooled).sample
-        drawn, gate = F.pixel_shuffle(out.float(), patch).split([3, 1], dim=1)
+        coarse = F.pixel_shuffle(out, patch)
+        fine = self.refine(torch.cat([coarse, noisy, reference.to(noisy.dtype)], dim=1))
+        drawn, gate = (coarse + fine).float().split([3, 1], dim=1)
         colours, alpha = reference[:, :3].float(), reference[:, 3:].float()
         taken = gate.sigmoid() * alpha
         # `colours` is premultiplied: where alpha is 1, the gate blends what is drawn with what lies on the canvas.

@@ -50,15 +50,22 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             stages += [ConvBlock(width) for _ in range(count)]
         self.stages = nn.Sequential(*stages)
         # Maximum beside mean: a small object must count as much as a large background.
-        self.head = nn.Sequential(nn.LayerNorm(2 * widths[-1]), nn.Linear(2 * widths[-1], embedding_width))
+        self.norm = nn.LayerNorm(2 * widths[-1])
+        self.head = nn.Linear(2 * widths[-1], embedding_width)
+
+    def resize(self, images: torch.Tensor) -> torch.Tensor:
+        """Images of any size to the size that the network sees."""
+        size = (self.config.size_px, self.config.size_px)
+        if images.shape[-2:] == size:
+            return images
+        resized = F.interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
+        return resized.to(images.dtype)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Pooled features `(B, 2 × last width)` of resized images, before the last layer."""
+        x = self.stages(images)
+        return self.norm(torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=-1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embed a batch."""
-        if images.shape[-1] != self.config.size_px or images.shape[-2] != self.config.size_px:
-            size = (self.config.size_px, self.config.size_px)
-            images = F.interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False).to(
-                images.dtype
-            )
-        x = self.stages(images)
-        x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=-1)
-        return F.normalize(self.head(x).float(), dim=-1)
+        return F.normalize(self.head(self.features(self.resize(images))).float(), dim=-1)

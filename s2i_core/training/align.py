@@ -30,7 +30,7 @@ CHECKPOINT = "align.pt"
 class AlignConfig(Settings):
     """How long and how fast."""
 
-    steps: int = Field(1000, gt=0, description="Optimizer steps.")
+    steps: int = Field(1600, gt=0, description="Optimizer steps.")
     batch: int = Field(160, gt=1, description="Utterances a step.")
     lr_pretrained: float = Field(2e-4, gt=0, description="Learning rate of the layers that Whisper's decoder gave.")
     lr_new: float = Field(1e-3, gt=0, description="Learning rate of the queries, the heads and the layout predictor.")
@@ -120,7 +120,7 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: AlignConf
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     rows = list(read_scenes(data))
     targets = Targets.load(data, rows, layout.config.num_slots)
-    frames, test = FrameSet(data / "frames-train"), FrameSet(data / "frames-voices")
+    frames, test = FrameSet(data / "frames-train", data / "frames-talk"), FrameSet(data / "frames-voices")
     log = checkpoint.Log(out, "align")
     autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
     # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at these sizes.

@@ -3,7 +3,7 @@
     data/
       library/             the sprites, as they ship with the model
       scenes.jsonl         one composed scene a line: spec, split, plain caption
-      speech-<split>/      spoken wordings of the scenes
+      speech-<split>/      spoken wordings of the scenes; `talk`: ordinary sentences that name one thing
       frames-<split>/      what the speech encoder makes of them, at 25 Hz, float16
       teacher.safetensors  the text teacher's vectors of the plain captions and of the concepts' names
 
@@ -37,6 +37,7 @@ from s2i_core.training.compose import SpriteBook, bare_spec, captions, sample_sp
 from s2i_core.training.sources import images, voices
 from s2i_core.training.spec import SceneSpec, split_of
 from s2i_core.training.speech_set import SpeechSet, Utterance, build_speech_set
+from s2i_core.training.talk import sentence
 from s2i_core.training.teacher import TextTeacher, plain_caption
 
 Split = Literal["train", "voices", "combinations"]
@@ -50,6 +51,7 @@ class DataConfig(Settings):
     styles: tuple[str, ...] = Field(("3d",), description="Styles of illustration; the library holds them all.")
     scenes: int = Field(12_000, gt=0, description="Composed scenes of the training split.")
     bare: int = Field(12, ge=0, description="Further utterances of every concept alone, in its several wordings.")
+    talk: int = Field(8, ge=0, description="Sentences of ordinary talk about every concept.")
     wordings: int = Field(1, gt=0, description="Spoken wordings of every composed scene.")
     tests: int = Field(400, gt=0, description="Scenes of each test split.")
     neural: float = Field(0.0, ge=0, le=1, description="Share of training utterances in neural voices (slow to make).")
@@ -84,6 +86,10 @@ def build(folder: Path, config: DataConfig, encoder: SpeechEncoder) -> None:
             seed=config.seed,
         )
         _build_frames(folder / f"frames-{split}", speech, encoder)
+    talk = build_speech_set(
+        _talk(config, book), folder / "speech-talk", augmentation=config.augmentation, seed=config.seed + 1
+    )
+    _build_frames(folder / "frames-talk", talk, encoder)
     _build_teacher(folder, rows, book)
 
 
@@ -133,6 +139,18 @@ def _utterances(rows: list[SceneRow], split: Split, config: DataConfig, book: Sp
         wordings = captions(row.spec, book, rng, max(count, 1))
         for n in range(count):
             chosen.append(_say(text_id, wordings[n % len(wordings)], split, config, rng))
+    rng.shuffle(chosen)  # type: ignore[arg-type]
+    return chosen
+
+
+def _talk(config: DataConfig, book: SpriteBook) -> list[Utterance]:
+    """Ordinary sentences about every sprite; their scenes are the first ones, where each stands alone."""
+    rng = np.random.default_rng([config.seed, len(SPLITS)])
+    chosen = []
+    for sprite in range(len(book.library)) if config.bare else ():
+        names = book.concept(sprite).names
+        for n in range(config.talk):
+            chosen.append(_say(sprite, sentence(names[n % 2 * (n // 2) % len(names)], rng), "train", config, rng))
     rng.shuffle(chosen)  # type: ignore[arg-type]
     return chosen
 
@@ -190,18 +208,18 @@ def _build_teacher(folder: Path, rows: list[SceneRow], book: SpriteBook) -> None
 
 
 class FrameSet:
-    """The frames of a split in memory, grouped by their length.
+    """The frames of one or more speech sets in memory, grouped by their length.
 
     Attributes:
         frames: for each length, `(N, T, D)` float16.
         texts: for each length, the scene of each row `(N,)`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        shards = sorted(folder.glob("shard-*.safetensors"))
+    def __init__(self, *folders: Path) -> None:
+        shards = [path for folder in folders for path in sorted(folder.glob("shard-*.safetensors"))]
         if not shards:
             raise ConfigError(
-                str(folder), "there are no frames", "Build the data first: python -m s2i_core.training data."
+                str(folders[0]), "there are no frames", "Build the data first: python -m s2i_core.training data."
             )
         loaded = [load_file(path) for path in shards]
         lengths = sorted({int(name.split("_")[1]) for shard in loaded for name in shard if name.startswith("frames")})

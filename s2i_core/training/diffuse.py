@@ -34,21 +34,22 @@ CHECKPOINT = "diffuse.pt"
 class DiffuseConfig(Settings):
     """How long, how fast, and how much the references are disturbed."""
 
-    steps: int = Field(1400, gt=0, description="Optimizer steps.")
+    steps: int = Field(1000, gt=0, description="Optimizer steps.")
     batch: int = Field(16, gt=1, description="Pictures a step.")
     size_px: int = Field(128, gt=0, description="Side of the pictures.")
-    lr: float = Field(4e-4, gt=0, description="Learning rate.")
+    lr: float = Field(5e-4, gt=0, description="Learning rate.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     ema: float = Field(0.995, gt=0, lt=1, description="Decay of the average of the weights, which is what ships.")
     drop_speech: float = Field(0.1, ge=0, le=1, description="Share of rows without speech, for guidance.")
     drop_canvas: float = Field(0.12, ge=0, le=1, description="Share of rows with an empty canvas.")
     drop_sprite: float = Field(0.05, ge=0, le=1, description="Share of references left out of a canvas.")
     wrong_sprite: float = Field(0.03, ge=0, le=1, description="Share of references that show another thing.")
+    moved: float = Field(0.15, ge=0, le=1, description="Share of rows whose references are not quite in place.")
     shift: float = Field(0.02, ge=0, description="Standard deviation of a reference's place, in shares of the frame.")
     scale: float = Field(0.04, ge=0, description="Standard deviation of the logarithm of a reference's size.")
     t_mean: float = Field(0.3, description="Mean of the logit of t: above 0 favours much noise.")
     t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
-    t_floor: float = Field(0.1, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
+    t_floor: float = Field(0.4, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
     save_every: int = Field(100, gt=0, description="Steps between saves.")
     dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
     device: str = Field("cpu", description="Where to train.")
@@ -59,13 +60,15 @@ def disturb(slots: tuple[Slot, ...], sprites: int, config: DiffuseConfig, rng: n
     """The references as a layout predictor that errs might have placed them."""
     if rng.random() < config.drop_canvas:
         return []
+    moved = rng.random() < config.moved
     kept = []
     for slot in slots:
         if rng.random() < config.drop_sprite:
             continue
         cx, cy, w, h = slot.box
-        factor = float(np.exp(rng.normal(0, config.scale)))
-        box = (cx + rng.normal(0, config.shift), cy + rng.normal(0, config.shift), w * factor, h * factor)
+        factor = float(np.exp(rng.normal(0, config.scale))) if moved else 1.0
+        dx, dy = rng.normal(0, config.shift, 2) if moved else (0.0, 0.0)
+        box = (cx + dx, cy + dy, w * factor, h * factor)
         sprite = int(rng.integers(sprites)) if rng.random() < config.wrong_sprite else slot.sprite
         kept.append(dataclasses.replace(slot, sprite=sprite, box=box))
     return kept
@@ -95,7 +98,7 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     book = SpriteBook(SpriteLibrary.load(data / "library"))
     rows = list(read_scenes(data))
-    tokens, pooled, texts = condition(projection, FrameSet(data / "frames-train"))
+    tokens, pooled, texts = condition(projection, FrameSet(data / "frames-train", data / "frames-talk"))
     log = checkpoint.Log(out, "diffuse")
     autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
     # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at these sizes.

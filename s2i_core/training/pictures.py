@@ -31,6 +31,9 @@ class PicturesConfig(Settings):
     lr: float = Field(1.5e-3, gt=0, description="Learning rate.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
+    head_scenes: int = Field(3000, ge=0, description="Composed scenes in the closed-form fit of the last layer.")
+    head_white: float = Field(8.0, gt=0, description="Weight of a sprite on white in that fit.")
+    head_ridge: float = Field(1.0, gt=0, description="Its ridge penalty.")
     evaluate_every: int = Field(150, gt=0, description="Steps between evaluations and saves.")
     dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
     device: str = Field("cpu", description="Where to train.")
@@ -48,6 +51,12 @@ def single(library: SpriteLibrary, painter: SpritePainter, sprite: int, size: in
     cx, cy = 0.5 + rng.uniform(-1, 1) * (1 - w) / 2, 0.5 + rng.uniform(-1, 1) * (1 - h) / 2
     painter.paste(frame, Slot(sprite, "", (cx, cy, w, h), flip=bool(rng.random() < 0.3)))
     return np.asarray((frame.clip(0, 1) * 255).round(), dtype=np.uint8)
+
+
+def on_white(rgba: RGBA) -> RGBA:
+    """A sprite on white, as the pipeline embeds a library: `(H, W, 4)` to `(H, W, 3)` uint8."""
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return np.asarray((rgba[..., :3] * alpha + 255 * (1 - alpha)).round(), dtype=np.uint8)
 
 
 def train(data: Path, out: Path, config: PicturesConfig, encoder: ImageEncoder | None = None) -> ImageEncoder:
@@ -90,6 +99,42 @@ def train(data: Path, out: Path, config: PicturesConfig, encoder: ImageEncoder |
             checkpoint.save(out / CHECKPOINT, step + 1, {"encoder": encoder}, optimizer)
             log(step + 1, **_evaluate(encoder, book, teacher, rows))
     return encoder.eval()
+
+
+@torch.inference_mode()
+def fit_head(encoder: ImageEncoder, data: Path, config: PicturesConfig) -> None:
+    """Fit the last layer in closed form: ridge regression from the pooled features to the teacher's vectors.
+
+    Gradient steps with a contrastive loss order the pictures and leave their vectors far from the teacher's; the
+    regression brings them to where speech points. Every sprite counts on white, as the library embeds it, and on other
+    grounds; composed scenes keep the head from learning single sprites only.
+    """
+    encoder.eval()
+    book = SpriteBook(SpriteLibrary.load(data / "library"))
+    teacher = load_file(data / "teacher.safetensors")
+    rows = list(read_scenes(data))
+    rng = np.random.default_rng(config.seed)
+    size = encoder.config.size_px
+    scenes = rng.permutation([i for i, row in enumerate(rows) if row.split == "train"])[: config.head_scenes]
+    pictures: list[tuple[RGBA, NDArray[np.float32], float]] = []
+    for sprite in range(len(book.library)):
+        target = teacher["sprites"][sprite]
+        pictures.append((on_white(book.library.rgba(sprite)), target, config.head_white))
+        pictures += [(single(book.library, book.painter, sprite, size, rng), target, 1.0) for _ in range(2)]
+    pictures += [(render(rows[i].spec, book, size)[0], teacher["scenes"][i], 1.0) for i in scenes]
+    features, targets, weights = [], [], []
+    for start in range(0, len(pictures), 128):
+        some = pictures[start : start + 128]
+        resized = [encoder.resize(as_tensor(picture[None])) for picture, _, _ in some]
+        features.append(encoder.features(torch.cat(resized)).double())
+        targets.append(torch.from_numpy(np.stack([target for _, target, _ in some])).double())
+        weights += [weight for _, _, weight in some]
+    x, y, w = torch.cat(features), torch.cat(targets), torch.tensor(weights, dtype=torch.float64)[:, None]
+    x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], dim=1)
+    gram = x.T @ (w * x) + config.head_ridge * torch.eye(x.shape[1], dtype=torch.float64)
+    solution = torch.linalg.solve(gram, x.T @ (w * y))
+    encoder.head.weight.copy_(solution[:-1].T)
+    encoder.head.bias.copy_(solution[-1])
 
 
 @torch.inference_mode()

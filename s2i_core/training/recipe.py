@@ -77,6 +77,7 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe) -> SpeechToIma
     """Step 5: put the parts together in diffusers' folder layout, float16 on disk, with the library's vectors."""
     image_encoder = ImageEncoder()
     _trained(out / pictures.CHECKPOINT, {"encoder": image_encoder})
+    pictures.fit_head(image_encoder, folder, recipe.pictures)
     denoiser, average = _denoiser(recipe), _denoiser(recipe)
     _trained(out / diffuse.CHECKPOINT, {"denoiser": denoiser, "average": average})
     pipeline = SpeechToImagePipeline(
