@@ -39,7 +39,7 @@ class SceneConfig(Settings):
     )
     gap_s: float = Field(4.0, gt=0, description="Silence or music at least this long belongs to no scene.")
     min_confidence: float = Field(
-        0.2, ge=-1, le=1, description="Scenes whose speech is nowhere near anything drawable are skipped."
+        0.22, ge=-1, le=1, description="Scenes whose speech is nowhere near anything drawable are skipped."
     )
 
     @model_validator(mode="after")

@@ -71,17 +71,12 @@ class NativeDecoder:
         if references == 0:
             return [() for _ in range(len(embeddings))]
         layout = self.layout(embeddings.tokens, embeddings.pooled)
-        parts = (layout.presence, layout.boxes, layout.queries, embeddings.pooled)
-        presence, boxes, queries, pooled = (part.float().cpu().numpy() for part in parts)
+        presence, boxes, queries = (x.float().cpu().numpy() for x in (layout.presence, layout.boxes, layout.queries))
         plans: list[tuple[Slot, ...]] = []
         for row in range(len(presence)):
             filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
             surest = sorted(filled, key=lambda n: -presence[row, n])[:references]
-            asked = queries[row, surest]
-            if len(surest) == 1:
-                # Of one thing alone the whole utterance speaks: two witnesses are better than one.
-                asked = asked + pooled[row]
-            _, found = self.library.nearest(asked, k=1)
+            _, found = self.library.nearest(queries[row, surest], k=1)
             plans.append(
                 tuple(
                     Slot(int(sprite), self.library.infos[sprite].concept, _box(boxes[row, n]))
