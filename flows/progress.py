@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 _LINE_EVERY_S = 5.0
 
@@ -60,7 +60,7 @@ class Bars:
         self._progress = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=28),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]:>7}"),
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[note]}"),
             console=self.console,
@@ -76,9 +76,9 @@ class Bars:
             self._line(step)
             return
         if step.name not in self._tasks:
-            self._tasks[step.name] = self._progress.add_task(step.name, total=step.total, note=step.note)
+            self._tasks[step.name] = self._progress.add_task(step.name, total=step.total, note="", count="")
         task = self._tasks[step.name]
-        self._progress.update(task, completed=step.done, total=step.total, note=step.note)
+        self._progress.update(task, completed=step.done, total=step.total, note=step.note, count=_count(step))
 
     def __enter__(self) -> Bars:
         if self._live:
@@ -98,8 +98,13 @@ class Bars:
         if ended and self._printed.get(step.name) == float("inf"):
             return
         self._printed[step.name] = float("inf") if ended else now
-        count = f"{step.done}/{step.total}" if step.total is not None else (str(step.done) if step.done else "…")
-        self.console.print(f"{step.name}: {count}  {step.note}".rstrip(), soft_wrap=True)
+        self.console.print(f"{step.name}: {_count(step)}  {step.note}".rstrip(), soft_wrap=True)
+
+
+def _count(step: Step) -> str:
+    if step.total == 1 and not step.note:
+        return "done" if step.done else "…"
+    return str(step.done) if step.total is None else f"{step.done}/{step.total}"
 
 
 @contextmanager
