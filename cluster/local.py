@@ -15,7 +15,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -200,9 +200,7 @@ def _start(logs: Path, object_store_bytes: int, *, head: bool, **parameters: Any
             # Linux ends these processes with ours, however ours ends.
             return Node(params, head=head, shutdown_at_exit=True, spawn_reaper=True)
         except Exception as error:
-            for process in set(_children()) - before:
-                process.kill()
-                process.wait(10)
+            _end(set(_children()) - before)
             if not attempts_left:
                 remedy = f"Look at its logs in {logs}; is memory left?"
                 raise RayError("a Ray node on this machine", f"it did not start ({error})", remedy) from error
@@ -214,6 +212,16 @@ def _children() -> list[Any]:
     import psutil  # type: ignore[import-untyped]  # comes with ray, and is found once ray is imported
 
     return list(psutil.Process().children(recursive=True))
+
+
+def _end(processes: Iterable[Any]) -> None:
+    """Kill what is left of a node that did not come up."""
+    import psutil
+
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            process.wait(10)
 
 
 def _kill(node: Any) -> None:
@@ -233,14 +241,18 @@ def _settings() -> Iterator[None]:
     Ray gives its workers the lowest priority but four (niceness 15); here they are what the machine is for.
     """
     settings = {_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    with _variables(settings | {"RAY_raylet_start_wait_time_s": str(_START_S)}):
+    with _variables(
+        settings | {"RAY_raylet_start_wait_time_s": str(_START_S), "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(_START_S)}
+    ):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_urlsafe(32))
         from ray import _raylet
         from ray._private import ray_constants
 
         _raylet.Config.initialize("")  # type: ignore[attr-defined]  # takes up the mode where ray was imported before
-        before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+        before = ray_constants.ENABLE_RAY_CLUSTER
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = _START_S
         try:
             yield
         finally:

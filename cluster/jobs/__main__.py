@@ -10,15 +10,19 @@ import argparse
 import logging
 import os
 import sys
+import time
 
 import ray
 
 from cluster.jobs.illustrate import illustrate
 from cluster.jobs.plan import plan
-from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobRequest, Progress
+from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobFailed, JobRequest, Progress
 from s2i_core.config import Settings
 from s2i_core.errors import S2IError
 from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+
+_ATTEMPTS = 3
+_PAUSE_S = 2.0
 
 
 def main() -> int:
@@ -32,12 +36,24 @@ def main() -> int:
     try:
         settings = S3Settings.model_validate_json(arguments.store) if arguments.store else S3Settings.from_env()
         request = JobRequest.model_validate_json(ObjectStore(settings).get(*parse_uri(arguments.request)))
-        ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.ERROR)
+        _connect()
         run(request, _progress)
     except S2IError as error:
         _say(ERROR, ErrorLine.of(error))
         return 2
     return 0
+
+
+def _connect() -> None:
+    """Join the cluster. Ray looks its nodes up among the processes of the machine, which may change meanwhile."""
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except ConnectionError as error:
+            if not attempts_left:
+                raise JobFailed("the cluster", f"this job cannot join it ({error})", "Run again.") from error
+            time.sleep(_PAUSE_S)
 
 
 def _progress(progress: Progress) -> None:

@@ -42,7 +42,7 @@ def test_both_jobs_on_two_nodes(cluster, objects, bucket, request_for, lake, con
     drawing = submit(cluster.address, "illustrate", request)
     assert submit(cluster.address, "illustrate", request) == drawing
     moved = threading.Event()
-    stopper = threading.Thread(target=lambda: moved.wait(100) and stop(cluster.address, drawing))
+    stopper = threading.Thread(target=lambda: moved.wait(1000) and stop(cluster.address, drawing))
     stopper.start()
     with pytest.raises(JobFailed, match="it was stopped"):
         follow(cluster.address, drawing, request, lambda progress: moved.set() if progress.done else None)
