@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from small_archive import SETTINGS, clip, keys
 
+from cluster.jobs.resources import logical_cpus
+from cluster.local import local_ray
 from flows.archive import illustrate_archive
 from flows.local_server import PrefectServer
 from flows.overview import overview
 from s2i_core.errors import ConfigError, StorageError
+from s2i_core.presets import cpu
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
@@ -27,6 +31,14 @@ def _artifacts(run_id: str) -> dict[str, Any]:
     return {artifact.type: artifact for artifact in found if artifact.key and artifact.key.endswith(run_id.lower())}
 
 
+@pytest.fixture
+def ray() -> Iterator[None]:
+    """One Ray for the flows of a test, which saves its starts; the demo's test has the flow start its own."""
+    with local_ray(logical_cpus(cpu().resources)):
+        yield
+
+
+@pytest.mark.usefixtures("ray")
 def test_an_archive_comes_back_illustrated_and_is_not_done_again(
     objects: ObjectStore, archive: tuple[str, str], checkpoint: str
 ) -> None:
