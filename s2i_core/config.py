@@ -12,7 +12,8 @@ from s2i_core.identity import config_digest
 class Settings(BaseModel):
     """Base of the settings: immutable, and an unknown name is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Defaults are brought to their type as well: 3600 and 3600.0 would give two digests of the same settings.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class AudioConfig(Settings):
