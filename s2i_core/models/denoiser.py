@@ -61,13 +61,11 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
             projection_class_embeddings_input_dim=embedding_width,
         )
         # Smooths what is blocky at the scale of a patch, and sets edges where noise and canvas are seen in full.
-        self.refine = nn.Sequential(
-            nn.Conv2d(4 + 3 + 4, refine_width, 3, padding=1), nn.SiLU(), nn.Conv2d(refine_width, 4, 3, padding=1)
-        )
-        nn.init.zeros_(self.refine[-1].weight)
+        last = nn.Conv2d(refine_width, 4, 3, padding=1)
+        self.refine = nn.Sequential(nn.Conv2d(4 + 3 + 4, refine_width, 3, padding=1), nn.SiLU(), last)
         # The gate starts open: a reference is taken over until training finds something better.
-        with torch.no_grad():
-            self.refine[-1].bias.copy_(torch.tensor([0.0, 0.0, 0.0, 3.0]))
+        nn.init.zeros_(last.weight)
+        last.bias = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 3.0]))
         self.style = nn.Embedding(len(styles), token_width)
         self.pooled = nn.Linear(embedding_width, token_width)
         # What stands for "nothing said" under classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
