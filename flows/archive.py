@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import platform
 import secrets
 import time
@@ -284,6 +285,8 @@ def _runner(archive: Archive, address: str | None) -> Iterator[Runner]:
 def _remote(address: str) -> Runner:
     """Jobs on a cluster. Whoever cancels the flow stops its job; a flow that is killed leaves it running."""
     from cluster.jobs.submit import follow, stop, submit
+
+    logging.getLogger("ray.dashboard.modules.job").setLevel(logging.WARNING)  # it tells of every connection's end
 
     def run(job: JobName, request: JobRequest) -> JobSummary:
         with step("Submit to the cluster"):
