@@ -16,7 +16,7 @@ import ray
 
 from cluster.jobs.illustrate import illustrate
 from cluster.jobs.plan import plan
-from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobFailed, JobRequest, Progress
+from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobInterrupted, JobRequest, Progress
 from s2i_core.config import Settings
 from s2i_core.errors import S2IError
 from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
@@ -52,7 +52,7 @@ def _connect() -> None:
             return
         except ConnectionError as error:
             if not attempts_left:
-                raise JobFailed("the cluster", f"this job cannot join it ({error})", "Run again.") from error
+                raise JobInterrupted("the cluster", f"this job cannot join it ({error})", "Run again.") from error
             time.sleep(_PAUSE_S)
 
 

@@ -81,6 +81,12 @@ class JobFailed(S2IError):
     """A job on a cluster ended without a summary."""
 
 
+class JobInterrupted(JobFailed):
+    """A job ended through no fault of its request: the cluster or the store was ill. The same job may succeed now."""
+
+    transient = True
+
+
 class ErrorLine(Settings):
     """An error of a job, as it says it in its log."""
 
@@ -88,8 +94,15 @@ class ErrorLine(Settings):
     subject: str
     reason: str
     remedy: str
+    transient: bool = False
 
     @classmethod
     def of(cls, error: S2IError) -> ErrorLine:
         """From the error."""
-        return cls(error=type(error).__name__, subject=error.subject, reason=error.reason, remedy=error.remedy)
+        return cls(
+            error=type(error).__name__,
+            subject=error.subject,
+            reason=error.reason,
+            remedy=error.remedy,
+            transient=error.transient,
+        )

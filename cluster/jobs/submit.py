@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from cluster.jobs.report import Watcher
-from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobFailed, JobName, JobRequest, JobSummary, Progress
+from cluster.jobs.request import (
+    ERROR,
+    PROGRESS,
+    ErrorLine,
+    JobFailed,
+    JobInterrupted,
+    JobName,
+    JobRequest,
+    JobSummary,
+    Progress,
+)
 from s2i_core.errors import ConfigError
 from s2i_core.storage.artifacts import join, run_key
 from s2i_core.storage.objects import ObjectStore, parse_uri
@@ -84,6 +94,7 @@ def follow(
 
     Raises:
         JobFailed: it ended without a summary; reason and remedy are the job's own where it named them.
+        JobInterrupted: the same, where trying again may help.
         ConfigError: nothing answers at the address.
     """
     client = _client(address)
@@ -115,12 +126,13 @@ def follow(
         key = join(prefix, run_key(request.run_id, f"{job}.json"))
         return JobSummary.model_validate_json((store or ObjectStore(request.store)).get(bucket, key))
     if log.error is not None:
-        raise JobFailed(log.error.subject, log.error.reason, log.error.remedy)
+        failed = JobInterrupted if log.error.transient else JobFailed
+        raise failed(log.error.subject, log.error.reason, log.error.remedy)
     if status == "STOPPED":
         raise JobFailed(submission_id, "it was stopped", "Run again: it goes on where it was.")
     info = client.get_job_info(submission_id)
     tail = "\n".join(client.get_job_logs(submission_id).splitlines()[-_TAIL_LINES:])
-    raise JobFailed(submission_id, f"it failed ({info.message}); its log ends:\n{tail}", "Run again: it goes on.")
+    raise JobInterrupted(submission_id, f"it failed ({info.message}); its log ends:\n{tail}", "Run again: it goes on.")
 
 
 def stop(address: str, submission_id: str) -> bool:

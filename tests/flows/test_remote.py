@@ -41,7 +41,8 @@ def test_a_flow_takes_up_the_job_of_a_killed_one_and_completes_it(
         jobs = sorted(str(job.submission_id) for job in JobSubmissionClient(cluster.address).list_jobs())
 
     assert made.run_id == "earlier"
-    assert jobs == ["s2i-earlier-illustrate", "s2i-earlier-plan"]
+    assert [job for job in jobs if "plan" in job] == ["s2i-earlier-plan"]
+    assert "s2i-earlier-illustrate" in jobs  # under a number as well, where the cluster was too busy for the first
     assert (made.totals.recordings, made.totals.failures) == (3, 1)
     assert made.totals.images == made.totals.scenes == made.new_images >= 2
     lake = Lake(objects.settings, destination)
