@@ -170,14 +170,13 @@ def _show(found: Overview) -> None:
     console = Console(highlight=False)
     columns = ("recordings", "scenes", "images", "skipped", "failures")
     table = Table(title=found.destination, title_justify="left", box=None, pad_edge=False)
-    table.add_column("run")
-    table.add_column("started (UTC)")
+    table.add_column("run (its start in UTC)", no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right")
     for one in found.runs[:_SHOWN_RUNS]:
-        table.add_row(one.run_id, f"{one.started_at:%Y-%m-%d %H:%M}", *(str(getattr(one, name)) for name in columns))
+        table.add_row(one.run_id, *(str(getattr(one, name)) for name in columns))
     if len(found.runs) > _SHOWN_RUNS:
-        table.add_row(f"… {len(found.runs) - _SHOWN_RUNS} earlier", "", *("" for _ in columns))
-    table.add_row("[bold]all[/]", "", *(f"[bold]{getattr(found.totals, name)}[/]" for name in columns))
+        table.add_row(f"… {len(found.runs) - _SHOWN_RUNS} earlier", *("" for _ in columns))
+    table.add_row("[bold]all[/]", *(f"[bold]{getattr(found.totals, name)}[/]" for name in columns))
     console.print(table)
     _failures(console, found.failures)
