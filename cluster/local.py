@@ -41,7 +41,8 @@ class RayError(S2IError):
 def local_ray(num_cpus: int, *, object_store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[None]:
     """An embedded Ray for the time of the block; one that this process is connected to already is used and left on.
 
-    Its processes die with this one, also where this one is killed. Start and stop it in the same thread.
+    Its processes die with this one, also where this one is killed (two idle agents a minute later). Start and stop it
+    in the same thread.
 
     Args:
         num_cpus: CPUs that Ray hands out, whatever the machine has: give it what all pools of a job take together

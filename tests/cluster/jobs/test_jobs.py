@@ -145,8 +145,11 @@ def test_a_killed_driver_is_continued(objects, bucket, request_for, make_scenes,
     family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not alive, "Ray's processes die with their driver"
+    _, alive = psutil.wait_procs(family, timeout=10)
+    # Idle agents wait a minute for the head to come back before they end themselves; nothing that works is left.
+    names = {each.name() for each in alive}
+    assert not names & {"raylet", "gcs_server"}
+    assert not [name for name in names if name.startswith("ray::MapWorker")]
     assert 3 <= len(written) < 20
     assert lake.images.count() == 0
     before = {each.key: each.etag for each in objects.list(bucket, "out/images/")}
