@@ -11,7 +11,7 @@ from s2i_core.pipeline import SpeechToImagePipeline
 def result() -> blind.BlindResult:
     waveforms, captions = sentences.load()
     assert len(waveforms) == len(captions) == len(blind.SENTENCES) == 20
-    return blind.blind_test(SpeechToImagePipeline.from_pretrained().float(), waveforms, captions, ImageConfig())
+    return blind.blind_test(SpeechToImagePipeline.from_pretrained(), waveforms, captions, ImageConfig())
 
 
 def test_at_least_half_of_the_pictures_are_known_by_their_caption(result: blind.BlindResult) -> None:

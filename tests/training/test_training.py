@@ -108,12 +108,12 @@ def test_what_says_the_same_is_no_negative() -> None:
 
 def test_references_are_dropped_moved_and_exchanged() -> None:
     slots = (Slot(0, "red", (0.3, 0.5, 0.2, 0.2)), Slot(1, "green", (0.7, 0.5, 0.2, 0.2)))
-    config = diffuse.DiffuseConfig(drop_canvas=0.2, drop_sprite=0.2, wrong_sprite=0.2)
+    config = diffuse.DiffuseConfig(drop_canvas=0.2, drop_sprite=0.2, wrong_sprite=0.2, moved=0.5)
     rng = np.random.default_rng(0)
     seen = [diffuse.disturb(slots, 3, config, rng) for _ in range(200)]
     assert {len(kept) for kept in seen} == {0, 1, 2}
     assert {slot.sprite for kept in seen for slot in kept} == {0, 1, 2}
-    assert len({slot.box for kept in seen for slot in kept}) > 100
+    assert len({slot.box for kept in seen for slot in kept}) > 50
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
