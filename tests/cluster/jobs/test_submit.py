@@ -21,6 +21,7 @@ def on_both_nodes(config, steps: int):
     return config.model_copy(update={"resources": resources, "image": ImageConfig(size_px=64, steps=steps)})
 
 
+@pytest.mark.slow
 def test_both_jobs_on_two_nodes(cluster, objects, bucket, request_for, lake, config, make_scenes) -> None:
     objects.put(bucket, "in/talk.wav", speech(30))
     objects.put(bucket, "in/broken.mp3", b"no audio at all")
