@@ -35,6 +35,7 @@ def test_the_embedded_ray_listens_on_loopback_only() -> None:
     assert "127.0.0.1" in listening() <= LOOPBACK
 
 
+@pytest.mark.slow
 def test_a_cluster_asks_for_a_token(cluster: LocalCluster) -> None:
     assert listening() <= LOOPBACK
     with pytest.raises(urllib.error.HTTPError, match="401"):

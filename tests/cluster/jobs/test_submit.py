@@ -61,6 +61,7 @@ def test_both_jobs_on_two_nodes(cluster, objects, bucket, request_for, lake, con
     assert sorted(check_images(objects, bucket, lake)) == sorted(scenes)
 
 
+@pytest.mark.slow
 def test_a_job_names_its_reason(cluster, request_for) -> None:
     request = request_for(source="s3://there-is-no-such-bucket/in")
     with pytest.raises(JobFailed, match="there-is-no-such-bucket"):
