@@ -1,75 +1,53 @@
-"""`python -m s2i_core.evaluation`: measure a checkpoint and write result file, contact sheet and model card figures."""
+"""`python -m s2i_core.evaluation`: what `s2i eval` (see `commands`) needs beside it."""
 
 from __future__ import annotations
 
-import time
+import json
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
 
-from s2i_core.config import ImageConfig
-from s2i_core.evaluation import blind, report, spoken
+from s2i_core.evaluation import blind, latency
+from s2i_core.evaluation import judges as judging
 from s2i_core.evaluation import sentences as recorded
-from s2i_core.evaluation.card import card
-from s2i_core.pipeline import SpeechToImagePipeline, shipped_checkpoint
-from s2i_core.publish.images import encode_image
-from s2i_core.publish.sheet import contact_sheet
+from s2i_core.models.library import SpriteLibrary
+from s2i_core.training.compose import SpriteBook
+from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
-app = typer.Typer(help="Measure a checkpoint.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Prepare what `s2i eval` measures with.", no_args_is_help=True, add_completion=False)
+
+_STEPS = judging.JudgesConfig().steps
 
 
 @app.command()
-def run(
-    checkpoint: Annotated[str, typer.Option(help="Folder of a saved pipeline; empty takes the shipped weights.")] = "",
-    samples: Annotated[Path, typer.Option(help="Folder of recordings with transcripts.json.")] = Path("samples"),
-    out: Annotated[Path, typer.Option(help="Result file.")] = Path("docs/results/model.json"),
-    sheet: Annotated[Path, typer.Option(help="Contact sheet of the blind test, PNG.")] = Path("docs/images/blind.png"),
+def judges(
+    work: Annotated[Path, typer.Option(help="Folder of the evaluation's data.")] = Path("data/eval"),
+    steps: Annotated[int, typer.Option(help="Optimizer steps, half a second of one core each.", min=1)] = _STEPS,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
 ) -> None:
-    """Blind caption test with and without references and paste-only, hit rates on spoken sentences, time a picture."""
+    """Train the judge of pictures; goes on where it was cut off. With few steps it can't tell many things apart."""
     if threads:
         torch.set_num_threads(threads)
-    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint or None).to(torch.float32)
-    waveforms, captions = recorded.load()
-    image = ImageConfig()
-    start = time.perf_counter()
-    seen = blind.blind_test(pipeline, waveforms, captions, image)
-    seconds = time.perf_counter() - start
-    alone = blind.blind_test(pipeline, waveforms, captions, image.model_copy(update={"references": 0}))
-    talk = list(spoken.sentences(samples, frozenset(pipeline.library.concepts)))
-    figures = {
-        "model_digest": pipeline.model_digest,
-        "image": image.model_dump(),
-        "blind_right_of_20": sum(seen.right),
-        "blind_right_of_20_without_references": sum(alone.right),
-        "blind_right_of_20_paste_only": sum(seen.paste_right),
-        "mean_similarity": sum(seen.similarity) / len(seen.similarity),
-        "mean_share_taken_from_references": sum(seen.taken) / len(seen.taken),
-        "sentences_of_talk": len(talk),
-        "talk": spoken.hit_rates(pipeline, talk),
-        "library_concepts": len(pipeline.library.concepts),
-        "library_sprites": len(pipeline.library),
-        "seconds_per_picture": seconds / len(waveforms),
-        "threads": torch.get_num_threads(),
-    }
-    result = report.write(out, "python -m s2i_core.evaluation run", figures)
-    parts = ("speech_encoder", "projection", "layout", "denoiser", "image_encoder")
-    parameters = {name: sum(p.numel() for p in getattr(pipeline, name).parameters()) for name in parts}
-    folder = Path(checkpoint) if checkpoint else shipped_checkpoint()
-    (folder / "README.md").write_text(card(result, parameters), encoding="utf-8")
-    sheet.parent.mkdir(parents=True, exist_ok=True)
-    pictures = [encode_image(picture, image.model_copy(update={"format": "png"})) for picture in seen.images]
-    sheet.write_bytes(contact_sheet(pictures, [sentence for sentence, _ in blind.SENTENCES], columns=5, tile_px=192))
-    Console().print_json(data=figures)
+    library = SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER)
+    book = SpriteBook(library, style=library.infos[0].style)
+    judging.train(work / "judges", book, judging.JudgesConfig(steps=steps), typer.echo)
 
 
 @app.command()
 def say() -> None:
-    """Make the blind test's sentences again (needs `infra/install.sh train`)."""
+    """Make the sentences of the blind test that are missing (needs `infra/install.sh train`)."""
     recorded.make(blind.SENTENCES)
+
+
+@app.command()
+def memory(
+    speech: Annotated[Path, typer.Argument(help="A recording.")],
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+) -> None:
+    """Print how many MiB this process has taken at most after each stage of a picture, as JSON."""
+    typer.echo(json.dumps(latency.memory_by_stage(speech, checkpoint or None)))
 
 
 if __name__ == "__main__":

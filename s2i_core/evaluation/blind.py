@@ -1,7 +1,7 @@
 """The blind caption test: is a picture's own caption the nearest of five?
 
-Twenty sentences about one thing each, in neural voices that training never hears. Each is drawn; the picture's vector
-is compared with those of five captions, the right one and four of the other sentences'. Chance is 4 of 20. Beside the
+Forty sentences about one thing each, in neural voices that training never hears. Each is drawn; the picture's vector
+is compared with those of five captions, the right one and four of the other sentences'. Chance is 8 of 40. Beside the
 model stands *paste only*: the library image that the decoder looked up, on a plain ground, judged in the same way.
 """
 
@@ -36,6 +36,26 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("There was a volcano far away.", "a volcano"),
     ("Where is my camera?", "a camera"),
     ("He gave her a rose.", "a rose"),
+    ("A frog jumped into the water.", "a frog"),
+    ("We need a new sofa.", "a sofa"),
+    ("The astronaut looks down at us.", "an astronaut"),
+    ("It is only a spider.", "a spider"),
+    ("My grandfather sold his boat.", "a boat"),
+    ("Have you tried the pineapple?", "a pineapple"),
+    ("The dinosaur was very tall.", "a dinosaur"),
+    ("They built a lighthouse.", "a lighthouse"),
+    ("I dropped the key somewhere.", "a key"),
+    ("A squirrel ran up the tree.", "a squirrel"),
+    ("She bought a red balloon.", "a red balloon"),
+    ("The violin sounds sad.", "a violin"),
+    ("A crocodile is watching.", "a crocodile"),
+    ("He is wearing a crown.", "a crown"),
+    ("The helicopter is very loud.", "a helicopter"),
+    ("There is a snail on the path.", "a snail"),
+    ("The wizard knows the answer.", "a wizard"),
+    ("We shared a large pizza.", "a pizza"),
+    ("The ambulance came quickly.", "an ambulance"),
+    ("A cactus needs little water.", "a cactus"),
 )
 CANDIDATES = 5
 
@@ -47,9 +67,10 @@ class BlindResult:
     Attributes:
         right: for each sentence, whether it has.
         paste_right: the same for the looked-up library image alone.
-        similarity: cosine of each picture to its own caption `(20,)`.
-        taken: share of the pixels under the references that the decoder took from them unchanged `(20,)`.
-        images: the pictures `(20, S, S, 3)` uint8.
+        similarity: cosine of each picture to its own caption `(40,)`.
+        taken: share of the pixels under the references that the decoder took from them unchanged `(40,)`.
+        images: the pictures `(40, S, S, 3)` uint8.
+        candidates: for each sentence, places of the captions to choose among; its own is the first.
     """
 
     right: list[bool]
@@ -57,6 +78,7 @@ class BlindResult:
     similarity: list[float]
     taken: list[float]
     images: NDArray[np.uint8]
+    candidates: list[list[int]]
 
 
 def blind_test(
@@ -70,24 +92,27 @@ def blind_test(
 
     Args:
         pipeline: the model.
-        waveforms: the twenty sentences, 16 kHz.
-        captions: the text teacher's vectors of their captions `(20, E)`.
+        waveforms: the sentences, 16 kHz.
+        captions: the text teacher's vectors of their captions `(40, E)`.
         image: settings of the pictures.
         seed: of the pictures and of the choice of the wrong captions.
     """
     rng = np.random.default_rng(seed)
-    drawing = pipeline.draw(pipeline.encode_speech(waveforms, 16000), [seed + i for i in range(len(waveforms))], image)
+    embedding = pipeline.encode_speech(waveforms, pipeline.sampling_rate_hz)
+    drawing = pipeline.draw(embedding, [seed + i for i in range(len(waveforms))], image)
     vectors = pipeline.encode_images(drawing.images).cpu().numpy()
     pasted = pipeline.library.vectors
     if pasted is None:
         raise ValueError("the library has no vectors")
     right: list[bool] = []
     paste_right: list[bool] = []
+    chosen: list[list[int]] = []
     for i in range(len(waveforms)):
         others = rng.choice([j for j in range(len(captions)) if j != i], CANDIDATES - 1, replace=False)
-        candidates = captions[[i, *others]]
+        chosen.append([i, *others.tolist()])
+        candidates = captions[chosen[i]]
         right.append(int((candidates @ vectors[i]).argmax()) == 0)
         looked_up = pasted[drawing.slots[i][0].sprite] if drawing.slots[i] else vectors[i]
         paste_right.append(int((candidates @ looked_up).argmax()) == 0)
     similarity = [float(v @ c) for v, c in zip(vectors, captions, strict=True)]
-    return BlindResult(right, paste_right, similarity, drawing.taken, drawing.images)
+    return BlindResult(right, paste_right, similarity, drawing.taken, drawing.images, chosen)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from s2i_core.evaluation.statistics import Figure
 from s2i_core.records import now
 
 _PACKAGES = ("torch", "diffusers", "transformers", "ray", "prefect")
@@ -27,6 +28,21 @@ def write(path: Path, command: str, figures: dict[str, Any]) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def cell(value: object) -> str:
+    """A cell of a table as text; a figure with its interval."""
+    if isinstance(value, Figure):
+        value = {"value": value.value, "n": value.n, "low": value.low, "high": value.high}
+    if isinstance(value, dict):
+        if not value["n"]:
+            return ""
+        digits = 0 if abs(value["value"]) >= 100 else 1 if abs(value["value"]) >= 10 else 2
+        middle = f"{value['value']:.{digits}f}"
+        if value["low"] == value["high"]:
+            return middle
+        return f"{middle} ({value['low']:.{digits}f}–{value['high']:.{digits}f})"
+    return "" if value is None else str(value)
 
 
 def _processor() -> str:

@@ -26,7 +26,7 @@ def folder() -> Path:
 
 
 def load() -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    """Waveforms at 16 kHz, and the text teacher's vectors of the captions `(20, 384)`."""
+    """Waveforms at 16 kHz, and the text teacher's vectors of the captions `(40, 384)`."""
     waveforms = []
     for path in sorted(folder().glob("*.opus")):
         with path.open("rb") as file:
@@ -35,7 +35,7 @@ def load() -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
 
 
 def make(sentences: tuple[tuple[str, str], ...]) -> None:
-    """Say the sentences in turn with the neural test voices, and embed their captions."""
+    """Say the sentences that are not there yet, in turn with the neural test voices, and embed the captions."""
     from s2i_core.training.augment import resample
     from s2i_core.training.sources.voices import KOKORO_TEST, voice_named
     from s2i_core.training.teacher import TextTeacher
@@ -43,16 +43,20 @@ def make(sentences: tuple[tuple[str, str], ...]) -> None:
     folder().mkdir(parents=True, exist_ok=True)
     for i, (sentence, _) in enumerate(sentences):
         voice = KOKORO_TEST[i % len(KOKORO_TEST)]
-        waveform, rate_hz = voice_named(f"kokoro:{voice}").say(sentence)
-        _write_opus(folder() / f"{i:02d}-{voice}.opus", resample(waveform, rate_hz, SAMPLING_RATE_HZ))
+        path = folder() / f"{i:02d}-{voice}.opus"
+        if not path.exists():
+            waveform, rate_hz = voice_named(f"kokoro:{voice}").say(sentence)
+            _write_opus(path, resample(waveform, rate_hz, SAMPLING_RATE_HZ))
     save_file({"captions": TextTeacher()([caption for _, caption in sentences])}, folder() / _VECTORS)
 
 
 def _write_opus(path: Path, waveform: NDArray[np.float32]) -> None:
-    with av.open(str(path), "w", format="ogg") as container:
+    temporary = path.with_suffix(".part")
+    with av.open(str(temporary), "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=SAMPLING_RATE_HZ, layout="mono", options={"b": "32000"})
         samples = (waveform.clip(-1, 1) * 32767).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
         frame.sample_rate = SAMPLING_RATE_HZ
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    temporary.rename(path)

@@ -8,8 +8,9 @@ from typing import Annotated
 import torch
 import typer
 
-from s2i_core.pipeline import shipped_checkpoint
 from s2i_core.training import recipe
+from s2i_core.training.data import PARTS
+from s2i_core.weights import shipped_checkpoint
 
 app = typer.Typer(
     help="Train the model that ships: run data, pictures, align, diffuse, export in this order; each resumes.",
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 Data = Annotated[Path, typer.Option(help="Folder of the training data.")]
 Out = Annotated[Path, typer.Option(help="Folder of the training state.")]
+Start = Annotated[Path | None, typer.Option(help="Checkpoint folder to go on from; by default training starts afresh.")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)]
 _DATA, _OUT = Path("data/first"), Path("runs/first")
 
@@ -29,10 +31,18 @@ def _use(threads: int) -> None:
 
 
 @app.command()
-def data(data: Data = _DATA, threads: Threads = 0) -> None:
+def data(
+    data: Data = _DATA,
+    part: Annotated[
+        list[str] | None, typer.Option(help=f"Speech to build: {', '.join(PARTS)}; by default all.")
+    ] = None,
+    threads: Threads = 0,
+) -> None:
     """Build the data: sprites, scenes, speech, frames, teacher's vectors (needs `infra/install.sh train`)."""
     _use(threads)
-    recipe.build_data(data, recipe.cpu_afternoon())
+    if unknown := set(part or ()) - set(PARTS):
+        raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
+    recipe.build_data(data, recipe.cpu_afternoon(), part or PARTS)
 
 
 @app.command()
@@ -43,23 +53,28 @@ def pictures(data: Data = _DATA, out: Out = _OUT, threads: Threads = 0) -> None:
 
 
 @app.command()
-def align(data: Data = _DATA, out: Out = _OUT, threads: Threads = 0) -> None:
+def align(data: Data = _DATA, out: Out = _OUT, start: Start = None, threads: Threads = 0) -> None:
     """Train the projection and the layout predictor."""
     _use(threads)
-    recipe.train_align(data, out, recipe.cpu_afternoon())
+    recipe.train_align(data, out, recipe.cpu_afternoon(), start)
 
 
 @app.command()
-def diffuse(data: Data = _DATA, out: Out = _OUT, threads: Threads = 0) -> None:
+def diffuse(data: Data = _DATA, out: Out = _OUT, start: Start = None, threads: Threads = 0) -> None:
     """Train the denoiser."""
     _use(threads)
-    recipe.train_diffuse(data, out, recipe.cpu_afternoon())
+    recipe.train_diffuse(data, out, recipe.cpu_afternoon(), start)
 
 
 @app.command()
-def export(data: Data = _DATA, out: Out = _OUT, target: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Write the checkpoint; by default over the one that the package ships."""
-    recipe.export(data, out, target or shipped_checkpoint(), recipe.cpu_afternoon())
+def export(
+    data: Data = _DATA,
+    out: Out = _OUT,
+    target: Annotated[Path | None, typer.Option(help="Folder to write; by default what the package ships.")] = None,
+    start: Start = None,
+) -> None:
+    """Write the checkpoint; what was not trained here is taken from `--start`."""
+    recipe.export(data, out, target or shipped_checkpoint(), recipe.cpu_afternoon(), start)
 
 
 if __name__ == "__main__":

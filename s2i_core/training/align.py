@@ -1,8 +1,10 @@
 """Train the projection and the layout predictor: from frames to what was said and where it lies.
 
-The pooled vector learns to be the text teacher's vector of the scene's plain caption, by a contrastive loss (InfoNCE,
-van den Oord et al. 2018) in both directions; the layout predictor learns the composer's slots: whether one is filled,
-its box, and the sprite in it, as a choice among all sprites of the library.
+The pooled vector learns to be the text teacher's vector of what was said (of a scene its plain caption), by a
+contrastive loss (InfoNCE, van den Oord et al. 2018) in both directions, with many more texts than the batch holds as
+negatives. The layout predictor learns the composer's slots: whether one is filled, its box, its colour, and the sprite
+in it, as a choice among all sprites of the library; and the setting and the time of day. Dictionary phrases have no
+scene and teach the pooled vector alone.
 """
 
 from __future__ import annotations
@@ -21,16 +23,19 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from s2i_core.config import Settings
 from s2i_core.models.layout import Layout, LayoutPredictor
 from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.recolour import COLOURS
 from s2i_core.training import checkpoint
-from s2i_core.training.data import FrameSet, SceneRow, read_scenes
+from s2i_core.training.backgrounds import SETTINGS, TIMES
+from s2i_core.training.data import FRAMES_HZ, TRAIN_PARTS, FrameSet, SceneRow, read_scenes
 
 CHECKPOINT = "align.pt"
+SETTING_NAMES = tuple(SETTINGS)
 
 
 class AlignConfig(Settings):
     """How long and how fast."""
 
-    steps: int = Field(1600, gt=0, description="Optimizer steps.")
+    steps: int = Field(1800, gt=0, description="Optimizer steps.")
     batch: int = Field(160, gt=1, description="Utterances a step.")
     lr_pretrained: float = Field(2e-4, gt=0, description="Learning rate of the layers that Whisper's decoder gave.")
     lr_new: float = Field(1e-3, gt=0, description="Learning rate of the queries, the heads and the layout predictor.")
@@ -38,6 +43,8 @@ class AlignConfig(Settings):
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
     sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
     layout_weight: float = Field(0.5, ge=0, description="Weight of the layout's losses.")
+    bank: int = Field(2048, ge=0, description="Texts beyond the batch that a step contrasts its speech with.")
+    mask_s: float = Field(0.3, ge=0, description="Longest stretch of frames that is hidden, two of them an utterance.")
     freeze_cross: bool = Field(True, description="Keep keys and values of the pretrained cross-attention as they are.")
     evaluate_every: int = Field(100, gt=0, description="Steps between evaluations and saves.")
     dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
@@ -47,21 +54,27 @@ class AlignConfig(Settings):
 
 @dataclass(frozen=True)
 class Targets:
-    """What the scenes of a data folder should be heard as.
+    """What the texts of a data folder should be heard as: M scenes, then P phrases.
 
     Attributes:
-        scenes: teacher's vectors of the plain captions `(M, E)`.
+        texts: teacher's vectors of the plain captions and of the phrases `(M + P, E)`.
         sprites: teacher's vectors of the sprites' names `(N, E)`.
-        presence: which slots are filled `(M, S)`.
+        presence: which slots of a scene are filled `(M, S)`.
         boxes: their boxes `(M, S, 4)`.
         chosen: their sprites `(M, S)`, 0 where empty.
+        colours: their colours `(M, S)`, 0 for a sprite's own, then `COLOURS` in their order.
+        settings: the scene's setting `(M,)`, among `SETTING_NAMES`.
+        times: its time of day `(M,)`, among `TIMES`.
     """
 
-    scenes: torch.Tensor
+    texts: torch.Tensor
     sprites: torch.Tensor
     presence: torch.Tensor
     boxes: torch.Tensor
     chosen: torch.Tensor
+    colours: torch.Tensor
+    settings: torch.Tensor
+    times: torch.Tensor
 
     @classmethod
     def load(cls, folder: Path, rows: list[SceneRow], slots: int) -> Targets:
@@ -69,40 +82,92 @@ class Targets:
         teacher = load_file(folder / "teacher.safetensors")
         presence = np.zeros((len(rows), slots), np.float32)
         boxes = np.zeros((len(rows), slots, 4), np.float32)
-        chosen = np.zeros((len(rows), slots), np.int64)
+        chosen, colours = np.zeros((2, len(rows), slots), np.int64)
+        names = (None, *COLOURS)
         for i, row in enumerate(rows):
             for j, slot in enumerate(row.spec.slots[:slots]):
                 presence[i, j], boxes[i, j], chosen[i, j] = 1, slot.box, slot.sprite
-        arrays = (teacher["scenes"], teacher["sprites"], presence, boxes, chosen)
+                colours[i, j] = names.index(slot.colour)
+        settings = np.array([SETTING_NAMES.index(row.spec.setting) for row in rows], np.int64)
+        times = np.array([TIMES.index(row.spec.time) for row in rows], np.int64)
+        texts = np.concatenate([teacher["scenes"], teacher["phrases"]])
+        arrays = (texts, teacher["sprites"], presence, boxes, chosen, colours, settings, times)
         return cls(*(torch.from_numpy(array) for array in arrays))
 
 
-def contrastive_loss(speech: torch.Tensor, target: torch.Tensor, temperature: float) -> torch.Tensor:
+def hide(frames: torch.Tensor, longest: int, rng: np.random.Generator) -> torch.Tensor:
+    """Frames `(B, T, D)` with two stretches of up to `longest` of each row set to zero.
+
+    SpecAugment (Park et al. 2019, arXiv 1904.08779), on what the encoder gives.
+    """
+    if longest < 1:
+        return frames
+    batch, length = frames.shape[:2]
+    place = np.arange(length)
+    kept = np.ones((batch, length), bool)
+    for _ in range(2):
+        starts = rng.integers(0, length, batch)[:, None]
+        kept &= (place < starts) | (place >= starts + rng.integers(0, longest + 1, batch)[:, None])
+    return frames * torch.from_numpy(kept)[:, :, None]
+
+
+def contrastive_loss(
+    speech: torch.Tensor, target: torch.Tensor, temperature: float, bank: torch.Tensor | None = None
+) -> torch.Tensor:
     """InfoNCE in both directions over a batch of L2-normalised pairs `(B, E)`.
 
-    Pairs whose targets are the same say the same thing: they are no negatives of each other.
+    Pairs whose targets are the same say the same thing: they are no negatives of each other. `bank` `(N, E)` are more
+    targets that the speech is contrasted with.
     """
-    logits = speech @ target.T / temperature
-    same = (target @ target.T > 0.98) & ~torch.eye(len(target), dtype=torch.bool, device=target.device)
-    logits = logits.masked_fill(same, -1e4)
     labels = torch.arange(len(target), device=target.device)
-    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+    same = (target @ target.T > 0.98) & ~torch.eye(len(target), dtype=torch.bool, device=target.device)
+    logits = (speech @ target.T / temperature).masked_fill(same, -1e4)
+    backward = F.cross_entropy(logits.T, labels)
+    if bank is not None:
+        more = (speech @ bank.T / temperature).masked_fill(target @ bank.T > 0.98, -1e4)
+        logits = torch.cat([logits, more], dim=1)
+    return (F.cross_entropy(logits, labels) + backward) / 2
 
 
-def layout_loss(layout: Layout, targets: Targets, texts: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Presence, box and sprite of every slot."""
-    filled = targets.presence[texts].bool()
-    presence = F.binary_cross_entropy_with_logits(layout.presence, targets.presence[texts])
-    boxes = F.l1_loss(layout.boxes[filled], targets.boxes[texts][filled])
+def layout_loss(layout: Layout, targets: Targets, scenes: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Presence, box, sprite and colour of every slot, and the place."""
+    filled = targets.presence[scenes].bool()
+    presence = F.binary_cross_entropy_with_logits(layout.presence, targets.presence[scenes])
+    boxes = F.l1_loss(layout.boxes[filled], targets.boxes[scenes][filled])
     logits = layout.queries[filled] @ targets.sprites.T / temperature
-    return presence + 5 * boxes + F.cross_entropy(logits, targets.chosen[texts][filled])
+    colours = F.cross_entropy(layout.colours[filled], targets.colours[scenes][filled])
+    sprites = F.cross_entropy(logits, targets.chosen[scenes][filled])
+    settings = F.cross_entropy(layout.settings, targets.settings[scenes])
+    times = F.cross_entropy(layout.times, targets.times[scenes])
+    return presence + 5 * boxes + colours + sprites + 0.5 * (settings + times)
 
 
-def train(data: Path, out: Path, projection: QueryTransformer, config: AlignConfig) -> LayoutPredictor:
-    """Train in place and return the layout predictor; goes on from `out/align.pt` where there is one."""
-    torch.manual_seed(config.seed)
+def new_layout(projection: QueryTransformer) -> LayoutPredictor:
+    """A layout predictor before training, of the projection's widths."""
     shape = projection.config
-    layout = LayoutPredictor(token_width=shape.token_width, embedding_width=shape.embedding_width)
+    return LayoutPredictor(
+        token_width=shape.token_width,
+        embedding_width=shape.embedding_width,
+        num_colours=len(COLOURS),
+        num_settings=len(SETTING_NAMES),
+        num_times=len(TIMES),
+    )
+
+
+def train(
+    data: Path, out: Path, projection: QueryTransformer, config: AlignConfig, layout: LayoutPredictor | None = None
+) -> LayoutPredictor:
+    """Train in place and return the layout predictor; goes on from `out/align.pt` where there is one.
+
+    Args:
+        data: folder of the training data.
+        out: folder of the training state.
+        projection: trained in place.
+        config: how long and how fast.
+        layout: trained in place; by default a new one.
+    """
+    torch.manual_seed(config.seed)
+    layout = layout or new_layout(projection)
     modules: dict[str, torch.nn.Module] = {"projection": projection, "layout": layout}
     if config.freeze_cross:
         for name, parameter in projection.layers.named_parameters():
@@ -120,22 +185,29 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: AlignConf
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     rows = list(read_scenes(data))
     targets = Targets.load(data, rows, layout.config.num_slots)
-    frames, test = FrameSet(data / "frames-train", data / "frames-talk"), FrameSet(data / "frames-voices")
+    frames = FrameSet(*(data / f"frames-{part}" for part in TRAIN_PARTS))
+    test = FrameSet(data / "frames-voices")
     log = checkpoint.Log(out, "align")
     autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
     # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at these sizes.
     backend = SDPBackend.MATH if config.device == "cpu" else SDPBackend.EFFICIENT_ATTENTION
     for step in range(start, config.steps):
         # A generator a step: a run that was cut off sees the same batches as one that was not.
-        batch, texts = frames.batch(np.random.default_rng([config.seed, step]), config.batch)
-        texts_t = torch.from_numpy(texts)
+        rng = np.random.default_rng([config.seed, step])
+        batch, texts = frames.batch(rng, config.batch)
+        batch = hide(batch, round(config.mask_s * FRAMES_HZ), rng)
+        spoken = torch.from_numpy(texts)
+        scene = spoken < len(rows)
+        bank = targets.texts[torch.from_numpy(rng.integers(0, len(targets.texts), config.bank))]
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
         with autocast, sdpa_kernel(backend):
             tokens, pooled = projection(batch.to(config.device))
-            predicted = layout(tokens, pooled)
-        contrast = contrastive_loss(pooled, targets.scenes[texts_t], config.temperature)
-        placed = layout_loss(predicted, targets, texts_t, config.sprite_temperature)
+            predicted = layout(tokens[scene], pooled[scene])
+        contrast = contrastive_loss(pooled, targets.texts[spoken], config.temperature, bank)
+        placed = contrast.new_zeros(())
+        if scene.any():
+            placed = layout_loss(predicted, targets, spoken[scene], config.sprite_temperature)
         loss = contrast + config.layout_weight * placed
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -163,6 +235,7 @@ def evaluate(
     pooled_ranks: list[NDArray[np.int64]] = []
     slot_hits: list[bool] = []
     counts: list[bool] = []
+    settings: list[bool] = []
     for batch, texts in frames.batches(64):
         tokens, pooled = projection(batch)
         predicted = layout(tokens, pooled)
@@ -173,6 +246,7 @@ def evaluate(
         surest = predicted.presence.argmax(1)
         query = predicted.queries[torch.arange(len(batch)), surest]
         slot_hits += ((query @ targets.sprites.T).argmax(1) == wanted).tolist()
+        settings += (predicted.settings.argmax(1) == targets.settings[texts]).tolist()
         counts += ((predicted.presence > 0).sum(1) == targets.presence[texts].sum(1)).tolist()
     ranks = np.concatenate(pooled_ranks)
     projection.train(), layout.train()
@@ -181,4 +255,5 @@ def evaluate(
         "r5": float((ranks < 5).mean()),
         "slot_r1": float(np.mean(slot_hits)),
         "count": float(np.mean(counts)),
+        "setting": float(np.mean(settings)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import pickle
 import time
@@ -50,13 +51,18 @@ def resume(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Opt
 
 
 class Log:
-    """One JSON line a report, in `<name>.jsonl` beside the checkpoint, and on the screen."""
+    """Reports: a JSON line each in `<name>.jsonl` beside the checkpoint, the screen, and TensorBoard if installed."""
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{name}.jsonl"
         self._name = name
         self._start = time.monotonic()
+        self._board = None
+        if importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder / "tensorboard" / name))
 
     def __call__(self, step: int, **values: Any) -> None:
         """Report the values after `step` steps."""
@@ -65,6 +71,10 @@ class Log:
         }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        if self._board is not None:
+            for key, value in values.items():
+                if isinstance(value, float):
+                    self._board.add_scalar(key, value, step)
         print(self._name, " ".join(f"{key}={value}" for key, value in row.items()), flush=True)  # noqa: T201
 
 

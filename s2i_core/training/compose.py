@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from s2i_core.models.library import RGBA, SpriteLibrary
+from s2i_core.models.recolour import COLOURS
 from s2i_core.models.reference import Box, Slot, SpritePainter
 from s2i_core.training.backgrounds import PASTELS, PLAIN, SETTINGS, Time, paint
-from s2i_core.training.recolour import COLOURS, Paint, repaint, single_hue
 from s2i_core.training.sources.captions import Concept, Vocabulary, english
 from s2i_core.training.spec import Group, Relation, SceneSpec, Size, split_of
 from s2i_core.training.wording import COLOUR_WORDS, SIZE_WORDS, word_scene
@@ -41,7 +41,7 @@ class ComposedScene:
         spec: what it was drawn from.
         captions: several wordings of all that the spec says.
         image: `(S, S, 3)` uint8.
-        reference: `(S, S, 4)` uint8, the sprites in place in their own colours on transparent ground.
+        reference: `(S, S, 4)` uint8, the sprites in place on transparent ground.
     """
 
     spec: SceneSpec
@@ -78,9 +78,7 @@ class SpriteBook:
 
     def __post_init__(self) -> None:
         self.painter = SpritePainter(self.library)
-        self._paints: dict[int, Paint | None] = {}
         self._legible: dict[int, tuple[str, ...]] = {}
-        self._repainted: dict[tuple[int, str], RGBA] = {}
         self._by_style: dict[str, list[int]] = {}
         wanted = None if self.concepts is None else set(self.concepts)
         for index, info in enumerate(self.library.infos):
@@ -142,24 +140,6 @@ class SpriteBook:
             distances = {name: float(np.abs(mean - ground).mean()) for name, ground in PLAIN.items()}
             self._legible[sprite] = tuple(name for name, distance in distances.items() if distance > _LEGIBLE_FROM)
         return self._legible[sprite]
-
-    def paint_of(self, sprite: int) -> Paint | None:
-        """The paint of a single-hue sprite, computed once."""
-        if sprite not in self._paints:
-            self._paints[sprite] = single_hue(self.library.rgba(sprite))
-        return self._paints[sprite]
-
-    def coloured(self, sprite: int, colour: str | None) -> RGBA | None:
-        """The sprite in that colour, `None` if it is so already (or cannot be another)."""
-        found = self.paint_of(sprite) if colour else None
-        if colour is None or found is None or found.colour == colour:
-            return None
-        key = (sprite, colour)
-        if key not in self._repainted:
-            if len(self._repainted) > 512:
-                self._repainted.pop(next(iter(self._repainted)))
-            self._repainted[key] = repaint(self.library.rgba(sprite), found, colour)
-        return self._repainted[key]
 
 
 #: Where each kind of thing is at home, besides its own home.
@@ -377,7 +357,7 @@ def _attributes(rng: np.random.Generator, book: SpriteBook, sprite: int, concept
     words = set(concept.name.split())
     chance = rng.random()
     if chance < 0.6 and concept.category not in _KEEP_COLOUR and not words & COLOUR_WORDS:
-        found = book.paint_of(sprite)
+        found = book.painter.paint_of(sprite)
         if found is not None:
             ground = setting.removeprefix("plain ")
             dark = setting in {"space", "stage"}
@@ -535,16 +515,15 @@ def render(spec: SceneSpec, book: SpriteBook, size: int) -> tuple[npt.NDArray[np
     """Draw a spec.
 
     Returns:
-        The image `(size, size, 3)` uint8, and the reference `(size, size, 4)` uint8: the sprites in place in their own
-        colours on transparent ground.
+        The image `(size, size, 3)` uint8, and the reference `(size, size, 4)` uint8: the sprites in place on
+        transparent ground.
     """
     frame = paint(spec.setting, spec.time, spec.seed, size).astype(np.float32) / 255.0
     grounded = SETTINGS[spec.setting].horizon is not None and spec.setting != "sea"
     for slot in sorted(spec.slots, key=lambda slot: slot.bottom):
         if grounded and book.category(slot.sprite) not in _FLYING and slot.bottom > 0.6:
             _shadow(frame, slot)
-        pixels = book.coloured(slot.sprite, slot.colour)
-        book.painter.paste(frame, slot, variant=slot.colour or "" if pixels is not None else "", pixels=pixels)
+        book.painter.paste_coloured(frame, slot)
     image = np.asarray(np.rint(frame.clip(0, 1) * 255), dtype=np.uint8)
     return image, book.painter.reference(spec.slots, size)
 

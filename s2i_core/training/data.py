@@ -3,28 +3,34 @@
     data/
       library/             the sprites, as they ship with the model
       scenes.jsonl         one composed scene a line: spec, split, plain caption
-      speech-<split>/      spoken wordings of the scenes; `talk`: ordinary sentences that name one thing
-      frames-<split>/      what the speech encoder makes of them, at 25 Hz, float16
-      teacher.safetensors  the text teacher's vectors of the plain captions and of the concepts' names
+      phrases.txt          words, examples and definitions of a dictionary, one a line
+      speech-<part>/       what is spoken
+      frames-<part>/       what the speech encoder makes of it, at 25 Hz, float16
+      teacher.safetensors  the text teacher's vectors of the plain captions, of the phrases, and of the concepts' names
 
-Splits: `train` speaks with training voices of training combinations; `voices` has voices that training never hears;
-`combinations` has things that training never shows together.
+A text is known by its number: that of its scene, or, for a phrase, its own after the last scene.
+
+Parts that are trained on: `train`, the scenes worded by robotic voices; `talk`, ordinary sentences that name one
+thing; `natural`, both by voices made from people's; `phrases`, the dictionary; `neural`, some of everything by the most
+natural voices. Parts to test on: `voices` has voices that training never hears, `combinations` things that it never
+shows together.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from rich.progress import track
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.config import Settings
@@ -34,15 +40,22 @@ from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.training.augment import Augmentation
 from s2i_core.training.compose import SpriteBook, bare_spec, captions, sample_spec
-from s2i_core.training.sources import images, voices
+from s2i_core.training.sources import images, voices, wordnet
 from s2i_core.training.spec import SceneSpec, split_of
 from s2i_core.training.speech_set import SpeechSet, Utterance, build_speech_set
 from s2i_core.training.talk import sentence
-from s2i_core.training.teacher import TextTeacher, plain_caption
+from s2i_core.training.teacher import WIDTH, TextTeacher, plain_caption
 
+T = TypeVar("T")
 Split = Literal["train", "voices", "combinations"]
 SPLITS: tuple[Split, ...] = ("train", "voices", "combinations")
+TRAIN_PARTS = ("train", "talk", "natural", "phrases", "neural")
+PARTS = ("train", "voices", "combinations", "talk", "natural", "phrases", "neural")
+FRAMES_HZ = 25
 _MAX_SPEECH_S = 13.0
+_ROBOTIC: Mapping[str, float] = {"espeak": 1.0}
+_SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4}
+_NEURAL_SHARD = 250
 
 
 class DataConfig(Settings):
@@ -54,7 +67,19 @@ class DataConfig(Settings):
     talk: int = Field(8, ge=0, description="Sentences of ordinary talk about every concept.")
     wordings: int = Field(1, gt=0, description="Spoken wordings of every composed scene.")
     tests: int = Field(400, gt=0, description="Scenes of each test split.")
-    neural: float = Field(0.0, ge=0, le=1, description="Share of training utterances in neural voices (slow to make).")
+    natural: int = Field(
+        6, ge=0, description="Further utterances of every concept, alone and in talk, by `natural_voices`."
+    )
+    words: int = Field(10_000, ge=0, description="Most frequent words of the dictionary.")
+    examples: int = Field(16_000, ge=0, description="Example phrases of the dictionary.")
+    definitions: int = Field(8_000, ge=0, description="Definitions of the dictionary.")
+    neural: int = Field(750, ge=0, description="Utterances of all kinds by neural voices, a second of work each.")
+    natural_voices: dict[str, float] = Field(
+        {"flite": 0.5, "piper": 0.5}, description="Engine of each utterance of the part `natural`, by share."
+    )
+    phrase_voices: dict[str, float] = Field(
+        {"espeak": 0.5, "flite": 0.3, "piper": 0.2}, description="The same for the part `phrases`."
+    )
     seed: int = Field(0, ge=0, description="Decides everything.")
     augmentation: Augmentation = Augmentation()
 
@@ -68,29 +93,45 @@ class SceneRow:
     caption: str
 
 
-def build(folder: Path, config: DataConfig, encoder: SpeechEncoder) -> None:
-    """Build what is missing in `folder`; parts that exist are kept, so a build that was cut off goes on."""
+def build(folder: Path, config: DataConfig, encoder: SpeechEncoder, parts: Sequence[str] = PARTS) -> None:
+    """Build what is missing in `folder`; what exists is kept, so a build that was cut off goes on.
+
+    Args:
+        folder: of the data.
+        config: how much of what.
+        encoder: makes the frames.
+        parts: what is spoken, some of `PARTS`: several processes may build a part each.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     library_folder = folder / "library"
     if not (library_folder / "sprites.json").exists():
         images.library(images.load(config.styles)).save(library_folder)
     book = SpriteBook(SpriteLibrary.load(library_folder))
     _build_scenes(folder, config, book)
-    rows = list(read_scenes(folder))
-    for split in SPLITS:
-        utterances = _utterances(rows, split, config, book)
+    _build_phrases(folder, config)
+    rows, phrases = list(read_scenes(folder)), read_phrases(folder)
+    _build_teacher(folder, rows, phrases, book)
+    for part in parts:
+        match part:
+            case "talk":
+                utterances = _talk(config, book)
+            case "natural":
+                utterances = _natural(config, book)
+            case "phrases":
+                utterances = _phrases(len(rows), phrases, config)
+            case "neural":
+                utterances = _neural(rows, phrases, config, book)
+            case _:
+                utterances = _utterances(rows, part, config, book)  # type: ignore[arg-type]
+        is_test = part in {"voices", "combinations"}
         speech = build_speech_set(
             utterances,
-            folder / f"speech-{split}",
-            augmentation=config.augmentation if split == "train" else None,
-            seed=config.seed,
+            folder / f"speech-{part}",
+            augmentation=None if is_test else config.augmentation,
+            seed=config.seed + _SEEDS.get(part, 0),
+            shard_size=_NEURAL_SHARD if part == "neural" else 1000,
         )
-        _build_frames(folder / f"frames-{split}", speech, encoder)
-    talk = build_speech_set(
-        _talk(config, book), folder / "speech-talk", augmentation=config.augmentation, seed=config.seed + 1
-    )
-    _build_frames(folder / "frames-talk", talk, encoder)
-    _build_teacher(folder, rows, book)
+        _build_frames(folder / f"frames-{part}", speech, encoder)
 
 
 def _build_scenes(folder: Path, config: DataConfig, book: SpriteBook) -> None:
@@ -128,6 +169,25 @@ def read_scenes(folder: Path) -> Iterator[SceneRow]:
             yield SceneRow(SceneSpec.from_json(json.dumps(row["spec"])), row["split"], row["caption"])
 
 
+def _build_phrases(folder: Path, config: DataConfig) -> None:
+    path = folder / "phrases.txt"
+    if path.exists():
+        return
+    rng = np.random.default_rng([config.seed, len(SPLITS) + 1])
+    texts = []
+    for word in wordnet.words(config.words):
+        texts.append(f"{_pick(rng, ('the', 'a', 'this', 'my'))} {word}" if rng.random() < 0.25 else word)
+    texts += wordnet.examples(config.examples) + wordnet.definitions(config.definitions)
+    temporary = path.with_suffix(".part")
+    temporary.write_text("".join(f"{text}\n" for text in dict.fromkeys(texts)), encoding="utf-8")
+    temporary.rename(path)
+
+
+def read_phrases(folder: Path) -> list[str]:
+    """The phrases of a data folder; the number of the first is that of the scenes."""
+    return (folder / "phrases.txt").read_text(encoding="utf-8").splitlines()
+
+
 def _utterances(rows: list[SceneRow], split: Split, config: DataConfig, book: SpriteBook) -> list[Utterance]:
     rng = np.random.default_rng([config.seed, SPLITS.index(split)])
     chosen: list[Utterance] = []
@@ -155,18 +215,83 @@ def _talk(config: DataConfig, book: SpriteBook) -> list[Utterance]:
     return chosen
 
 
-def _say(text_id: int, text: str, split: Split, config: DataConfig, rng: np.random.Generator) -> Utterance:
+def _natural(config: DataConfig, book: SpriteBook) -> list[Utterance]:
+    """Every concept alone and in ordinary sentences, by turns."""
+    rng = np.random.default_rng([config.seed, len(SPLITS) + 2])
+    chosen = [
+        _say(sprite, _about(book, sprite, n, rng), "train", config, rng, config.natural_voices)
+        for sprite in range(len(book.library))
+        for n in range(config.natural)
+    ]
+    rng.shuffle(chosen)  # type: ignore[arg-type]
+    return chosen
+
+
+def _phrases(first: int, phrases: Sequence[str], config: DataConfig) -> list[Utterance]:
+    """Every phrase once; `first` is the number of the first."""
+    rng = np.random.default_rng([config.seed, len(SPLITS) + 3])
+    chosen = [_say(first + n, text, "train", config, rng, config.phrase_voices) for n, text in enumerate(phrases)]
+    rng.shuffle(chosen)  # type: ignore[arg-type]
+    return chosen
+
+
+def _neural(rows: list[SceneRow], phrases: Sequence[str], config: DataConfig, book: SpriteBook) -> list[Utterance]:
+    """Concepts, scenes and phrases in equal shares, mixed, so that any part of them will do."""
+    rng = np.random.default_rng([config.seed, len(SPLITS) + 4])
+    scenes = [place for place, row in enumerate(rows) if row.split == "train"]
+    order = rng.permutation(len(phrases))
+    chosen = []
+    for n in range(config.neural):
+        if n % 3 == 0:
+            text_id = n // 3 % len(book.library)
+            text = _about(book, text_id, n // 3 // len(book.library) + n // 3 % 2, rng)
+        elif n % 3 == 1 or not phrases:
+            text_id = int(_pick(rng, scenes))
+            text = captions(rows[text_id].spec, book, rng, 1)[0]
+        else:
+            place = int(order[n // 3 % len(phrases)])
+            text_id, text = len(rows) + place, phrases[place]
+        chosen.append(_say(text_id, text, "train", config, rng, {"kokoro": 1.0}))
+    return chosen
+
+
+def _about(book: SpriteBook, sprite: int, turn: int, rng: np.random.Generator) -> str:
+    """One of a concept's names, alone in even turns and in a sentence in odd ones."""
+    names = book.concept(sprite).names
+    name = names[turn // 2 % len(names)]
+    if turn % 2:
+        return sentence(name, rng)
+    return _pick(rng, (name.singular, name.indefinite(), f"the {name.singular}"))
+
+
+def _say(
+    text_id: int,
+    text: str,
+    split: Split,
+    config: DataConfig,
+    rng: np.random.Generator,
+    engines: Mapping[str, float] = _ROBOTIC,
+) -> Utterance:
     if split == "train":
-        pool = voices.KOKORO_TRAIN if rng.random() < config.neural else voices.ESPEAK_TRAIN
-        prefix = "kokoro" if pool is voices.KOKORO_TRAIN else "espeak"
+        pool = voices.TRAIN_BY_ENGINE[_engine(engines, rng.random())]
         return Utterance(
             text_id,
             text,
-            f"{prefix}:{pool[int(rng.integers(len(pool)))]}",
+            pool[int(rng.integers(len(pool)))],
             speed=float(rng.uniform(0.8, 1.3)),
             pitch=float(rng.uniform(0.3, 0.7)),
         )
     return Utterance(text_id, text, f"espeak:{voices.ESPEAK_TEST[int(rng.integers(len(voices.ESPEAK_TEST)))]}")
+
+
+def _engine(shares: Mapping[str, float], chance: float) -> str:
+    """The engine at `chance`, 0 to 1, of the shares laid end to end."""
+    bounds = np.cumsum(list(shares.values())) / sum(shares.values())
+    return list(shares)[int(np.searchsorted(bounds[:-1], chance, side="right"))]
+
+
+def _pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    return options[int(rng.integers(len(options)))]
 
 
 @torch.inference_mode()
@@ -198,13 +323,22 @@ def _build_frames(folder: Path, speech: SpeechSet, encoder: SpeechEncoder, batch
         temporary.rename(path)
 
 
-def _build_teacher(folder: Path, rows: list[SceneRow], book: SpriteBook) -> None:
+def _build_teacher(folder: Path, rows: list[SceneRow], phrases: Sequence[str], book: SpriteBook) -> None:
     path = folder / "teacher.safetensors"
     if path.exists():
-        return
+        with safe_open(path, framework="np") as file:
+            if "phrases" in file.keys():  # noqa: SIM118 -- not a dict
+                return
     teacher = TextTeacher()
     names = [book.concept(sprite).names[0].indefinite() for sprite in range(len(book.library))]
-    save_file({"scenes": teacher([row.caption for row in rows]), "sprites": teacher(names)}, path)
+    vectors = {
+        "scenes": teacher([row.caption for row in rows]),
+        "phrases": teacher(phrases) if phrases else np.zeros((0, WIDTH), np.float32),
+        "sprites": teacher(names),
+    }
+    temporary = path.with_suffix(".part")
+    save_file(vectors, temporary)
+    temporary.rename(path)
 
 
 class FrameSet:
@@ -212,7 +346,7 @@ class FrameSet:
 
     Attributes:
         frames: for each length, `(N, T, D)` float16.
-        texts: for each length, the scene of each row `(N,)`.
+        texts: for each length, the text of each row `(N,)`.
     """
 
     def __init__(self, *folders: Path) -> None:
@@ -221,19 +355,32 @@ class FrameSet:
             raise ConfigError(
                 str(folders[0]), "there are no frames", "Build the data first: python -m s2i_core.training data."
             )
-        loaded = [load_file(path) for path in shards]
-        lengths = sorted({int(name.split("_")[1]) for shard in loaded for name in shard if name.startswith("frames")})
+        shapes: dict[int, list[tuple[Path, tuple[int, ...]]]] = {}
+        for path in shards:
+            with safe_open(path, framework="np") as file:
+                for name in file.keys():  # noqa: SIM118 -- not a dict
+                    if name.startswith("frames_"):
+                        shape = tuple(file.get_slice(name).get_shape())
+                        shapes.setdefault(int(name.removeprefix("frames_")), []).append((path, shape))
         self.frames: dict[int, NDArray[np.float16]] = {}
         self.texts: dict[int, NDArray[np.int64]] = {}
-        for n in lengths:
-            self.frames[n] = np.concatenate([shard[f"frames_{n}"] for shard in loaded if f"frames_{n}" in shard])
-            self.texts[n] = np.concatenate([shard[f"texts_{n}"] for shard in loaded if f"texts_{n}" in shard])
+        # Filled in place: a copy of several gigabytes beside the whole would not fit into small machines.
+        for n, found in sorted(shapes.items()):
+            rows = sum(shape[0] for _, shape in found)
+            self.frames[n] = np.empty((rows, *found[0][1][1:]), np.float16)
+            self.texts[n] = np.empty(rows, np.int64)
+            start = 0
+            for path, shape in found:
+                with safe_open(path, framework="np") as file:
+                    self.frames[n][start : start + shape[0]] = file.get_tensor(f"frames_{n}")
+                    self.texts[n][start : start + shape[0]] = file.get_tensor(f"texts_{n}")
+                start += shape[0]
 
     def __len__(self) -> int:
         return sum(len(texts) for texts in self.texts.values())
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
-        """A random batch of one length `(size, T, D)` float32 with its scenes; lengths as frequent as their rows."""
+        """A random batch of one length `(size, T, D)` float32 with its texts; lengths as frequent as their rows."""
         lengths = list(self.texts)
         share = np.array([len(self.texts[n]) for n in lengths], dtype=np.float64)
         length = lengths[int(rng.choice(len(lengths), p=share / share.sum()))]

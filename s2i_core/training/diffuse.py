@@ -2,13 +2,14 @@
 
 Rectified flow with x-prediction: `x_t = (1 - t) x_0 + t ε`, t from a logit-normal (Esser et al. 2024, arXiv
 2403.03206), the loss on the velocity `(x_t - x_0) / t`, which is the error of x_0 weighted by 1 / t². The canvas is
-dropped, moved, or filled with the wrong sprite at random, so that the network draws without it and does not trust it
-blindly; a scene that asks for another colour shows the sprite in its own.
+dropped, moved, or filled with the wrong sprite or a sprite in its own colour at random, so that the network draws
+without it and does not trust it blindly.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,12 @@ from s2i_core.models.library import RGBA, SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.reference import Slot
 from s2i_core.training import checkpoint
+from s2i_core.training.align import SETTING_NAMES
+from s2i_core.training.backgrounds import TIMES
 from s2i_core.training.compose import SpriteBook, render
-from s2i_core.training.data import FrameSet, read_scenes
+from s2i_core.training.data import FrameSet, SceneRow, read_scenes
 from s2i_core.training.pictures import as_tensor
+from s2i_core.training.spec import SceneSpec
 
 CHECKPOINT = "diffuse.pt"
 
@@ -34,7 +38,7 @@ CHECKPOINT = "diffuse.pt"
 class DiffuseConfig(Settings):
     """How long, how fast, and how much the references are disturbed."""
 
-    steps: int = Field(1000, gt=0, description="Optimizer steps.")
+    steps: int = Field(1200, gt=0, description="Optimizer steps.")
     batch: int = Field(16, gt=1, description="Pictures a step.")
     size_px: int = Field(128, gt=0, description="Side of the pictures.")
     lr: float = Field(5e-4, gt=0, description="Learning rate.")
@@ -44,9 +48,11 @@ class DiffuseConfig(Settings):
     drop_canvas: float = Field(0.04, ge=0, le=1, description="Share of rows with an empty canvas.")
     drop_sprite: float = Field(0.02, ge=0, le=1, description="Share of references left out of a canvas.")
     wrong_sprite: float = Field(0.02, ge=0, le=1, description="Share of references that show another thing.")
+    own_colour: float = Field(0.1, ge=0, le=1, description="Share of repainted references shown in their own colour.")
     moved: float = Field(0.15, ge=0, le=1, description="Share of rows whose references are not quite in place.")
     shift: float = Field(0.02, ge=0, description="Standard deviation of a reference's place, in shares of the frame.")
     scale: float = Field(0.04, ge=0, description="Standard deviation of the logarithm of a reference's size.")
+    drop_place: float = Field(0.1, ge=0, le=1, description="Share of rows that are not told the place.")
     t_mean: float = Field(0.7, description="Mean of the logit of t: above 0 favours much noise.")
     t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
     t_floor: float = Field(0.4, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
@@ -70,8 +76,16 @@ def disturb(slots: tuple[Slot, ...], sprites: int, config: DiffuseConfig, rng: n
         dx, dy = rng.normal(0, config.shift, 2) if moved else (0.0, 0.0)
         box = (cx + dx, cy + dy, w * factor, h * factor)
         sprite = int(rng.integers(sprites)) if rng.random() < config.wrong_sprite else slot.sprite
-        kept.append(dataclasses.replace(slot, sprite=sprite, box=box))
+        colour = None if rng.random() < config.own_colour else slot.colour
+        kept.append(dataclasses.replace(slot, sprite=sprite, box=box, colour=colour))
     return kept
+
+
+def place_codes(rows: list[SceneRow]) -> NDArray[np.float32]:
+    """Setting and time of day of every scene as `Layout.place` gives them `(M, S + T)`."""
+    settings = np.eye(len(SETTING_NAMES), dtype=np.float32)[[SETTING_NAMES.index(row.spec.setting) for row in rows]]
+    times = np.eye(len(TIMES), dtype=np.float32)[[TIMES.index(row.spec.time) for row in rows]]
+    return np.concatenate([settings, times], axis=1)
 
 
 @torch.inference_mode()
@@ -98,7 +112,11 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     book = SpriteBook(SpriteLibrary.load(data / "library"))
     rows = list(read_scenes(data))
-    tokens, pooled, texts = condition(projection, FrameSet(data / "frames-train", data / "frames-talk"))
+    # The dictionary's phrases have no scene; most of the other utterances are about each scene's or concept's picture.
+    scenes = FrameSet(*(data / f"frames-{part}" for part in ("train", "talk", "natural")))
+    tokens, pooled, texts = condition(projection, scenes)
+    del scenes
+    places = torch.from_numpy(place_codes(rows))
     log = checkpoint.Log(out, "diffuse")
     autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
     # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at these sizes.
@@ -107,13 +125,7 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         rng = np.random.default_rng([config.seed, step])
         noise_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
         chosen = rng.choice(len(texts), config.batch, replace=False)
-        pictures: list[NDArray[np.uint8]] = []
-        canvases: list[RGBA] = []
-        for text in texts[chosen]:
-            spec = rows[text].spec
-            pictures.append(render(spec, book, config.size_px)[0])
-            canvases.append(book.painter.reference(disturb(spec.slots, len(book.library), config, rng), config.size_px))
-        clean = as_tensor(np.stack(pictures))
+        clean, canvas = _draw([rows[text].spec for text in texts[chosen]], book, config, rng)
         noise = torch.randn(clean.shape, generator=noise_rng)
         logit = torch.randn(config.batch, generator=noise_rng) * config.t_std + config.t_mean
         t = logit.sigmoid()
@@ -122,11 +134,13 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         style = torch.tensor(
             [denoiser.config.styles.index(_style(rows[text].spec.slots, book)) for text in texts[chosen]]
         )
-        inputs = (noisy, t, tokens[chosen].float(), pooled[chosen].float(), style, canvas_tensor(np.stack(canvases)))
+        inputs = (noisy, t, tokens[chosen].float(), pooled[chosen].float(), style, canvas)
+        told = torch.from_numpy(rng.random(config.batch) >= config.drop_place)
+        place = places[torch.from_numpy(texts[chosen])] * told[:, None]
         for group in optimizer.param_groups:
             group["lr"] = config.lr * checkpoint.cosine(step, config.steps, config.warmup)
         with autocast, sdpa_kernel(backend):
-            predicted, taken = denoiser(*(x.to(config.device) for x in inputs), dropped.to(config.device))
+            predicted, taken = denoiser(*(x.to(config.device) for x in (*inputs, dropped, place)))
         error = (predicted - clean.to(config.device)).square().mean((1, 2, 3))
         loss = (error / t.to(config.device).clamp(min=config.t_floor).square()).mean()
         optimizer.zero_grad(set_to_none=True)
@@ -142,6 +156,18 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
     return average.eval()
+
+
+def _draw(
+    specs: Sequence[SceneSpec], book: SpriteBook, config: DiffuseConfig, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pictures `(B, 3, S, S)` of some scenes, and their disturbed canvases `(B, 4, S, S)`."""
+    pictures: list[NDArray[np.uint8]] = []
+    canvases: list[RGBA] = []
+    for spec in specs:
+        pictures.append(render(spec, book, config.size_px)[0])
+        canvases.append(book.painter.reference(disturb(spec.slots, len(book.library), config, rng), config.size_px))
+    return as_tensor(np.stack(pictures)), canvas_tensor(np.stack(canvases))
 
 
 def _style(slots: tuple[Slot, ...], book: SpriteBook) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from pydantic import Field
+from safetensors.numpy import load_file
 
 from s2i_core.config import Settings
 from s2i_core.errors import ConfigError
@@ -17,14 +20,16 @@ from s2i_core.models.layout import LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.training import align, checkpoint, data, diffuse, pictures
-from s2i_core.training.align import AlignConfig
+from s2i_core.training import align, checkpoint, data, data_card, diffuse, pictures
+from s2i_core.training.align import SETTING_NAMES, AlignConfig
+from s2i_core.training.backgrounds import TIMES
 from s2i_core.training.data import DataConfig
 from s2i_core.training.diffuse import DiffuseConfig
 from s2i_core.training.pictures import PicturesConfig
 from s2i_core.training.sources import whisper
 from s2i_core.training.teacher import WIDTH
 
+M = TypeVar("M", bound=torch.nn.Module)
 _ALIGNED = "aligned"
 NUM_QUERIES = 16
 
@@ -40,7 +45,7 @@ class Recipe(Settings):
 
 
 def cpu_afternoon() -> Recipe:
-    """What made the first shipped weights: under an hour and a half on two CPU cores."""
+    """What the shipped weights are made by on two CPU cores; docs/training.md says how they differ from one pass."""
     return Recipe()
 
 
@@ -50,9 +55,10 @@ def new_projection() -> QueryTransformer:
     return whisper.query_transformer(whisper.tiny_en(), NUM_QUERIES, token_width=WIDTH, embedding_width=WIDTH)
 
 
-def build_data(folder: Path, recipe: Recipe) -> None:
-    """Step 1: the data."""
-    data.build(folder, recipe.data, whisper.speech_encoder(whisper.tiny_en()))
+def build_data(folder: Path, recipe: Recipe, parts: Sequence[str] = data.PARTS) -> None:
+    """Step 1: the data, or some parts of its speech."""
+    data.build(folder, recipe.data, whisper.speech_encoder(whisper.tiny_en()), parts)
+    data_card.write(folder)
 
 
 def train_pictures(folder: Path, out: Path, recipe: Recipe) -> None:
@@ -60,36 +66,51 @@ def train_pictures(folder: Path, out: Path, recipe: Recipe) -> None:
     pictures.train(folder, out, recipe.pictures)
 
 
-def train_align(folder: Path, out: Path, recipe: Recipe) -> None:
-    """Step 3: the projection and the layout predictor."""
-    projection = new_projection()
-    layout = align.train(folder, out, projection, recipe.align)
+def train_align(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
+    """Step 3: the projection and the layout predictor; `start` is a checkpoint whose weights they go on from."""
+    projection = _from(start, "projection", QueryTransformer) if start else new_projection()
+    layout = _from(start, "layout", LayoutPredictor) if start else None
+    layout = align.train(folder, out, projection, recipe.align, layout)
     projection.save_pretrained(out / _ALIGNED / "projection")
     layout.save_pretrained(out / _ALIGNED / "layout")
 
 
-def train_diffuse(folder: Path, out: Path, recipe: Recipe) -> None:
-    """Step 4: the denoiser, on the tokens of the trained projection."""
-    diffuse.train(folder, out, _aligned_projection(out), recipe.diffuse, _denoiser(recipe))
+def train_diffuse(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
+    """Step 4: the denoiser, on the tokens of the trained projection.
+
+    `start` is a checkpoint whose denoiser it goes on from, and whose projection it takes where none was trained here.
+    """
+    denoiser = _from(start, "denoiser", Denoiser) if start else _denoiser(recipe)
+    diffuse.train(folder, out, _aligned(out, start, "projection", QueryTransformer), recipe.diffuse, denoiser)
 
 
-def export(folder: Path, out: Path, target: Path, recipe: Recipe) -> SpeechToImagePipeline:
-    """Step 5: put the parts together in diffusers' folder layout, float16 on disk, with the library's vectors."""
-    image_encoder = ImageEncoder()
-    _trained(out / pictures.CHECKPOINT, {"encoder": image_encoder})
-    pictures.fit_head(image_encoder, folder, recipe.pictures)
-    denoiser, average = _denoiser(recipe), _denoiser(recipe)
-    _trained(out / diffuse.CHECKPOINT, {"denoiser": denoiser, "average": average})
+def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | None = None) -> SpeechToImagePipeline:
+    """Step 5: put the parts together in diffusers' folder layout, float16 on disk, with the library.
+
+    Parts that were not trained here are those of the checkpoint `start`.
+    """
+    if start and not (out / pictures.CHECKPOINT).exists():
+        image_encoder = _from(start, "image_encoder", ImageEncoder)
+    else:
+        image_encoder = ImageEncoder()
+        _trained(out / pictures.CHECKPOINT, {"encoder": image_encoder})
+        pictures.fit_head(image_encoder, folder, recipe.pictures)
+    if start and not (out / diffuse.CHECKPOINT).exists():
+        average = _from(start, "denoiser", Denoiser)
+    else:
+        average = _denoiser(recipe)
+        _trained(out / diffuse.CHECKPOINT, {"denoiser": _denoiser(recipe), "average": average})
     pipeline = SpeechToImagePipeline(
         speech_encoder=whisper.speech_encoder(whisper.tiny_en()),
-        projection=_aligned_projection(out),
+        projection=_aligned(out, start, "projection", QueryTransformer).eval(),
         image_encoder=image_encoder.eval(),
-        layout=LayoutPredictor.from_pretrained(out / _ALIGNED / "layout").eval(),
+        layout=_aligned(out, start, "layout", LayoutPredictor).eval(),
         denoiser=average.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )
     library = SpriteLibrary.load(folder / "library")
-    library.vectors = None
+    # What the layout predictor learned to ask for. A library of other drawings is embedded by the image encoder.
+    library.vectors = load_file(folder / "teacher.safetensors")["sprites"]
     pipeline.with_library(library)
     pipeline.to(torch.float16).save_pretrained(target)
     (target / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
@@ -98,14 +119,30 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe) -> SpeechToIma
 
 def _denoiser(recipe: Recipe) -> Denoiser:
     torch.manual_seed(recipe.diffuse.seed)
-    return Denoiser(token_width=WIDTH, embedding_width=WIDTH, styles=recipe.data.styles, widths=recipe.denoiser_widths)
+    return Denoiser(
+        token_width=WIDTH,
+        embedding_width=WIDTH,
+        styles=recipe.data.styles,
+        widths=recipe.denoiser_widths,
+        place_width=len(SETTING_NAMES) + len(TIMES),
+    )
 
 
-def _aligned_projection(out: Path) -> QueryTransformer:
-    folder = out / _ALIGNED / "projection"
+def _from(checkpoint_folder: Path, name: str, part: type[M]) -> M:
+    """A part of a checkpoint, in float32."""
+    folder = checkpoint_folder / name
     if not folder.is_dir():
-        raise ConfigError(str(folder), "the projection is not trained yet", "Run the step `align` first.")
-    return QueryTransformer.from_pretrained(folder).eval()  # type: ignore[no-any-return]
+        raise ConfigError(str(folder), "the checkpoint to start from has no such part", "Name a checkpoint's folder.")
+    return part.from_pretrained(folder).float()  # type: ignore[attr-defined, no-any-return]
+
+
+def _aligned(out: Path, start: Path | None, name: str, part: type[M]) -> M:
+    folder = out / _ALIGNED
+    if (folder / name).is_dir():
+        return _from(folder, name, part).eval()
+    if start is None:
+        raise ConfigError(str(folder), f"the {name} is not trained yet", "Run the step `align` first.")
+    return _from(start, name, part).eval()
 
 
 def _trained(path: Path, modules: dict[str, torch.nn.Module]) -> None:

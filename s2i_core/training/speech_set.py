@@ -205,6 +205,10 @@ class SpeechSet:
         waveform = np.divide(samples, 32768, dtype=np.float32)
         return waveform, int(self.text_ids[place]), self._voices[self._voice_places[place]]
 
+    def voice_names(self) -> list[str]:
+        """Who says each utterance `(N,)`."""
+        return [self._voices[place] for place in self._voice_places]
+
     def __iter__(self) -> Iterator[tuple[Waveform, int, str]]:
         return (self[place] for place in range(len(self)))
 

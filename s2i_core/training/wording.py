@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from s2i_core.models.recolour import COLOURS
 from s2i_core.training.backgrounds import SETTINGS, TIME_PHRASES
-from s2i_core.training.recolour import COLOURS
 from s2i_core.training.sources.captions import NUMERALS, Name, Vocabulary
 from s2i_core.training.spec import Group, SceneSpec
 

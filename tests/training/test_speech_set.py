@@ -152,7 +152,7 @@ def test_a_set_can_be_handed_to_another_process_and_may_be_empty(tmp_path):
 
 
 def test_an_unknown_voice_stops_the_build(tmp_path):
-    with pytest.raises(VoiceError, match="neither kokoro nor espeak"):
+    with pytest.raises(VoiceError, match="no such engine"):
         build_speech_set([Utterance(1, "dog", "nobody")], tmp_path, voice_of=synthetic_voice)
 
 

@@ -28,17 +28,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data._build_scenes(path, data.DataConfig(scenes=20, bare=1, tests=4), SpriteBook(library))
     rows = list(data.read_scenes(path))
     rng = np.random.default_rng(0)
-    for split in data.SPLITS:
-        texts = np.array([i for i, row in enumerate(rows) if row.split == split])
-        (path / f"frames-{split}").mkdir()
+    phrases = 5
+    for part in data.PARTS:
+        texts = np.array([i for i, row in enumerate(rows) if row.split == (part if part in data.SPLITS else "train")])
+        if part == "phrases":
+            texts = np.arange(len(rows), len(rows) + phrases)
+        (path / f"frames-{part}").mkdir()
         shard = {
             "frames_200": rng.normal(size=(len(texts), 50, WIDTH)).astype(np.float16),
             "texts_200": texts,
         }
-        save_file(shard, path / f"frames-{split}" / "shard-0000000.safetensors")
-    unit = [rng.normal(size=(count, WIDTH)).astype(np.float32) for count in (len(rows), len(library))]
-    scenes, sprites = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in unit)
-    save_file({"scenes": scenes, "sprites": sprites}, path / "teacher.safetensors")
+        save_file(shard, path / f"frames-{part}" / "shard-0000000.safetensors")
+    counts = {"scenes": len(rows), "phrases": phrases, "sprites": len(library)}
+    unit = {name: rng.normal(size=(count, WIDTH)).astype(np.float32) for name, count in counts.items()}
+    save_file({n: x / np.linalg.norm(x, axis=1, keepdims=True) for n, x in unit.items()}, path / "teacher.safetensors")
     return path
 
 
@@ -104,6 +107,35 @@ def test_what_says_the_same_is_no_negative() -> None:
     target = torch.eye(4)[[0, 0, 1, 2]]
     perfect = align.contrastive_loss(target, target, 0.05)
     assert perfect < 1e-3
+
+
+def test_the_bank_makes_it_harder_but_not_by_what_says_the_same() -> None:
+    target = torch.eye(4)
+    speech = torch.nn.functional.normalize(target + 0.3, dim=-1)
+    alone = align.contrastive_loss(speech, target, 0.1)
+    torch.testing.assert_close(align.contrastive_loss(speech, target, 0.1, bank=target), alone, atol=0.2, rtol=0)
+    near = torch.nn.functional.normalize(target + 0.5, dim=-1)
+    assert align.contrastive_loss(speech, target, 0.1, bank=near) > alone + 0.2
+
+
+def test_stretches_of_frames_are_hidden() -> None:
+    frames = torch.ones(40, 100, 3)
+    hidden = align.hide(frames, 10, np.random.default_rng(0))
+    assert 0.85 < hidden.mean() < 0.95
+    assert (hidden.sum((1, 2)) >= 3 * 80).all()
+    assert align.hide(frames, 0, np.random.default_rng(0)) is frames
+
+
+def test_the_dictionary_and_the_parts_are_what_they_say() -> None:
+    config = data.DataConfig()
+    spoken = data._phrases(7, ["lighthouse", "a tall tower"], config)
+    assert sorted((utterance.text_id, utterance.text) for utterance in spoken) == [
+        (7, "lighthouse"),
+        (8, "a tall tower"),
+    ]
+    engines = [data._engine(config.phrase_voices, chance) for chance in np.linspace(0, 0.999, 1000)]
+    shares = {engine: engines.count(engine) / 1000 for engine in config.phrase_voices}
+    assert shares == pytest.approx(config.phrase_voices, abs=0.01)
 
 
 def test_references_are_dropped_moved_and_exchanged() -> None:

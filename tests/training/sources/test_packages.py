@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -116,3 +117,20 @@ def test_unpacking_is_bounded(tmp_path, monkeypatch):
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("S2I_CACHE", str(tmp_path))
     assert default_cache() == tmp_path / "packages"
+
+
+def test_a_debian_package_is_unpacked_and_not_installed(tmp_path):
+    root = tmp_path / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    fields = {"Package": "s2i-demo", "Version": "1:1.0-1", "Architecture": "all", "Maintainer": "a <a@example.org>"}
+    control = "".join(f"{name}: {value}\n" for name, value in {**fields, "Description": "demo"}.items())
+    (root / "DEBIAN" / "control").write_text(control)
+    (root / "usr/share/demo").mkdir(parents=True)
+    (root / "usr/share/demo/words").write_text("lighthouse")
+    (root / "usr/share/demo/link").symlink_to("/etc/passwd")
+    archive = tmp_path / "demo.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(root), str(archive)], check=True)
+    target = tmp_path / "unpacked"
+    packages._unpack(Package("debian", "s2i-demo", "1:1.0-1", sha256(archive)), archive, target)
+    assert [path.relative_to(target) for path in target.rglob("*") if path.is_file()] == [Path("usr/share/demo/words")]
+    assert (target / "usr/share/demo/words").read_text() == "lighthouse"

@@ -12,7 +12,9 @@ from s2i_core.training.sources.voices import (
     TEST,
     TRAIN,
     Espeak,
+    Flite,
     Kokoro,
+    Piper,
     UnspeakableText,
     VoiceError,
     voice_named,
@@ -42,11 +44,13 @@ def test_every_role_has_both_sexes_and_both_accents_of_kokoro():
 def test_a_name_gives_its_voice():
     assert voice_named("kokoro:af_heart", speed=1.2) == Kokoro("af_heart", 1.2)
     assert voice_named("espeak:en-us+f3", speed=1.25, pitch=0.4) == Espeak("en-us+f3", rate_wpm=200, pitch=40)
-    with pytest.raises(VoiceError, match="neither kokoro nor espeak"):
-        voice_named("flite:slt")
+    assert voice_named("piper:joe", speed=1.1) == Piper("joe", 1.1)
+    assert voice_named("flite:slt", speed=0.9) == Flite("slt", 0.9)
+    with pytest.raises(VoiceError, match="no such engine"):
+        voice_named("sam:old")
 
 
-@pytest.mark.parametrize("name", ["kokoro:af_heart", "espeak:en-us+f3"])
+@pytest.mark.parametrize("name", ["kokoro:af_heart", "piper:joe", "flite:slt", "espeak:en-us+f3"])
 @pytest.mark.parametrize("text", ["", "...", "?!"])
 def test_punctuation_has_no_sound(name, text):
     with pytest.raises(UnspeakableText, match="no letter or digit"):

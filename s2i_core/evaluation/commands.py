@@ -1,0 +1,169 @@
+"""`s2i eval`: measure a model, resumably, and write the result file and the page."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+PARTS = ("retrieval", "composition", "fidelity", "robustness", "passages", "latency", "pictures")
+"""Modules of this package with a function `run(Examination) -> Part`, in the order of the page."""
+UNDERSTANDING_PARTS = ("retrieval", "robustness", "passages")
+"""Those in which nothing is drawn: they hold for every checkpoint with the same understanding."""
+
+
+Checkpoint = Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")]
+Only = Annotated[list[str] | None, typer.Option(help=f"Only this part; give it again for more: {', '.join(PARTS)}.")]
+Out = Annotated[Path, typer.Option(help="Folder of the results: model.json and model/index.html.")]
+Work = Annotated[Path, typer.Option(help="Folder of test speech, the judge and unfinished results.")]
+Data = Annotated[Path, typer.Option(help="Training data of the model, for the check of memorisation.")]
+Again = Annotated[bool, typer.Option("--again", help="Measure parts again that are done for this model.")]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
+
+
+def evaluate(
+    checkpoint: Checkpoint = "",
+    only: Only = None,
+    out: Out = Path("docs/results"),
+    work: Work = Path("data/eval"),
+    data: Data = Path("data/first"),
+    again: Again = False,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the model on voices, words and combinations that training never saw, beside a cascade.
+
+    Parts that are done for the same weights are kept, here or in the result file: a run that was cut off goes on. The
+    first run makes the test speech (half an hour on two cores) and trains the judge of pictures (as long); later ones
+    take minutes. Needs the training packages: infra/install.sh train.
+    """
+    from rich.console import Console
+
+    from s2i_core.errors import ConfigError
+
+    parts = tuple(only or PARTS)
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise ConfigError(f"--only {unknown[0]}", "there is no such part", f"Choose of: {', '.join(PARTS)}.")
+    console = Console(stderr=True)
+    with console.status("Loading the model") as status:
+
+        def tell(step: str) -> None:
+            if console.is_terminal:
+                status.update(step)
+            else:
+                console.print(step)
+
+        known = out / "model.json"
+        stored = json.loads(known.read_text("utf-8"))["figures"].get("parts", {}) if known.exists() else {}
+        results = measure(checkpoint or None, parts, work, data, again, threads, tell, stored)
+        tell("Writing the page")
+        result = write(results, out)
+    comparisons = result["figures"]["targets"]
+    if as_json:
+        typer.echo(json.dumps(result["figures"], ensure_ascii=False))
+        return
+    for row in comparisons:
+        typer.echo(f"{_MARK[row['met']]}  {row['measured']:>18}  of {row['target']:<7}  {row['title']}")
+    typer.echo(f"Open {(out / 'model' / 'index.html').resolve().as_uri()}")
+
+
+_MARK = {True: "met     ", False: "missed  ", None: "not yet "}
+
+
+def measure(
+    checkpoint: str | None,
+    parts: tuple[str, ...],
+    work: Path,
+    data: Path,
+    again: bool,
+    threads: int,
+    tell: Any,
+    stored: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Measure the parts and return what is known of the model, part by part, with facts of the model.
+
+    A part of `stored` stands for one that was measured here if it was measured on the same weights.
+    """
+    import time
+
+    import torch
+
+    from s2i_core.config import ImageConfig
+    from s2i_core.evaluation.examination import Examination
+    from s2i_core.evaluation.judges import JudgesConfig, train
+    from s2i_core.evaluation.testset import TestSet
+    from s2i_core.pipeline import SpeechToImagePipeline
+    from s2i_core.weights import shipped_checkpoint, understanding_digest
+
+    if threads:
+        torch.set_num_threads(threads)
+    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
+    tests = TestSet(work, pipeline.library)
+    exam = Examination(pipeline, tests, ImageConfig(), work, data / "scenes.jsonl", checkpoint, tell)
+    if {"composition", "fidelity"} & set(parts):
+        train(work / "judges", tests.book, JudgesConfig(), tell)
+    exam.own_folder.mkdir(parents=True, exist_ok=True)
+    understanding = understanding_digest(Path(checkpoint) if checkpoint else shipped_checkpoint())
+    weights = {name: understanding if name in UNDERSTANDING_PARTS else pipeline.model_digest for name in PARTS}
+    for name, part in stored.items():
+        path = exam.own_folder / f"{name}.json"
+        if part.get("weights") == weights.get(name) and not path.exists():
+            path.write_text(json.dumps(part, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    for name in parts:
+        path = exam.own_folder / f"{name}.json"
+        if path.exists() and not again:
+            continue
+        tell(name)
+        started = time.monotonic()
+        part = importlib.import_module(f"s2i_core.evaluation.{name}").run(exam)
+        found = part.to_json() | {"seconds": round(time.monotonic() - started, 1), "weights": weights[name]}
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    done = {name: exam.own_folder / f"{name}.json" for name in PARTS}
+    weighed = ("speech_encoder", "projection", "layout", "denoiser", "image_encoder")
+    return {
+        "folder": exam.own_folder,
+        "checkpoint": checkpoint,
+        "facts": {
+            "model_digest": pipeline.model_digest,
+            "image": exam.image.model_dump(),
+            "threads": torch.get_num_threads(),
+            "library_concepts": len(pipeline.library.concepts),
+            "library_sprites": len(pipeline.library),
+            "parameters": {name: sum(p.numel() for p in getattr(pipeline, name).parameters()) for name in weighed},
+        },
+        "parts": {name: json.loads(path.read_text("utf-8")) for name, path in done.items() if path.exists()},
+    }
+
+
+def write(results: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Write `model.json`, the page and the model card; return the content of the first."""
+    from s2i_core.evaluation import report
+    from s2i_core.evaluation.card import card
+    from s2i_core.evaluation.page import page
+    from s2i_core.evaluation.targets import compare
+    from s2i_core.weights import shipped_checkpoint
+
+    targets = [
+        {
+            "title": one.target.title,
+            "target": f"{'≤' if one.target.at_most else '≥'} {one.target.bound:.2f}",
+            "measured": report.cell(one.figure) if one.figure else "",
+            "met": one.met,
+        }
+        for one in compare(results["parts"])
+    ]
+    figures = results["facts"] | {"targets": targets, "parts": results["parts"]}
+    result = report.write(out / "model.json", "s2i eval", figures)
+    folder = out / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.html").write_text(page(result, results["folder"] / "pictures"), encoding="utf-8")
+    target = Path(results["checkpoint"]) if results["checkpoint"] else shipped_checkpoint()
+    (target / "README.md").write_text(card(result), encoding="utf-8")
+    return result

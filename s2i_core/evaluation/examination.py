@@ -1,0 +1,187 @@
+"""The model under test with its test set and its peer, and what several parts of the evaluation need of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from s2i_core.config import ImageConfig
+from s2i_core.decoders.native import NativeDecoder
+from s2i_core.evaluation.cascade import Cascade, TokensOfText
+from s2i_core.evaluation.judges import Judges
+from s2i_core.evaluation.testset import Clip, TestSet
+from s2i_core.identity import config_digest
+from s2i_core.models.reference import Slot, SpritePainter
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.records import SpeechEmbedding
+from s2i_core.training.compose import captions, sample_spec
+from s2i_core.training.sources import voices
+from s2i_core.training.spec import SceneSpec, split_of
+from s2i_core.training.teacher import TextTeacher
+
+Mode = Literal["references", "plain", "cascade"]
+_BATCH = 8
+_NAMES, _CAPTIONS = 300, 600
+"""What the cascade's condition tokens are fitted on."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures `(N, S, S, 3)` uint8 of the drawn scenes, and the share of their references taken over `(N,)`."""
+
+    images: NDArray[np.uint8]
+    taken: NDArray[np.float32]
+
+
+@dataclass
+class Examination:
+    """Everything that a part may need; what is costly is computed when it is first asked for.
+
+    Args:
+        pipeline: the model.
+        tests: the test set.
+        image: settings of the pictures.
+        folder: of the evaluation's data.
+        scenes: `scenes.jsonl` of the training data, if it is at hand.
+        checkpoint: folder of the model, if it is not the shipped one.
+        tell: told what is being done.
+    """
+
+    pipeline: SpeechToImagePipeline
+    tests: TestSet
+    image: ImageConfig
+    folder: Path
+    scenes: Path | None = None
+    checkpoint: str | None = None
+    tell: Callable[[str], None] = lambda _: None
+
+    @property
+    def own_folder(self) -> Path:
+        """What is kept of this model with these settings."""
+        return (
+            self.folder / "models" / f"{self.pipeline.model_digest[:16]}-{config_digest(self.image.model_dump())[:8]}"
+        )
+
+    @cached_property
+    def cascade(self) -> Cascade:
+        """The peer."""
+        return Cascade(self.folder)
+
+    @cached_property
+    def judges(self) -> Judges:
+        """The judge of pictures."""
+        return Judges.load(self.folder / "judges")
+
+    def hear(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+        """The model's pooled vectors of clips `(N, E)`."""
+        embedding = self.pipeline.encode_speech([clip.waveform for clip in clips], self.pipeline.sampling_rate_hz)
+        return embedding.pooled.float().cpu().numpy()
+
+    def read(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+        """The cascade's vectors of the same clips."""
+        return self.cascade.vectors([clip.waveform for clip in clips])
+
+    @cached_property
+    def neural(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors of the neural clips by the model and by the cascade."""
+        self.tell("neural voices")
+        return self.hear(self.tests.neural), self.read(self.tests.neural)
+
+    @cached_property
+    def synthetic(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors of the synthetic clips by the model and by the cascade."""
+        self.tell("synthetic voices")
+        return self.hear(self.tests.synthetic), self.read(self.tests.synthetic)
+
+    @cached_property
+    def drawn_clips(self) -> list[Clip]:
+        """The clips of the scenes that are drawn, in their order."""
+        by_target = {clip.target: clip for clip in self.tests.neural}
+        return [by_target[place] for place in self.tests.drawn if place in by_target]
+
+    @cached_property
+    def drawn_specs(self) -> list[SceneSpec]:
+        """What those scenes show."""
+        specs = [self.tests.phrases[clip.target].spec for clip in self.drawn_clips]
+        return [spec for spec in specs if spec is not None]
+
+    @cached_property
+    def tokens_of_text(self) -> TokensOfText:
+        """Gives the cascade's texts condition tokens; fitted on training voices saying names and training scenes."""
+        self.tell("condition tokens for the cascade")
+        book, rng = self.tests.book, np.random.default_rng(29)
+        texts = [book.concept(int(n)).names[0].indefinite() for n in rng.permutation(len(book.library))[:_NAMES]]
+        while len(texts) < _NAMES + _CAPTIONS:
+            spec = sample_spec(rng, book)
+            if split_of(spec) == "train":
+                texts += captions(spec, book, rng, 1)
+        names = voices.ESPEAK_TRAIN
+        lines = [(text, f"espeak:{names[n * 7 % len(names)]}", 1.0) for n, text in enumerate(texts)]
+        waveforms = self.tests.say("regression", lines)
+        kept = [n for n, waveform in enumerate(waveforms) if len(waveform)]
+        spoken = self.pipeline.encode_speech([waveforms[n] for n in kept], self.pipeline.sampling_rate_hz)
+        return TokensOfText(TextTeacher()([texts[n] for n in kept]), spoken)
+
+    def embedding(self, mode: Mode) -> SpeechEmbedding:
+        """What the decoder is given for the drawn scenes."""
+        if mode == "cascade":
+            return self.tokens_of_text(self.read(self.drawn_clips))
+        waveforms = [clip.waveform for clip in self.drawn_clips]
+        return self.pipeline.encode_speech(waveforms, self.pipeline.sampling_rate_hz)
+
+    def draw(self, mode: Mode) -> Drawn:
+        """The drawn scenes: with references, without any (`plain`), or by the cascade; kept in `own_folder`."""
+        self.own_folder.mkdir(parents=True, exist_ok=True)
+        image = self.image.model_copy(update={"references": 0} if mode == "plain" else {})
+        count = len(self.drawn_clips)
+        paths = {first: self.own_folder / f"drawn-{mode}-{first:03d}.safetensors" for first in range(0, count, _BATCH)}
+        embedding: SpeechEmbedding | None = None
+        for first, path in paths.items():
+            if path.exists():
+                continue
+            self.tell(f"drawing, {mode}: {first} of {count}")
+            embedding = embedding or self.embedding(mode)
+            rows = slice(first, first + _BATCH)
+            some = SpeechEmbedding(embedding.tokens[rows], embedding.pooled[rows], embedding.speech_share[rows])
+            # The seed is the scene's place, so that every mode starts from the same noise.
+            drawing = self.pipeline.draw(some, list(range(first, first + len(some))), image)
+            temporary = path.with_suffix(".part")
+            images = np.ascontiguousarray(drawing.images)  # safetensors writes the memory as it lies
+            save_file({"images": images, "taken": np.array(drawing.taken, dtype=np.float32)}, temporary)
+            temporary.replace(path)
+        found = [load_file(path) for path in paths.values()]
+        return Drawn(*(np.concatenate([one[name] for one in found]) for name in ("images", "taken")))
+
+    @property
+    def decoder(self) -> NativeDecoder:
+        """What draws, to be asked for its plans."""
+        part = self.pipeline
+        return NativeDecoder(part.layout, part.denoiser, part.scheduler, part.library)
+
+    @cached_property
+    def slots(self) -> list[tuple[Slot, ...]]:
+        """What the model looks up for each of the drawn scenes, in its places."""
+        return self.slots_of("references")
+
+    def slots_of(self, mode: Mode) -> list[tuple[Slot, ...]]:
+        """The same for what the decoder is given in that mode."""
+        return self.decoder.plan(self.decoder.predict(self.embedding(mode)), self.image.references)
+
+    @cached_property
+    def references(self) -> NDArray[np.uint8]:
+        """The canvases of what was looked up `(N, S, S, 4)`."""
+        painter = SpritePainter(self.pipeline.library)
+        return np.stack([painter.reference(slots, self.image.size_px) for slots in self.slots])
+
+    @cached_property
+    def pasted(self) -> NDArray[np.uint8]:
+        """What was looked up, in its places on white and nothing else: the baseline `paste only` `(N, S, S, 3)`."""
+        alpha = self.references[..., 3:].astype(np.float32) / 255
+        return np.asarray((self.references[..., :3] * alpha + 255 * (1 - alpha)).round(), dtype=np.uint8)

@@ -1,0 +1,185 @@
+"""How long each stage takes for five seconds of speech, and how much memory; the cascade beside it."""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
+from s2i_core.audio.listen import listen
+from s2i_core.config import AudioConfig, ImageConfig
+from s2i_core.evaluation.examination import Examination
+from s2i_core.evaluation.robustness import wav
+from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, median
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.publish.images import encode_image
+from s2i_core.records import SpeechEmbedding
+
+_SPEECH_S = 5.0
+_REPEATS = 9
+_WHISPER_S = 29.0
+_MIB = 2**20
+
+
+@dataclass
+class _Clock:
+    """Wall-clock and CPU time of stages, over several repeats."""
+
+    wall_ms: dict[str, list[float]] = field(default_factory=dict)
+    cpu_ms: dict[str, list[float]] = field(default_factory=dict)
+
+    def time(self, stage: str, work: Callable[[], Any]) -> Any:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        self.cpu_ms.setdefault(stage, []).append(1000 * (time.process_time() - cpu))
+        self.wall_ms.setdefault(stage, []).append(1000 * (time.perf_counter() - wall))
+        return result
+
+    def total(self, stages: tuple[str, ...]) -> tuple[list[float], list[float]]:
+        return tuple(np.sum([kept[stage] for stage in stages], axis=0).tolist() for kept in (self.wall_ms, self.cpu_ms))  # type: ignore[return-value]
+
+
+def run(exam: Examination) -> Part:
+    """Measure it."""
+    sound = _five_seconds(exam)
+    bytes_of_file = wav(sound)
+    ours, theirs, published = _Clock(), _Clock(), _Clock()
+    for n in range(_REPEATS + 1):
+        exam.tell(f"latency, {n} of {_REPEATS}")
+        if n == 1:  # the first run warms up
+            ours, theirs, published = _Clock(), _Clock(), _Clock()
+        _model(exam, bytes_of_file, ours)
+        _cascade(exam, sound, theirs)
+        if n < 4:
+            _cascade(exam, np.pad(sound, (0, round(_WHISPER_S * SAMPLING_RATE_HZ) - len(sound))), published)
+    figures: dict[str, Figure] = {}
+    understand = ours.total(("log-mel", "speech encoder", "projection"))
+    rows: list[list[Cell]] = [_row(stage, ours.wall_ms[stage], ours.cpu_ms[stage]) for stage in ours.wall_ms]
+    whole = ours.total(tuple(ours.wall_ms))
+    rows.append(_row("speech → picture", *whole))
+    peers: list[list[Cell]] = [_row("model: features to condition", *understand)]
+    for name, clock in (("the same crop", theirs), ("padded to 30 s, as published", published)):
+        peers += [
+            _row(f"cascade, {name}: {stage}", clock.wall_ms[stage], clock.cpu_ms[stage]) for stage in clock.wall_ms
+        ]
+        total = clock.total(tuple(clock.wall_ms))
+        peers.append(_row(f"cascade, {name}: features to condition", *total))
+        key = "crop" if clock is theirs else "published"
+        ratio = np.median(understand[0]) / np.median(total[0])
+        figures[f"understanding_share_of_cascade_{key}"] = Figure(
+            float(ratio), len(total[0]), float(ratio), float(ratio)
+        )
+        figures[f"understanding_cascade_{key}_ms"] = median(total[0])
+    figures["understanding_ms"] = median(understand[0])
+    figures["speech_to_picture_s"] = _seconds(whole[0])
+    figures["speech_to_picture_cpu_s"] = _seconds(whole[1])
+    columns = ("stage", "wall clock, ms", "CPU, ms")
+    note = (
+        f"{_SPEECH_S:.0f} s of speech, one picture of {exam.image.size_px} px in {exam.image.steps} steps, "
+        f"{torch.get_num_threads()} threads; median of {_REPEATS} after one to warm up, with the 5 % and 95 % "
+        "quantiles."
+    )
+    tables = [
+        Table("Latency by stage", columns, rows, note),
+        Table("Understanding: audio to condition, beside the cascade", columns, peers),
+        _memory(exam, figures),
+    ]
+    return Part(tables, figures)
+
+
+def _five_seconds(exam: Examination) -> NDArray[np.float32]:
+    """Neural clips, one after the other with a short breath, up to five seconds."""
+    breath = np.zeros(round(0.2 * SAMPLING_RATE_HZ), np.float32)
+    pieces: list[NDArray[np.float32]] = []
+    for clip in exam.tests.neural:
+        pieces += [clip.waveform, breath]
+        if sum(map(len, pieces)) > _SPEECH_S * SAMPLING_RATE_HZ:
+            break
+    return np.concatenate(pieces)[: round(_SPEECH_S * SAMPLING_RATE_HZ)]
+
+
+def _model(exam: Examination, data: bytes, clock: _Clock) -> None:
+    pipeline = exam.pipeline
+
+    def decode() -> None:
+        # All that was said in these seconds is taken for one utterance, as the focus of a scene would be.
+        for _ in listen(io.BytesIO(data), "clip", AudioConfig()):
+            pass
+
+    clock.time("decode and find speech", decode)
+    samples = np.frombuffer(data[-2 * round(_SPEECH_S * SAMPLING_RATE_HZ) :], "<i2").astype(np.float32) / 32768
+    features = clock.time("log-mel", lambda: log_mel(samples))
+    with torch.inference_mode():
+        batch = torch.from_numpy(features[None]).float()
+        frames = clock.time("speech encoder", lambda: pipeline.speech_encoder(batch))
+        tokens, pooled = clock.time("projection", lambda: pipeline.projection(pipeline.projection.thin(frames)))
+    embedding = SpeechEmbedding(tokens, pooled, torch.ones(1))
+    drawing = clock.time("look up and draw", lambda: pipeline.draw(embedding, [0], exam.image))
+    clock.time("encode the file", lambda: encode_image(drawing.images[0], exam.image))
+
+
+def _cascade(exam: Examination, sound: NDArray[np.float32], clock: _Clock) -> None:
+    cascade = exam.cascade
+    features = clock.time("log-mel", lambda: log_mel(sound))
+    texts = clock.time("Whisper", lambda: cascade.recognise([features]))
+    clock.time("MiniLM", lambda: cascade.embed(texts))
+
+
+def _row(stage: str, wall_ms: list[float], cpu_ms: list[float]) -> list[Cell]:
+    return [stage, median(wall_ms), median(cpu_ms)]
+
+
+def _seconds(milliseconds: list[float]) -> Figure:
+    found = median(milliseconds)
+    return Figure(found.value / 1000, found.n, found.low / 1000, found.high / 1000)
+
+
+def _memory(exam: Examination, figures: dict[str, Figure]) -> Table:
+    """What a fresh process has taken at most after each stage, and what the parts weigh."""
+    exam.tell("memory")
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder) / "speech.wav"
+        sound.write_bytes(wav(_five_seconds(exam)))
+        command = [sys.executable, "-m", "s2i_core.evaluation", "memory", str(sound)]
+        checkpoint = ["--checkpoint", str(exam.checkpoint)] if exam.checkpoint else []
+        said = subprocess.run([*command, *checkpoint], check=True, capture_output=True, text=True, timeout=300).stdout
+    stages: dict[str, float] = json.loads(said.splitlines()[-1])
+    figures["memory_mib"] = Figure(max(stages.values()), 1, max(stages.values()), max(stages.values()))
+    rows: list[list[Cell]] = [[name, round(mib)] for name, mib in stages.items()]
+    for name in ("speech_encoder", "projection", "layout", "denoiser", "image_encoder"):
+        parameters = sum(p.numel() for p in getattr(exam.pipeline, name).parameters())
+        rows.append([f"{name.replace('_', ' ')}: {parameters / 1e6:.1f} M parameters", round(parameters * 4 / _MIB, 1)])
+    return Table("Memory of one process, at most, after each stage; then the parts in float32", ("stage", "MiB"), rows)
+
+
+def memory_by_stage(speech: Path, checkpoint: str | None) -> dict[str, float]:
+    """MiB that this process has taken at most after each stage; call it in a fresh process."""
+
+    def at_most() -> float:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+
+    stages = {"program": at_most()}
+    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
+    stages["model loaded"] = at_most()
+    with speech.open("rb") as file:
+        utterances = list(listen(file, speech.name, AudioConfig()))
+    stages["decoded, speech found"] = at_most()
+    embedding = pipeline.encode_features([utterance.features for utterance in utterances[:1]])
+    stages["understood"] = at_most()
+    pipeline.generate(embedding, [0], ImageConfig())
+    stages["drawn"] = at_most()
+    return stages

@@ -1,0 +1,44 @@
+"""The card says what is in the folder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from tiny import tiny_library
+
+from s2i_core.training import data, data_card
+from s2i_core.training.compose import SpriteBook
+from s2i_core.training.speech_set import Utterance, build_speech_set
+
+
+class Hum:
+    """Says everything in one second."""
+
+    def say(self, text):
+        return np.full(16_000, 0.1, np.float32), 16_000
+
+
+def hum(_):
+    return Hum()
+
+
+def test_the_card_counts_what_was_built(tmp_path: Path) -> None:
+    library = tiny_library()
+    library.save(tmp_path / "library")
+    config = data.DataConfig(scenes=6, bare=1, tests=2)
+    data._build_scenes(tmp_path, config, SpriteBook(library))
+    (tmp_path / "phrases.txt").write_text("lighthouse\na tall tower\n")
+    spoken = [Utterance(n, "a tower", voice) for n, voice in enumerate(("flite:slt", "espeak:en-us+f1", "flite:rms"))]
+    build_speech_set(spoken, tmp_path / "speech-talk", voice_of=hum)
+    page = data_card.write(tmp_path).read_text()
+    found = json.loads((tmp_path / "card.json").read_text())
+    assert found["scenes"] == {"train": 6 + len(library), "combinations": 2, "voices": 2}
+    assert found["phrases"] == 2
+    assert found["speech"]["talk"] == {
+        "utterances": 3,
+        "hours": 0.0,
+        "median_s": 1.0,
+        "engines": {"flite": 2, "espeak": 1},
+        "voices": 3,
+    }
+    assert "| talk | 3 |" in page
