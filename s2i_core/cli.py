@@ -23,11 +23,23 @@ EXIT_ERROR = 2
 
 #: Commands of the core that have a module of their own, and what the list of commands says of them.
 CORE = {
+    "library": ("s2i_core.house_style:app", "Build a library of your own illustrations, for a house style."),
+    "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
+    "eval": ("s2i_core.evaluation.commands:evaluate", "Measure the model, beside a cascade of recogniser and text."),
     "store": ("s2i_core.storage.commands:app", "Start, find and stop the embedded object store of this machine."),
+    "compact": ("s2i_core.storage.commands:compact", "Join the small files of a destination's tables."),
+    "doctor": ("s2i_core.doctor:command", "Look for what would stop a run, and say what to do about it."),
+}
+
+#: Commands of the layers above that are too heavy to be loaded for a list of commands, and what it says of them.
+LATE = {
+    "deploy": "Register the nightly runs with a Prefect server.",
+    "plan": "Say what illustrating an archive takes, before anything runs.",
+    "platform": "Run the whole platform on this machine: store, Prefect, Ray, worker.",
 }
 
 #: The order in which a newcomer needs them; others follow by name.
-ORDER = ("demo", "illustrate", "run", "status", "store", "styles")
+ORDER = ("demo", "illustrate", "doctor", "plan", "run", "status", "store", "styles")
 
 HELP = """Spoken audio directly into images, with no transcript between.
 
@@ -61,7 +73,8 @@ class Commands(TyperGroup):
                 target, summary = CORE[cmd_name]
                 self.add_command(Deferred(EntryPoint(cmd_name, target, ENTRY_POINTS), summary), cmd_name)
             elif (extension := _extensions().get(cmd_name)) is not None:
-                self.add_command(_load(extension), cmd_name)
+                late = Deferred(extension, LATE[cmd_name]) if cmd_name in LATE else _load(extension)
+                self.add_command(late, cmd_name)
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -183,6 +196,9 @@ def illustrate(
         int | None, typer.Option(min=0, help="Draw other pictures of the same scenes; without, a scene's own seed.")
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
+    library: Annotated[
+        Path | None, typer.Option(help="Folder of a library of your own, made by `s2i library build`.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Illustrate one local file: no object storage, no cluster."""
@@ -196,7 +212,9 @@ def illustrate(
     config = config.model_copy(
         update={
             "image": config.image.model_copy(update=changed),
-            "model": config.model.model_copy(update={"checkpoint": str(checkpoint or "")}),
+            "model": config.model.model_copy(
+                update={"checkpoint": str(checkpoint or ""), "library": str(library or "")}
+            ),
         }
     )
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

@@ -35,18 +35,34 @@ class SceneConfig(Settings):
 
     min_s: float = Field(5.0, gt=0, description="Shortest scene.")
     max_s: float = Field(30.0, gt=0, description="Longest scene.")
-    change_cost: float = Field(
-        1.0, ge=0, description="Cost of one more scene, in second × cosine distance: higher makes fewer scenes."
+    usual_s: float = Field(13.0, gt=0, description="Length of a scene where nothing else decides.")
+    length_cost: float = Field(
+        2.0, ge=0, description="Cost of a length that is e times the usual, or one e-th: higher makes scenes more even."
+    )
+    change_cost: float = Field(0.0, ge=0, description="Cost of one more scene: higher makes fewer scenes.")
+    likeness_gain: float = Field(
+        0.25, ge=0, description="Gain of a second of speech that is alike: higher trusts the model's vectors more."
+    )
+    pause_gain: float = Field(
+        1.0, ge=0, description="Gain of a change at a pause that is e times the median: higher trusts pauses more."
+    )
+    images_an_hour: float | None = Field(
+        None, gt=0, description="Most scenes in an hour of recording: they get longer for it, up to max_s."
     )
     gap_s: float = Field(4.0, gt=0, description="Silence or music at least this long belongs to no scene.")
     min_confidence: float = Field(
-        0.22, ge=-1, le=1, description="Scenes whose speech is nowhere near anything drawable are skipped."
+        0.27, ge=-1, le=1, description="Scenes whose speech is nowhere near anything drawable are skipped."
     )
 
     @model_validator(mode="after")
     def _ordered(self) -> SceneConfig:
         if self.max_s < 2 * self.min_s:
             raise ValueError(f"scenes.max_s ({self.max_s}) must be at least twice scenes.min_s ({self.min_s})")
+        if self.images_an_hour is not None and self.images_an_hour * self.max_s < 3600:
+            raise ValueError(
+                f"scenes.images_an_hour ({self.images_an_hour:g}) needs scenes of {3600 / self.images_an_hour:g} s: "
+                f"raise scenes.max_s ({self.max_s:g})"
+            )
         return self
 
 
@@ -66,6 +82,9 @@ class ModelConfig(Settings):
     """Which weights, and where they run."""
 
     checkpoint: str = Field("", description="Folder of a saved pipeline; empty means the weights in the package.")
+    library: str = Field(
+        "", description="Folder of a library made by `s2i library build`; empty means the checkpoint's own."
+    )
     device: str = Field("auto", description="`cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision of the weights.")
     threads: int = Field(0, ge=0, description="CPU threads of one model replica; 0 follows the replica's num_cpus.")
@@ -91,16 +110,64 @@ class PoolConfig(Settings):
         return self
 
 
+class DecoderConfig(Settings):
+    """Limits of the process that decodes: it may die, and the job goes on."""
+
+    memory_bytes: int = Field(
+        512 << 20, ge=1 << 26, description="Memory that decoding may map on top of the program's."
+    )
+    stall_s: float = Field(
+        20.0, gt=0, description="A decoder that gives nothing and reads nothing for so long is ended."
+    )
+
+
 class ResourceConfig(Settings):
     """What the jobs ask of the cluster."""
 
     decode: PoolConfig = Field(PoolConfig(), description="CPU: read, decode, find speech, log-mel.")
+    decoder: DecoderConfig = Field(DecoderConfig(), description="The process in which a decode worker reads a file.")
     encode: PoolConfig = Field(PoolConfig(), description="GPU or CPU: speech encoder and projection.")
     generate: PoolConfig = Field(PoolConfig(), description="GPU or CPU: images.")
     write_concurrency: int = Field(8, ge=1, description="Parallel puts of one worker against S3.")
     commit_rows: int = Field(64, ge=1, description="Rows in one table commit, at most.")
     commit_s: float = Field(10.0, gt=0, description="Seconds between table commits, at most.")
     max_attempts: int = Field(3, ge=1, description="Tries of one row before it is recorded as failed.")
+    outage_s: float = Field(
+        120.0, ge=0, description="Seconds for which what needs the object store tries again while it does not answer."
+    )
+    wait_s: float = Field(
+        900.0, ge=0, description="Longest wait for a cluster to have room for the fewest workers of each pool."
+    )
+    max_failed_runs: int = Field(
+        3, ge=1, description="Runs in which a row may fail through a passing fault; after that it is left alone."
+    )
+    stall_s: float = Field(
+        1800, gt=0, description="Seconds without any result after which what is in flight is handed out again."
+    )
+    lost_node_s: float = Field(30, gt=0, description="The same, once a node was lost.")
+    compact_files: int = Field(
+        100, ge=2, description="Small files of a table from which they are joined into large ones."
+    )
+
+
+class LimitConfig(Settings):
+    """What a run may use up. One that reaches a limit stops cleanly and says so, and the next run goes on."""
+
+    deadline_s: float | None = Field(None, gt=0, description="Seconds that the run may last.")
+    gpu_seconds: float | None = Field(None, gt=0, description="Seconds times GPUs that the run's workers may hold.")
+    cpu_seconds: float | None = Field(None, gt=0, description="Seconds times CPUs that the run's workers may hold.")
+    cost: float | None = Field(None, gt=0, description="Money that the run's workers may cost, at the prices below.")
+    gpu_hour_price: float = Field(0, ge=0, description="Price of one GPU for an hour.")
+    cpu_hour_price: float = Field(0, ge=0, description="Price of one CPU for an hour.")
+    s3_requests: int | None = Field(
+        None, ge=1, description="Requests to S3 that all workers of a job may have open at a time."
+    )
+
+    @model_validator(mode="after")
+    def _priced(self) -> LimitConfig:
+        if self.cost is not None and not (self.gpu_hour_price or self.cpu_hour_price):
+            raise ValueError("limits.cost needs limits.gpu_hour_price or limits.cpu_hour_price")
+        return self
 
 
 class RunConfig(Settings):
@@ -112,6 +179,7 @@ class RunConfig(Settings):
     image: ImageConfig = ImageConfig()
     model: ModelConfig = ModelConfig()
     resources: ResourceConfig = ResourceConfig()
+    limits: LimitConfig = LimitConfig()
 
     @property
     def plan_digest(self) -> str:

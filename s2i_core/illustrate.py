@@ -179,12 +179,13 @@ def _listen(
     listening = listen(file, str(path), config.audio)
     embedded: list[Embedded] = []
     for utterances in _batches(listening, config.resources.encode.batch_size):
-        embedded += _embed(utterances, pipeline)
+        embedded += embed(utterances, pipeline)
         tell("Listening", round(utterances[-1].end_s), None)
     return listening.result, embedded
 
 
-def _embed(utterances: Sequence[Utterance], pipeline: SpeechToImagePipeline) -> list[Embedded]:
+def embed(utterances: Sequence[Utterance], pipeline: SpeechToImagePipeline) -> list[Embedded]:
+    """Utterances as the model sees them."""
     embedding = pipeline.encode_features([utterance.features for utterance in utterances])
     tokens, pooled = embedding.tokens.float().cpu().numpy(), embedding.pooled.float().cpu().numpy()
     confidence = pipeline.confidence(embedding.pooled)
@@ -233,7 +234,7 @@ def _draw_batch(
 ) -> list[tuple[ImageSample, bytes]]:
     started = time.monotonic()
     image_digest = config.image_digest if seed is None else identity.digest(config.image_digest, seed)
-    embeddings = _focus(scenes, pipeline)
+    embeddings = focus(scenes, pipeline)
     seeds = [_seed(scene.scene_id, seed) for scene in scenes]
     pixels = pipeline.generate(embeddings, seeds, config.image)
     similarity = (pipeline.encode_images(pixels).float().cpu() * embeddings.pooled).sum(1).tolist()
@@ -270,7 +271,7 @@ def _draw_batch(
     return drawn
 
 
-def _focus(scenes: Sequence[Scene], pipeline: SpeechToImagePipeline) -> SpeechEmbedding:
+def focus(scenes: Sequence[Scene], pipeline: SpeechToImagePipeline) -> SpeechEmbedding:
     """What the scenes' pictures are made from, out of their rows; in float16, as the tables keep it."""
     shape, width = pipeline.token_shape, pipeline.embedding_width
     tokens = np.stack([_vector(scene.focus_tokens).reshape(shape) for scene in scenes])

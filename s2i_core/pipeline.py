@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.decoders.native import Drawing, NativeDecoder, NonFinite
 from s2i_core.errors import ConfigError, GenerationError, ModelError
-from s2i_core.identity import files_digest
 from s2i_core.models.denoiser import Denoiser
 from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.layout import LayoutPredictor
@@ -32,17 +30,12 @@ from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
+from s2i_core.weights import LIBRARY_FOLDER, checkpoint_folder, folder_digest, model_digest
 
 FORMAT_VERSION = 1
-LIBRARY_FOLDER = "library"
 _FACTS = "s2i.json"
 _ENCODE_ROWS = 16
 """Rows of one length that the encoder takes at once; bounds the memory of a large batch."""
-
-
-def shipped_checkpoint() -> Path:
-    """Folder of the weights that the package carries."""
-    return Path(str(resources.files("s2i_core"))) / "checkpoints" / "s2i-native"
 
 
 class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
@@ -92,9 +85,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         Raises:
             ModelError: the folder is missing, damaged or of another version.
         """
-        path = Path(folder) if folder else shipped_checkpoint()
-        if not (path / "model_index.json").is_file():
-            raise ModelError(str(path), "there is no saved pipeline here", "Name a folder that save_pretrained made.")
+        path = checkpoint_folder(ModelConfig(checkpoint=str(folder or "")))
         try:
             facts = json.loads((path / _FACTS).read_text(encoding="utf-8"))
             version = facts["format_version"]
@@ -117,7 +108,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
             raise ModelError(str(path), f"it cannot be loaded: {error}", "Copy the checkpoint again.") from error
         pipeline.library = SpriteLibrary.load(path / LIBRARY_FOLDER)
-        pipeline.model_digest = files_digest(_weights(path), path)
+        pipeline.model_digest = folder_digest(path)
         for name in ("speech_encoder", "projection", "image_encoder", "layout", "denoiser"):
             getattr(pipeline, name).eval().requires_grad_(False)
         pipeline.set_progress_bar_config(disable=True)
@@ -130,14 +121,14 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             super().save_pretrained(str(path), safe_serialization=True, **kwargs)
         self.library.save(path / LIBRARY_FOLDER)
         (path / _FACTS).write_text(json.dumps({"format_version": FORMAT_VERSION}) + "\n", encoding="utf-8")
-        self.model_digest = files_digest(_weights(path), path)
+        self.model_digest = folder_digest(path)
 
     @classmethod
     def load(cls, config: ModelConfig) -> SpeechToImagePipeline:
-        """Load as the settings say: checkpoint, device, dtype, threads.
+        """Load as the settings say: checkpoint, library, device, dtype, threads.
 
         Raises:
-            ModelError: see `from_pretrained`.
+            ModelError: see `from_pretrained`; or the library was made with another checkpoint.
             ConfigError: the device is not there.
         """
         device = config.device
@@ -148,6 +139,16 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         if config.threads:
             torch.set_num_threads(config.threads)
         pipeline = cls.from_pretrained(config.checkpoint or None, dtype=getattr(torch, config.dtype))
+        if config.library:
+            library = SpriteLibrary.load(Path(config.library))
+            if library.embedded_by != pipeline.model_digest:
+                raise ModelError(
+                    config.library,
+                    f"its vectors were made with model {library.embedded_by or 'unknown'}, not {pipeline.model_digest}",
+                    "Build it again: s2i library build.",
+                )
+            pipeline.library = library
+            pipeline.model_digest = model_digest(config)
         return pipeline.to(device)  # type: ignore[no-any-return]
 
     def with_library(self, library: SpriteLibrary) -> SpeechToImagePipeline:
@@ -166,6 +167,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             alpha = stack[..., 3:] / 255
             vectors.append(self.encode_images((stack[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)))
         library.vectors = torch.cat(vectors).cpu().numpy() if vectors else None
+        library.embedded_by = self.model_digest
 
     # ---------------------------------------------------------------------------------------------------- facts
 
@@ -313,8 +315,3 @@ def _sounding_share(feature: NDArray[np.float16]) -> float:
     """Share of the frames of a log-mel `(80, F)` that are louder than its floor: the rest is padding and pause."""
     loud = feature.astype(np.float32).max(0)
     return float((loud > loud.min() + 0.25).mean())
-
-
-def _weights(path: Path) -> list[Path]:
-    """The files that decide what the model does."""
-    return [p for p in path.rglob("*") if p.suffix in {".safetensors", ".json"} and p.is_file()]

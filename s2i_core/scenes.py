@@ -1,17 +1,23 @@
 """Utterances over time → scenes: where what is said changes, the picture changes.
 
 The cuts are optimal change points, found by dynamic programming (Jackson et al., "An algorithm for optimal partitioning
-of data on an interval", 2005). The cost of a scene is how far its utterances are from their common direction,
+of data on an interval", 2005): the sum over all scenes of
 
-    sum over its utterances of  duration_s * (1 - cosine(utterance, mean of the scene))  +  change_cost,
+    length_cost * log(length / usual_s) ** 2 + change_cost - likeness_gain * likeness - pause_gain * longer_pause
 
-and the sum over all scenes is the least possible. With vectors of unit length the first term is `D - |S|`, D the
-scene's seconds of speech and S the sum of `duration_s * vector`: prefix sums give the cost of any scene at once.
+is the least possible. The likeness of a scene is the sum over all ordered pairs of its utterances of
+`duration * duration * cosine`, over its seconds of speech: how much they say the same. A pair of unlike utterances adds
+nothing, so that a model that finds no likeness leaves the decision to the other terms. The pause before a scene counts
+as the logarithm of its length over the recording's median: speakers rest longer before a new topic (Swerts, "Prosodic
+features at discourse boundaries of different strength", 1997). Prefix sums give the cost of any scene at once, and
+`max_s` bounds the scenes to compare, so that the time grows with the length of the recording only.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +29,11 @@ from s2i_core.config import SceneConfig
 from s2i_core.records import Gap, Scene, Skip, Status, now
 
 _SAME_TIME_S = 1e-6
+_DEAREST_SCENE = 1e4
+_STEPS_TO_LIMIT = 8
+_PAUSE_BOUND = 1.5
+"""Past this, up or down, a pause says no more (logarithm of its ratio to the median)."""
+_SHORTEST_PAUSE_S = 0.05
 _SHORTFALL_COST = 1e6
 """Of a second that a scene lacks to `min_s`: outweighs any distance, yet never leaves no way at all."""
 
@@ -77,8 +88,9 @@ def plan_scenes(
 
     A scene begins with the first word of its first utterance and lasts until the next begins. It is made of whole
     utterances, is at most `max_s` long unless one utterance alone is longer, and at least `min_s` wherever the talk
-    between two long gaps allows it. Its picture is made from its focus, the utterance of the highest confidence. Scenes
-    below `min_confidence` and gaps of `gap_s` or more are rows with status `skipped`.
+    between two long gaps allows it. Where there would be more than `images_an_hour`, scenes get longer, up to `max_s`.
+    A picture is made from the focus of its scene, the utterance of the highest confidence. Scenes below
+    `min_confidence` and gaps of `gap_s` or more are rows with status `skipped`.
 
     Args:
         utterances: in order, without overlap.
@@ -91,7 +103,7 @@ def plan_scenes(
     """
     created_at = now()
     scenes: list[Scene] = []
-    for part in _parts(utterances, gaps, config):
+    for part in _limited_parts(utterances, gaps, config):
         focus = max(part.utterances, key=lambda utterance: utterance.confidence, default=None)
         reason = part.reason
         if focus is not None and focus.confidence < config.min_confidence:
@@ -122,8 +134,35 @@ def plan_scenes(
     return scenes
 
 
-def _parts(utterances: Sequence[Embedded], gaps: Sequence[Gap], config: SceneConfig) -> list[_Part]:
+def _limited_parts(utterances: Sequence[Embedded], gaps: Sequence[Gap], config: SceneConfig) -> list[_Part]:
+    """Scenes and long gaps; where there are too many scenes, one more costs just so much that they are few enough."""
+
+    def scenes(parts: list[_Part]) -> int:
+        return sum(part.reason is None for part in parts)
+
+    parts = _parts(utterances, gaps, config)
+    if config.images_an_hour is None or not parts:
+        return parts
+    most = max(1, math.floor(config.images_an_hour * parts[-1].end_s / 3600))
+    low, high = 0.0, 1.0
+    while scenes(parts) > most and high < _DEAREST_SCENE:
+        low, high = high, 4 * high
+        parts = _parts(utterances, gaps, config, high)
+    for _ in range(_STEPS_TO_LIMIT if low else 0):
+        middle = (low + high) / 2
+        tried = _parts(utterances, gaps, config, middle)
+        if scenes(tried) <= most:
+            parts, high = tried, middle
+        else:
+            low = middle
+    return parts
+
+
+def _parts(
+    utterances: Sequence[Embedded], gaps: Sequence[Gap], config: SceneConfig, scene_cost: float = 0.0
+) -> list[_Part]:
     """Scenes and long gaps, in order; short gaps belong to the talk around them."""
+    longer = _longer_pauses(utterances)
     starts_s = [utterance.start_s for utterance in utterances]
     ends_s = [utterance.end_s for utterance in utterances[-1:]] + [gap.end_s for gap in gaps[-1:]]
     end_s = max(ends_s, default=0.0)
@@ -133,7 +172,7 @@ def _parts(utterances: Sequence[Embedded], gaps: Sequence[Gap], config: SceneCon
         talk_to_s = run[0].start_s if run else end_s
         last = bisect.bisect_left(starts_s, talk_to_s)
         if first < last:
-            parts += _divide(talk_from_s, talk_to_s, utterances[first:last], config)
+            parts += _divide(talk_from_s, talk_to_s, utterances[first:last], longer[first:last], config, scene_cost)
         parts += [_Part(gap.start_s, gap.end_s, reason=gap.kind) for gap in run]
         if run:
             talk_from_s, first = run[-1].end_s, last
@@ -151,23 +190,47 @@ def _long_runs(gaps: Sequence[Gap], shortest_s: float) -> list[list[Gap]]:
     return [run for run in runs if run[-1].end_s - run[0].start_s >= shortest_s]
 
 
-def _divide(start_s: float, end_s: float, utterances: Sequence[Embedded], config: SceneConfig) -> list[_Part]:
+def _longer_pauses(utterances: Sequence[Embedded]) -> NDArray[np.float64]:
+    """How much longer than usual the pause before each utterance is: logarithm of its ratio to the median `(N,)`."""
+    pauses_s = np.array([after.start_s - before.end_s for before, after in itertools.pairwise(utterances)])
+    if not len(pauses_s):
+        return np.zeros(len(utterances))
+    pauses_s = np.maximum(pauses_s, _SHORTEST_PAUSE_S)
+    longer = np.log(pauses_s / np.median(pauses_s)).clip(-_PAUSE_BOUND, _PAUSE_BOUND)
+    return np.concatenate([[0.0], longer])
+
+
+def _divide(
+    start_s: float,
+    end_s: float,
+    utterances: Sequence[Embedded],
+    longer_pauses: NDArray[np.float64],
+    config: SceneConfig,
+    scene_cost: float,
+) -> list[_Part]:
     """Scenes that cover the talk between two long gaps, at the least cost."""
     count = len(utterances)
     edges_s = np.array([start_s, *(utterance.start_s for utterance in utterances[1:]), end_s])
     duration_s = np.array([utterance.duration_s for utterance in utterances])
     weighted = duration_s[:, None] * np.stack([utterance.pooled for utterance in utterances]).astype(np.float64)
-    speech_s = np.concatenate([[0.0], np.cumsum(duration_s)])
+    speech_s, alone = (np.concatenate([[0.0], np.cumsum(values)]) for values in (duration_s, duration_s**2))
     summed = np.concatenate([np.zeros((1, weighted.shape[1])), np.cumsum(weighted, axis=0)])
     earliest = np.searchsorted(edges_s, edges_s - config.max_s - _SAME_TIME_S)
+    # What a change saves where it falls; the first scene's start is none.
+    saved = config.pause_gain * longer_pauses
+    saved[0] = 0.0
 
     least = np.zeros(count + 1)
     begin = np.zeros(count + 1, dtype=np.int64)
     for end in range(1, count + 1):
         begins = np.arange(min(earliest[end], end - 1), end)
-        spread = (speech_s[end] - speech_s[begins]) - np.linalg.norm(summed[end] - summed[begins], axis=1)
-        shortfall_s = np.maximum(config.min_s - (edges_s[end] - edges_s[begins]), 0.0)
-        cost = least[begins] + spread + config.change_cost + _SHORTFALL_COST * shortfall_s
+        length_s = edges_s[end] - edges_s[begins]
+        pairs = np.square(summed[end] - summed[begins]).sum(axis=1) - (alone[end] - alone[begins])
+        likeness = pairs / np.maximum(speech_s[end] - speech_s[begins], _SAME_TIME_S)
+        unusual = np.square(np.log(np.maximum(length_s, _SAME_TIME_S) / config.usual_s))
+        shortfall_s = np.maximum(config.min_s - length_s, 0.0)
+        cost = least[begins] + config.length_cost * unusual + config.change_cost + scene_cost
+        cost += _SHORTFALL_COST * shortfall_s - config.likeness_gain * likeness - saved[begins]
         least[end], begin[end] = cost.min(), begins[cost.argmin()]
 
     parts: list[_Part] = []

@@ -19,11 +19,11 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 
 #: Inside the core, from the ground up; a module may import its own floor's group and what lies below.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records", "identity", "config", "presets"),
+    ("errors", "records", "identity", "config", "presets", "weights", "tracing", "logs"),
     ("audio", "models", "decoders", "storage"),
     ("pipeline", "scenes"),
     ("training", "evaluation", "publish", "catalog"),
-    ("illustrate",),
+    ("illustrate", "house_style", "doctor"),
     ("cli",),
 )
 

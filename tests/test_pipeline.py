@@ -8,7 +8,8 @@ from tiny import tiny_library, tiny_pipeline
 
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ConfigError, ModelError
-from s2i_core.pipeline import SpeechToImagePipeline, shipped_checkpoint
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.weights import shipped_checkpoint
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:

@@ -64,7 +64,7 @@ def assert_covers(scenes: list[Scene], end_s: float) -> None:
 
 def test_the_picture_changes_with_the_topic() -> None:
     utterances = talk([1, 1, 1, 2, 2, 2, 2, 3, 3, 1, 1])
-    scenes = plan(utterances)
+    scenes = plan(utterances, likeness_gain=1)
     assert [scene.start_s for scene in scenes] == [0.0, 10.5, 24.5, 31.5]
     assert_covers(scenes, utterances[-1].end_s)
     assert {scene.status for scene in scenes} == {"ok"}
@@ -83,14 +83,19 @@ def test_a_higher_cost_makes_fewer_scenes_and_lengths_are_kept() -> None:
 def cost_of(utterances: list[Embedded], cuts: tuple[int, ...], config: SceneConfig) -> float:
     """The cost in the module's docstring, computed the long way."""
     edges_s = [*(each.start_s for each in utterances), utterances[-1].end_s]
+    pauses_s = [after.start_s - before.end_s for before, after in itertools.pairwise(utterances)]
     total = 0.0
     for first, last in itertools.pairwise([0, *cuts, len(utterances)]):
         if not config.min_s <= edges_s[last] - edges_s[first] <= config.max_s:
             return float("inf")
         members = utterances[first:last]
-        mean = np.sum([each.duration_s * each.pooled for each in members], axis=0)
-        mean /= np.linalg.norm(mean)
-        total += config.change_cost + sum(each.duration_s * (1 - float(each.pooled @ mean)) for each in members)
+        pairs = itertools.permutations(members, 2)
+        alike = sum(a.duration_s * b.duration_s * float(a.pooled @ b.pooled) for a, b in pairs)
+        total += config.length_cost * np.log((edges_s[last] - edges_s[first]) / config.usual_s) ** 2
+        total += config.change_cost - config.likeness_gain * alike / sum(each.duration_s for each in members)
+        if first:
+            pause_s = members[0].start_s - utterances[first - 1].end_s
+            total -= config.pause_gain * np.log(pause_s / np.median(pauses_s))
     return total
 
 
@@ -102,10 +107,43 @@ def test_the_division_is_the_best_of_all(trial: int) -> None:
         utterance(each.start_s, each.end_s, topic(name, 0.4, trial * 10 + i))
         for i, (name, each) in enumerate(zip(names, talk(names), strict=True))
     ]
+    # Pauses of many lengths.
+    moved_s = np.concatenate([[0.0], np.cumsum(np.random.default_rng(trial).uniform(0, 1, size=8))])
+    utterances = [
+        utterance(each.start_s + moved, each.end_s + moved, each.pooled)
+        for each, moved in zip(utterances, moved_s, strict=True)
+    ]
     everything = [cuts for n in range(9) for cuts in itertools.combinations(range(1, 9), n)]
     best = min(everything, key=lambda cuts: cost_of(utterances, cuts, config))
     ours = plan(utterances, min_s=5, max_s=20, change_cost=0.7)
     assert [scene.start_s for scene in ours] == [utterances[i].start_s for i in (0, *best)]
+
+
+def test_without_likeness_pauses_and_lengths_decide() -> None:
+    # As a model that hears nothing: no two utterances alike. Every fourth pause is longer.
+    utterances = []
+    at = 0.0
+    for index in range(24):
+        utterances.append(utterance(at, at + 2.5, topic(1000 + index)))
+        at += 2.5 + (1.2 if index % 4 == 3 else 0.5)
+    assert [scene.start_s for scene in plan(utterances)] == [each.start_s for each in utterances[::4]]
+    even = plan(utterances, pause_gain=0, length_cost=100, usual_s=20)
+    assert all(15 < scene.end_s - scene.start_s < 25 for scene in even)
+
+
+@pytest.mark.parametrize("limit", [40, 90, 200])
+def test_images_an_hour_are_limited(limit: int) -> None:
+    utterances = talk([i // 2 for i in range(600)])
+    free = plan(utterances, max_s=120)
+    few = plan(utterances, max_s=120, images_an_hour=limit)
+    assert len(free) * 3600 / utterances[-1].end_s > 250
+    assert 0.7 * limit < len(few) * 3600 / utterances[-1].end_s <= limit
+    assert_covers(few, utterances[-1].end_s)
+
+
+def test_a_limit_that_cannot_be_kept_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs scenes of 60 s"):
+        SceneConfig(max_s=30, images_an_hour=60)
 
 
 def test_long_gaps_are_skipped_rows_and_short_ones_belong_to_the_talk() -> None:
@@ -150,7 +188,7 @@ def test_the_focus_is_the_most_confident_utterance() -> None:
 
 def test_what_cannot_be_drawn_is_skipped_with_its_vectors() -> None:
     utterances = [utterance(0, 6, topic(1), 0.1), utterance(6.5, 12, topic(2), 0.6)]
-    low, high = plan(utterances, min_confidence=0.2)
+    low, high = plan(utterances, min_confidence=0.2, usual_s=6, length_cost=20)
     assert (low.status, low.reason) == ("skipped", "below_confidence")
     assert len(low.pooled) == WIDTH
     assert (high.status, high.reason) == ("ok", None)

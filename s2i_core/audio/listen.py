@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from s2i_core.audio.decode import AudioInfo, Decoder, decode
 from s2i_core.audio.features import log_mel
+from s2i_core.audio.isolated import IsolatedDecoder
 from s2i_core.audio.vad import level_dbfs, segment
 from s2i_core.config import AudioConfig
 from s2i_core.records import Gap, Segment
@@ -53,7 +54,7 @@ class Heard:
 class Listening:
     """Iterate once for the `Utterance`s, in order and without overlap; then `result` is there."""
 
-    def __init__(self, decoder: Decoder, config: AudioConfig) -> None:
+    def __init__(self, decoder: Decoder | IsolatedDecoder, config: AudioConfig) -> None:
         self.info = decoder.info
         self._decoder = decoder
         self._config = config
@@ -68,7 +69,7 @@ class Listening:
                 yield Utterance(part.start_s, part.end_s, log_mel(part.waveform), level_dbfs(part.waveform))
             else:
                 gaps.append(part)
-        contents = self._decoder.source.contents()
+        contents = self._decoder.contents()
         self._result = Heard(
             info=self.info,
             sha256=contents.sha256,
@@ -91,13 +92,19 @@ class Listening:
         return self._result
 
 
-def listen(file: BinaryIO, name: str, config: AudioConfig) -> Listening:
+def listen(
+    file: BinaryIO,
+    name: str,
+    config: AudioConfig,
+    decode: Callable[[BinaryIO, str, AudioConfig], Decoder | IsolatedDecoder] = decode,
+) -> Listening:
     """Opens a recording and finds its speech.
 
     Args:
         file: seekable, read as the utterances are taken; stays open, and its owner closes it.
         name: URI or path, for messages.
         config: limits, thresholds and lengths.
+        decode: a decoder in this process, or `DecoderProcess.decode` for files that nobody vouches for.
 
     Raises (here, or while the utterances are taken):
         DecodeError: the bytes are not audio that can be decoded.

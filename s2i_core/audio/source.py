@@ -107,11 +107,7 @@ class AudioSource:
     def check_time(self) -> None:
         """Raises `LimitExceeded` once reading and decoding took longer than allowed."""
         if self.spent_s > self._limit_s:
-            raise LimitExceeded(
-                self.name,
-                f"reading and decoding took longer than {self._limit_s:g} s",
-                "Split the recording, look for a slow store or a damaged file, or raise audio.max_decode_s.",
-            )
+            raise time_is_up(self.name, self._limit_s)
 
     @property
     def spent_s(self) -> float:
@@ -126,3 +122,12 @@ class AudioSource:
     def resume_clock(self) -> None:
         """Counts again."""
         self._running_since = time.monotonic()
+
+
+def time_is_up(name: str, limit_s: float) -> LimitExceeded:
+    """The error for a recording that takes longer than `max_decode_s`."""
+    return LimitExceeded(
+        name,
+        f"reading and decoding took longer than {limit_s:g} s",
+        "Split the recording, look for a slow store or a damaged file, or raise audio.max_decode_s.",
+    )

@@ -173,14 +173,17 @@ def segment(chunks: Iterable[NDArray[np.float32]], config: AudioConfig) -> Itera
         chunks: float32 `(T,)`, any lengths, mono, 16 kHz.
         config: thresholds and lengths.
     """
-    segmenter = _Segmenter(config)
+    segmenter = Segmenter(config)
     for chunk in chunks:
         yield from segmenter.push(chunk)
     yield from segmenter.finish()
 
 
-class _Segmenter:
-    """State machine over windows. Positions are counted in windows, or in samples where the name says so."""
+class Segmenter:
+    """State machine over windows, for a stream that is pushed; `segment` is the same for one that is pulled.
+
+    Positions are counted in windows, or in samples where the name says so.
+    """
 
     def __init__(self, config: AudioConfig) -> None:
         self._enter = config.speech_threshold
@@ -211,13 +214,23 @@ class _Segmenter:
         """Its probabilities since `_start`."""
         self._after_cut = False
 
+    @property
+    def speaking_from_s(self) -> float | None:
+        """Start of the speech that goes on now and is long enough to count; None in a gap."""
+        if self._start is None or not (self._after_cut or self._speech_end - self._start >= self._min_speech):
+            return None
+        start_sample = max(self._told_until_sample, self._start * WINDOW - self._pad_samples)
+        return start_sample / SAMPLING_RATE_HZ
+
     def push(self, chunk: NDArray[np.float32]) -> Iterator[Segment | Gap]:
+        """Continues the stream by `(T,)` samples; yields what is complete."""
         samples = np.concatenate([self._unread, chunk])
         whole = len(samples) // WINDOW * WINDOW
         self._unread = samples[whole:]
         yield from self._windows(samples[:whole])
 
     def finish(self) -> Iterator[Segment | Gap]:
+        """Ends the stream; yields what was open."""
         total = self._now * WINDOW + len(self._unread)
         yield from self._windows(np.pad(self._unread, (0, -len(self._unread) % WINDOW)))
         if self._start is not None:

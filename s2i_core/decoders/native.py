@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from s2i_core.config import ImageConfig
 from s2i_core.models.denoiser import Denoiser
-from s2i_core.models.layout import LayoutPredictor
+from s2i_core.models.layout import Layout, LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.recolour import COLOURS
 from s2i_core.models.reference import Box, Slot, SpritePainter
 from s2i_core.records import SpeechEmbedding
 
@@ -63,15 +64,19 @@ class NativeDecoder:
         self._painter = SpritePainter(library)
 
     @torch.inference_mode()
-    def plan(self, embeddings: SpeechEmbedding, references: int) -> list[tuple[Slot, ...]]:
+    def predict(self, embeddings: SpeechEmbedding) -> Layout:
+        """What lies where, by the layout predictor."""
+        return self.layout(embeddings.tokens, embeddings.pooled)  # type: ignore[no-any-return]
+
+    def plan(self, layout: Layout, references: int) -> list[tuple[Slot, ...]]:
         """For each utterance, the library images to look at and where they lie.
 
         The surest slot is always filled, the others where an object is more likely than not.
         """
         if references == 0:
-            return [() for _ in range(len(embeddings))]
-        layout = self.layout(embeddings.tokens, embeddings.pooled)
-        presence, boxes, queries = (x.float().cpu().numpy() for x in (layout.presence, layout.boxes, layout.queries))
+            return [() for _ in range(len(layout.presence))]
+        parts = (layout.presence, layout.boxes, layout.queries, layout.colours)
+        presence, boxes, queries, colours = (x.float().cpu().numpy() for x in parts)
         plans: list[tuple[Slot, ...]] = []
         for row in range(len(presence)):
             filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
@@ -79,7 +84,7 @@ class NativeDecoder:
             _, found = self.library.nearest(queries[row, surest], k=1)
             plans.append(
                 tuple(
-                    Slot(int(sprite), self.library.infos[sprite].concept, _box(boxes[row, n]))
+                    Slot(int(sprite), self.library.infos[sprite].concept, _box(boxes[row, n]), _colour(colours[row, n]))
                     for n, sprite in sorted(zip(surest, found[:, 0].tolist(), strict=True))
                 )
             )
@@ -111,7 +116,8 @@ class NativeDecoder:
         device, dtype = self.denoiser.device, self.denoiser.dtype
         batch, size = len(embeddings), image.size_px
         tokens, pooled = embeddings.tokens.to(device, dtype), embeddings.pooled.to(device, dtype)
-        slots = self.plan(SpeechEmbedding(tokens, pooled, embeddings.speech_share), image.references)
+        layout = self.predict(SpeechEmbedding(tokens, pooled, embeddings.speech_share))
+        slots, place = self.plan(layout, image.references), layout.place()
         canvas = np.stack([self._painter.reference(each, size) for each in slots])
         reference = canvas_tensor(canvas).to(device, dtype)
         styles = torch.full((batch,), style, dtype=torch.long, device=device)
@@ -121,7 +127,7 @@ class NativeDecoder:
 
         guided = image.guidance > 1
         if guided:
-            tokens, pooled, styles = (torch.cat([each, each]) for each in (tokens, pooled, styles))
+            tokens, pooled, styles, place = (torch.cat([each, each]) for each in (tokens, pooled, styles, place))
             reference_in = torch.cat([reference, reference])
             dropped = torch.arange(2 * batch, device=device) >= batch
         else:
@@ -133,7 +139,7 @@ class NativeDecoder:
         for step, (timestep, sigma) in enumerate(zip(scheduler.timesteps, scheduler.sigmas[:-1], strict=True)):
             noisy = torch.cat([x, x]) if guided else x
             t = sigma.to(device).expand(len(noisy)).to(dtype)
-            clean, gate = self.denoiser(noisy.to(dtype), t, tokens, pooled, styles, reference_in, dropped)
+            clean, gate = self.denoiser(noisy.to(dtype), t, tokens, pooled, styles, reference_in, dropped, place)
             clean, taken = clean.float(), gate[:batch].float()
             if guided:
                 said, unsaid = clean.chunk(2)
@@ -152,6 +158,11 @@ class NativeDecoder:
 def _box(values: NDArray[np.float32]) -> Box:
     cx, cy, w, h = (float(value) for value in values)
     return cx, cy, w, h
+
+
+def _colour(logits: NDArray[np.float32]) -> str | None:
+    """The likeliest colour; None is the drawing's own."""
+    return (None, *COLOURS)[int(logits.argmax())] if len(logits) else None
 
 
 class NonFinite(ArithmeticError):

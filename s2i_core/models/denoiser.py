@@ -29,6 +29,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         head_width: channels of an attention head.
         groups: groups of its group norms.
         refine_width: channels of the two convolutions at full resolution that finish the picture.
+        place_width: P, the width of `Layout.place`; 0 where the layout predictor knows no places.
     """
 
     @register_to_config
@@ -43,6 +44,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         head_width: int = 64,
         groups: int = 16,
         refine_width: int = 16,
+        place_width: int = 0,
     ) -> None:
         super().__init__()
         colours, reference = 3 * patch**2, 4 * patch**2
@@ -68,6 +70,10 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         last.bias = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, 3.0]))
         self.style = nn.Embedding(len(styles), token_width)
         self.pooled = nn.Linear(embedding_width, token_width)
+        if place_width:
+            self.place_token = nn.Linear(place_width, token_width)
+            self.place_pooled = nn.Linear(place_width, embedding_width, bias=False)
+            nn.init.zeros_(self.place_pooled.weight)
         # What stands for "nothing said" under classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
         self.null_token = nn.Parameter(torch.zeros(token_width))
         self.null_pooled = nn.Parameter(torch.zeros(embedding_width))
@@ -81,6 +87,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         style: torch.Tensor,
         reference: torch.Tensor,
         dropped: torch.Tensor | None = None,
+        place: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict the clean pictures.
 
@@ -92,6 +99,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
             style: index of the style `(B,)`.
             reference: RGBA canvas `(B, 4, S, S)`, colours -1 to 1 premultiplied, alpha 0 to 1; zeros mean none.
             dropped: rows whose speech is replaced by the null condition `(B,)`, or None.
+            place: setting and time of day as `Layout.place` gives them `(B, P)`; zeros, or None, mean unknown.
 
         Returns:
             x_0 `(B, 3, S, S)`, and the share of each pixel that was taken from the canvas `(B, 1, S, S)`.
@@ -102,6 +110,12 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
             pooled = torch.where(dropped[:, None], self.null_pooled.to(pooled.dtype), pooled)
         pooled = pooled.to(tokens.dtype)
         context = torch.cat([tokens, self.pooled(pooled)[:, None], self.style(style)[:, None]], dim=1)
+        if self.config.place_width:
+            place = tokens.new_zeros(len(tokens), self.config.place_width) if place is None else place.to(tokens.dtype)
+            if dropped is not None:
+                place = place * ~dropped[:, None]
+            context = torch.cat([context, self.place_token(place)[:, None]], dim=1)
+            pooled = pooled + self.place_pooled(place)
         x = torch.cat([F.pixel_unshuffle(noisy, patch), F.pixel_unshuffle(reference.to(noisy.dtype), patch)], dim=1)
         x = x.contiguous(memory_format=torch.channels_last)
         # diffusers' sinusoidal embedding is made for 0 to 1000.

@@ -1,8 +1,9 @@
 """The layout predictor: what to draw, how many and where, from the condition tokens alone.
 
-N slots, each a learned query that attends to the tokens, say whether they hold an object, where its box lies and
-which direction of the shared space the library is asked for. The composer's order (left to right, then top to
-bottom) is the order of the slots, so training needs no matching.
+N slots, each a learned query that attends to the tokens, say whether they hold an object, where its box lies, which
+direction of the shared space the library is asked for, and which colour the object was given. The composer's order
+(left to right, then top to bottom) is the order of the slots, so training needs no matching. One query more asks for
+the place: which setting, at which time of day.
 """
 
 from __future__ import annotations
@@ -24,11 +25,27 @@ class Layout:
         presence: logit that a slot holds an object `(B, N)`.
         boxes: centre x, centre y, width, height as shares of the picture `(B, N, 4)`.
         queries: what to ask the library for, L2-normalised `(B, N, E)`.
+        colours: logits of an object's colour `(B, N, 1 + colours)`: first its own, then `recolour.COLOURS` in their
+            order; `(B, N, 0)` from a predictor that knows none.
+        settings: logits of the setting `(B, S)`, and
+        times: of the time of day `(B, T)`; `(B, 0)` from a predictor that knows none.
     """
 
     presence: torch.Tensor
     boxes: torch.Tensor
     queries: torch.Tensor
+    colours: torch.Tensor
+    settings: torch.Tensor
+    times: torch.Tensor
+
+    def place(self) -> torch.Tensor:
+        """The likeliest setting and time of day as two one-hot vectors end to end `(B, S + T)`, or `(B, 0)`."""
+        return torch.cat([_one_hot(self.settings), _one_hot(self.times)], dim=1)
+
+
+def _one_hot(logits: torch.Tensor) -> torch.Tensor:
+    width = logits.shape[1]
+    return F.one_hot(logits.argmax(1), width).to(logits.dtype) if width else logits
 
 
 class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -39,6 +56,8 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         embedding_width: E.
         num_slots: N, the most objects in one picture.
         width, depth, heads: shape of the transformer decoder.
+        num_colours: how many of `recolour.COLOURS` it knows; 0 for a predictor that leaves all drawings as they are.
+        num_settings, num_times: how many settings and times of day it tells apart; 0 for one that knows none.
     """
 
     @register_to_config
@@ -50,6 +69,9 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         width: int = 256,
         depth: int = 2,
         heads: int = 4,
+        num_colours: int = 0,
+        num_settings: int = 0,
+        num_times: int = 0,
     ) -> None:
         super().__init__()
         self.slots = nn.Parameter(torch.randn(num_slots, width) * 0.02)
@@ -62,15 +84,29 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.presence = nn.Linear(width, 1)
         self.boxes = nn.Linear(width, 4)
         self.queries = nn.Linear(width, embedding_width)
+        self.colours = nn.Linear(width, 1 + num_colours) if num_colours else None
+        if num_settings:
+            self.place = nn.Parameter(torch.randn(1, width) * 0.02)
+            self.settings = nn.Linear(width, num_settings)
+            self.times = nn.Linear(width, num_times)
 
     def forward(self, tokens: torch.Tensor, pooled: torch.Tensor) -> Layout:
         """Predict the layouts."""
         context = torch.cat([self.context(tokens), self.pooled(pooled.to(tokens.dtype))[:, None]], dim=1)
-        x = self.decoder(self.slots.expand(tokens.shape[0], -1, -1), context)
+        batch = tokens.shape[0]
+        asked = torch.cat([self.slots, self.place]) if self.config.num_settings else self.slots
+        x = self.decoder(asked.expand(batch, -1, -1), context)
+        settings = times = x.new_zeros(batch, 0).float()
+        if self.config.num_settings:
+            x, place = x[:, :-1], x[:, -1]
+            settings, times = self.settings(place).float(), self.times(place).float()
         # A residual from the pooled vector: one object alone is what the whole utterance is about.
         queries = self.queries(x) + pooled.to(x.dtype)[:, None]
         return Layout(
             presence=self.presence(x).squeeze(-1).float(),
             boxes=self.boxes(x).float().sigmoid(),
             queries=F.normalize(queries.float(), dim=-1),
+            colours=self.colours(x).float() if self.colours is not None else x.new_zeros((*x.shape[:2], 0)).float(),
+            settings=settings,
+            times=times,
         )

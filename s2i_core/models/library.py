@@ -2,8 +2,7 @@
 
 The decoder is a semi-parametric diffusion model (Blattmann et al. 2022, "Retrieval-Augmented Diffusion Models"): it
 looks up illustrations near the speech in the shared space and gets them as a reference. The library is data beside the
-weights, so a customer may swap it for one of their own drawings without training again: build it with
-`SpriteLibrary.from_arrays`, fill in `vectors` with the model's image encoder, and `save` it over the shipped folder.
+weights, so a customer may swap it for one of their own drawings without training again (`s2i library build`).
 
 On disk it is `sprites.safetensors` (WebP bytes end to end, their offsets, and the vectors) and `sprites.json`.
 """
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from s2i_core.errors import ModelError
@@ -30,6 +29,8 @@ WEBP_QUALITY = 90
 MARGIN = 4
 #: Alpha above which a pixel counts as drawn.
 VISIBLE = 24
+
+_EMBEDDED_BY = "embedded_by"
 
 RGBA = npt.NDArray[np.uint8]
 
@@ -73,14 +74,19 @@ class SpriteLibrary:
     Args:
         infos: one entry a sprite.
         webp: the sprites as WebP files, each `SPRITE_SIZE` square with alpha.
-        vectors: `(N, E)` float32, L2-normalised image embeddings, or `None` before the image encoder has seen them.
+        vectors: `(N, E)` float32, L2-normalised, in the model's shared space, or `None` before they are known.
+        embedded_by: digest of the model that made the vectors; empty for those that a checkpoint was trained with.
 
     Raises:
         ModelError: the parts do not fit each other.
     """
 
     def __init__(
-        self, infos: Sequence[SpriteInfo], webp: Sequence[bytes], vectors: npt.NDArray[np.float32] | None = None
+        self,
+        infos: Sequence[SpriteInfo],
+        webp: Sequence[bytes],
+        vectors: npt.NDArray[np.float32] | None = None,
+        embedded_by: str = "",
     ) -> None:
         if len(infos) != len(webp):
             raise ModelError("sprite library", f"{len(infos)} entries for {len(webp)} images", "build it again")
@@ -93,6 +99,7 @@ class SpriteLibrary:
             self._members.setdefault(info.concept, []).append(index)
         self._vectors: npt.NDArray[np.float32] | None = None
         self.vectors = vectors
+        self.embedded_by = embedded_by
 
     @classmethod
     def from_arrays(cls, infos: Sequence[SpriteInfo], sprites: Iterable[RGBA]) -> SpriteLibrary:
@@ -191,7 +198,9 @@ class SpriteLibrary:
         }
         if self._vectors is not None:
             arrays["vectors"] = self._vectors
-        save_file(arrays, folder / "sprites.safetensors")
+        save_file(
+            arrays, folder / "sprites.safetensors", {_EMBEDDED_BY: self.embedded_by} if self.embedded_by else None
+        )
         lines = ",\n".join(json.dumps(asdict(info), ensure_ascii=False) for info in self.infos)
         (folder / "sprites.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 
@@ -204,6 +213,8 @@ class SpriteLibrary:
         """
         try:
             arrays = load_file(folder / "sprites.safetensors")
+            with safe_open(folder / "sprites.safetensors", framework="np") as file:
+                embedded_by = (file.metadata() or {}).get(_EMBEDDED_BY, "")
             entries = json.loads((folder / "sprites.json").read_text(encoding="utf-8"))
             infos = [SpriteInfo(**entry) for entry in entries]
             data, offsets = arrays["webp"].tobytes(), arrays["offsets"]
@@ -219,7 +230,7 @@ class SpriteLibrary:
         ):
             raise ModelError(str(folder), "its images and its entries do not fit", "copy or build the library again")
         webp = [data[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
-        return cls(infos, webp, arrays.get("vectors"))
+        return cls(infos, webp, arrays.get("vectors"), embedded_by)
 
 
 def _encode(sprite: RGBA) -> bytes:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from s2i_core.models.library import RGBA, SpriteLibrary
+from s2i_core.models.recolour import Paint, repaint, single_hue
 
 Box = tuple[float, float, float, float]
 
@@ -27,7 +28,7 @@ class Slot:
         sprite: its index in the library.
         concept: what it shows.
         box: centre and extent `(cx, cy, w, h)` of what is drawn, as shares of the frame.
-        colour: the colour that the scene gives it, `None` for its own. The reference always shows its own.
+        colour: the colour that the scene gives it, `None` for its own.
         flip: mirrored left to right.
     """
 
@@ -56,6 +57,8 @@ class SpritePainter:
         self._cache: OrderedDict[tuple[int, int, bool, str], npt.NDArray[np.float32]] = OrderedDict()
         self._cache_bytes = cache_bytes
         self._held = 0
+        self._paints: dict[int, Paint | None] = {}
+        self._repainted: dict[tuple[int, str], RGBA] = {}
 
     def placement(self, slot: Slot, size: int) -> tuple[int, int, int]:
         """Left, top and side in pixels of the sprite's square canvas in a frame of `size`.
@@ -104,14 +107,37 @@ class SpritePainter:
         window *= 1.0 - sprite[:, :, 3:]
         window += sprite[:, :, : frame.shape[2]]
 
+    def paint_of(self, sprite: int) -> Paint | None:
+        """The paint of a single-hue sprite, computed once; `None` for a many-coloured one, which keeps its colours."""
+        if sprite not in self._paints:
+            self._paints[sprite] = single_hue(self.library.rgba(sprite))
+        return self._paints[sprite]
+
+    def coloured(self, sprite: int, colour: str | None) -> RGBA | None:
+        """The sprite in that colour, `None` if it is so already (or cannot be another)."""
+        found = self.paint_of(sprite) if colour else None
+        if colour is None or found is None or found.colour == colour:
+            return None
+        key = (sprite, colour)
+        if key not in self._repainted:
+            if len(self._repainted) > 512:
+                self._repainted.pop(next(iter(self._repainted)))
+            self._repainted[key] = repaint(self.library.rgba(sprite), found, colour)
+        return self._repainted[key]
+
+    def paste_coloured(self, frame: npt.NDArray[np.float32], slot: Slot) -> None:
+        """`paste` the slot in its colour."""
+        pixels = self.coloured(slot.sprite, slot.colour)
+        self.paste(frame, slot, variant=slot.colour or "" if pixels is not None else "", pixels=pixels)
+
     def reference(self, slots: Sequence[Slot], size: int) -> RGBA:
-        """The slots in their own colours on transparent ground, `(size, size, 4)` uint8 with straight alpha.
+        """The slots in their colours on transparent ground, `(size, size, 4)` uint8 with straight alpha.
 
         Who stands lower in the frame is nearer and covers the others.
         """
         frame = np.zeros((size, size, 4), dtype=np.float32)
         for slot in sorted(slots, key=lambda slot: slot.bottom):
-            self.paste(frame, slot)
+            self.paste_coloured(frame, slot)
         alpha = frame[:, :, 3:]
         straight = np.divide(frame[:, :, :3], alpha, out=np.zeros_like(frame[:, :, :3]), where=alpha > 1 / 512)
         return np.asarray(np.rint(np.concatenate([straight, alpha], axis=2).clip(0, 1) * 255), dtype=np.uint8)

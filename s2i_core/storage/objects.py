@@ -32,6 +32,7 @@ from botocore.exceptions import (
 )
 from pydantic import Field, model_validator
 
+from s2i_core import tracing
 from s2i_core.config import Settings
 from s2i_core.errors import ConfigError, ObjectGone, S2IError, StorageError, StorageUnavailable
 from s2i_core.records import AudioObject
@@ -46,13 +47,17 @@ _MAX_KEY_BYTES = 1024
 _LOGIN_CODES = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "ExpiredTokenException",
     "InvalidToken",
-    "TokenRefreshRequired",
-    "AuthorizationHeaderMalformed",
-    "RequestTimeTooSkewed",
     "401",
+}
+_EXPIRED_CODES = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
+_REGION_CODES = {
+    "AuthorizationHeaderMalformed",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+    "IllegalLocationConstraintException",
+    "301",
+    "307",
 }
 _RIGHT_CODES = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
 _MISSING_CODES = {"NoSuchKey", "NoSuchVersion", "404"}
@@ -130,6 +135,11 @@ class S3Settings(Settings):
         """The store, for messages."""
         return self.endpoint_url or f"AWS S3 in {self.region}"
 
+    @property
+    def on_aws(self) -> bool:
+        """Whether it is AWS itself, where a bucket has one region."""
+        return self.endpoint_url is None or (urlsplit(self.endpoint_url).hostname or "").endswith(".amazonaws.com")
+
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -184,11 +194,15 @@ class ObjectStore:
         """Fail within seconds where the prefix cannot be listed.
 
         Raises:
-            StorageError: no such bucket, a login that is refused, or no right to list.
+            StorageError: no such bucket, one in another region, a login that is refused, or no right to list.
             StorageUnavailable: nothing answers at the endpoint.
         """
-        with self._errors(bucket, prefix):
-            self._client(_CHECK_ATTEMPTS).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        with self._request("ListObjectsV2", bucket, prefix):
+            answer = self._client(_CHECK_ATTEMPTS).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        # This client finds its way to another region by itself; the client of the tables does not.
+        region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+        if self.settings.on_aws and region not in {None, self.settings.region}:
+            raise self._in_another_region(bucket, region)
 
     def check_writable(self, bucket: str, prefix: str = "") -> None:
         """Fail within seconds where objects cannot be written under the prefix; writes and deletes a small object.
@@ -200,7 +214,7 @@ class ObjectStore:
         self.check_readable(bucket, prefix)
         key = f"{prefix.rstrip('/')}/.s2i-write-check-{os.getpid()}-{time.time_ns()}".lstrip("/")
         client = self._client(_CHECK_ATTEMPTS)
-        with self._errors(bucket, key):
+        with self._request("PutObject", bucket, key):
             client.put_object(Bucket=bucket, Key=key, Body=b"")
             client.delete_object(Bucket=bucket, Key=key)
 
@@ -208,7 +222,7 @@ class ObjectStore:
         """All objects under the prefix in the order of their keys, page by page; markers of folders are left out."""
         request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": 1000}
         while True:
-            with self._errors(bucket, prefix):
+            with self._request("ListObjectsV2", bucket, prefix):
                 page = self._client().list_objects_v2(**request)
             for entry in page.get("Contents", ()):
                 if not (entry["Key"].endswith("/") and entry["Size"] == 0):
@@ -232,7 +246,7 @@ class ObjectStore:
             ObjectGone: deleted or replaced since it was listed.
         """
         for attempt in range(1, _BODY_ATTEMPTS + 1):
-            with self._errors(source.bucket, source.key, reading=True):
+            with self._request("GetObject", source.bucket, source.key, reading=True):
                 answer = self._client().get_object(
                     Bucket=source.bucket,
                     Key=source.key,
@@ -256,16 +270,18 @@ class ObjectStore:
         Raises:
             ObjectGone: there is none.
         """
-        with self._errors(bucket, key, reading=True):
+        with self._request("GetObject", bucket, key, reading=True):
             return bytes(self._client().get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """Size, etag and metadata of an object; None where there is none (or no such bucket: HEAD cannot tell)."""
-        try:
-            with self._errors(bucket, key, reading=True):
+        with self._request("HeadObject", bucket, key, reading=True):
+            try:
                 answer = self._client().head_object(Bucket=bucket, Key=key)
-        except ObjectGone:
-            return None
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _MISSING_CODES:
+                    return None
+                raise
         return ObjectInfo(answer["ContentLength"], answer["ETag"].strip('"'), dict(answer.get("Metadata", {})))
 
     def put(
@@ -292,7 +308,7 @@ class ObjectStore:
             request["Metadata"] = dict(metadata)
         if if_absent:
             request["IfNoneMatch"] = "*"
-        with self._errors(bucket, key):
+        with self._request("PutObject", bucket, key):
             try:
                 self._client().put_object(**request)
             except ClientError as error:
@@ -307,19 +323,19 @@ class ObjectStore:
         Raises:
             ObjectGone: there is none.
         """
-        with self._errors(bucket, key, reading=True):
+        with self._request("GetObject", bucket, key, reading=True):
             self._client().download_file(bucket, key, str(path), Config=self._transfer())
 
     def upload_file(self, path: Path, bucket: str, key: str, content_type: str = "application/octet-stream") -> None:
         """Write a local file of any size to the store, in parallel parts."""
-        with self._errors(bucket, key):
+        with self._request("PutObject", bucket, key):
             self._client().upload_file(
                 str(path), bucket, key, ExtraArgs={"ContentType": content_type}, Config=self._transfer()
             )
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; nothing happens where there is none."""
-        with self._errors(bucket, key):
+        with self._request("DeleteObject", bucket, key):
             self._client().delete_object(Bucket=bucket, Key=key)
 
     def create_bucket(self, bucket: str) -> None:
@@ -327,7 +343,7 @@ class ObjectStore:
         request: dict[str, Any] = {"Bucket": bucket}
         if self.settings.endpoint_url is None and self.settings.region != "us-east-1":
             request["CreateBucketConfiguration"] = {"LocationConstraint": self.settings.region}
-        with self._errors(bucket, ""):
+        with self._request("CreateBucket", bucket, ""):
             try:
                 self._client().create_bucket(**request)
             except ClientError as error:
@@ -366,12 +382,14 @@ class ObjectStore:
         )
 
     @contextlib.contextmanager
-    def _errors(self, bucket: str, key: str, *, reading: bool = False) -> Iterator[None]:
-        """Botocore's errors as ours, which name the object, the reason and the remedy."""
-        try:
-            yield
-        except (ClientError, BotoCoreError) as error:
-            raise self._translate(error, bucket, key, reading) from error
+    def _request(self, operation: str, bucket: str, key: str, *, reading: bool = False) -> Iterator[None]:
+        """A span of the trace; botocore's errors as ours, which name the object, the reason and the remedy."""
+        facts = {"rpc.system": "aws-api", "rpc.service": "S3", "rpc.method": operation}
+        with tracing.span(f"S3 {operation}", {**facts, "aws.s3.bucket": bucket, "aws.s3.key": key}):
+            try:
+                yield
+            except (ClientError, BotoCoreError) as error:
+                raise self._translate(error, bucket, key, reading) from error
 
     def _translate(self, error: Exception, bucket: str, key: str, reading: bool) -> S2IError:
         uri = f"s3://{bucket}/{key}" if key else f"s3://{bucket}"
@@ -403,14 +421,8 @@ class ObjectStore:
                 f"there is no such bucket at {self.settings.place}",
                 "Create it, or correct its name, the region or the endpoint.",
             )
-        if code in _LOGIN_CODES:
-            return StorageError(uri, f"{self.settings.place} refused the login ({code})", LOGIN_REMEDY)
-        if code in _RIGHT_CODES:
-            return StorageError(
-                uri,
-                f"{self.settings.place} refused access ({code})",
-                "Give this login the right to list, read and write there, or use another login.",
-            )
+        if (refused := self._refused(error, code, bucket, uri)) is not None:
+            return refused
         if reading and code in _MISSING_CODES | _CHANGED_CODES:
             missing = code in _MISSING_CODES
             return _gone(
@@ -426,6 +438,42 @@ class ObjectStore:
             uri,
             f"{self.settings.place} refused the request ({code or status}: {facts.get('Message', '')})",
             "Correct the address or the key; some S3-compatible servers do not take every key that S3 takes.",
+        )
+
+    def _refused(self, error: ClientError, code: str, bucket: str, uri: str) -> StorageError | None:
+        """What is wrong with the login, the region or the rights; None where it is none of them."""
+        if code in _EXPIRED_CODES:
+            return StorageError(
+                uri,
+                f"the login has expired ({code})",
+                "Log in again (`aws sso login`, or new values for AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+                "AWS_SESSION_TOKEN), or let the machine have a role that renews itself.",
+            )
+        if code == "RequestTimeTooSkewed":
+            return StorageError(
+                uri, "the clock of this machine is wrong, so that no signature is taken", "Set it: see `timedatectl`."
+            )
+        if code in _REGION_CODES:
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            region = error.response["Error"].get("Region") or headers.get("x-amz-bucket-region")
+            return self._in_another_region(bucket, region)
+        if code in _LOGIN_CODES:
+            return StorageError(uri, f"{self.settings.place} refused the login ({code})", LOGIN_REMEDY)
+        if code in _RIGHT_CODES:
+            return StorageError(
+                uri,
+                f"{self.settings.place} refused access ({code})",
+                "Give this login the right to list, read and write there, or use another login; a bucket of another "
+                "account must also let this one in by its own policy.",
+            )
+        return None
+
+    def _in_another_region(self, bucket: str, region: str | None) -> StorageError:
+        return StorageError(
+            f"s3://{bucket}",
+            f"the bucket is in {f'region {region}' if region else 'another region'}, "
+            f"not in {self.settings.region}, as asked",
+            f"Set AWS_REGION={region or '… to the region of the bucket'}.",
         )
 
 

@@ -16,6 +16,7 @@ import re
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -29,6 +30,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from s2i_core import identity, tracing
 from s2i_core.errors import S2IError, StorageError, StorageUnavailable
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
 from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings, parse_uri
@@ -39,6 +41,8 @@ _APPLICATION = "s2i"
 _COMMIT_ATTEMPTS = 60
 _PAUSE_S = 0.4
 _KEY_SEPARATOR = "\0"
+_SMALL_FILE_BYTES = 16 << 20
+_FILE_BATCH_ROWS = 1024
 _CONFIGURATION = {"delta.checkpointInterval": "20"}
 _PATIENCE = {"max_retries": "20", "backoff_config.init_backoff": "250ms", "backoff_config.max_backoff": "10s"}
 
@@ -87,6 +91,11 @@ class LakeTable:
         table = self._open()
         return 0 if table is None else int(table.count())
 
+    def files(self) -> int:
+        """Number of data files of the present version."""
+        table = self._open()
+        return 0 if table is None else len(table.file_uris())
+
     def dataset(self) -> pads.Dataset | None:
         """The present version as an Arrow dataset for streaming reads; None where nothing was ever written."""
         table = self._open()
@@ -133,6 +142,36 @@ class LakeTable:
         batch = _distinct(self._arrow(rows), self.key_columns, keep="last")
         return self._commit(batch, replace=True)
 
+    def file_batches(
+        self, path: str, columns: Sequence[str], filter: pc.Expression | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of one data file, batch by batch; `path` as in the fragments of `dataset`.
+
+        A file that was joined into another since can still be read for a week.
+        """
+        dataset = self.dataset()
+        if dataset is None:
+            return
+        with self._errors():
+            schema = self._projection(columns)
+            fragment = dataset.format.make_fragment(path, filesystem=dataset.filesystem)
+            file = pads.FileSystemDataset([fragment], dataset.schema, dataset.format, dataset.filesystem)
+            # Small batches and no reading ahead: rows with embeddings are large.
+            some = {"batch_size": _FILE_BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
+            for batch in file.to_batches(columns=schema.names, filter=filter, **some):
+                yield batch.cast(schema)
+
+    def tidy(self, files: int) -> bool:
+        """`compact` where the table has that many small files or more; whether it did."""
+        table = self._open()
+        if table is None:
+            return False
+        sizes = pa.table(table.get_add_actions(flatten=True))["size_bytes"]
+        if pc.sum(pc.less(sizes, _SMALL_FILE_BYTES)).as_py() < files:
+            return False
+        self.compact()
+        return True
+
     def compact(self) -> None:
         """Join small files into large ones, and delete files that no version of the last week needs."""
         for pause_s in _pauses():
@@ -151,14 +190,15 @@ class LakeTable:
     def _commit(self, batch: pa.Table, *, replace: bool) -> int:
         if batch.num_rows == 0:
             return 0
-        for pause_s in _pauses():
-            try:
-                with self._lock, self._errors():
-                    table = self._open() or self._create()
-                    return self._commit_once(table, batch, replace)
-            except CommitFailedError:
-                time.sleep(pause_s)
-        raise self._overtaken()
+        with tracing.span("table commit", {"s2i.table": self.uri, "s2i.rows": batch.num_rows}):
+            for pause_s in _pauses():
+                try:
+                    with self._lock, self._errors():
+                        table = self._open() or self._create()
+                        return self._commit_once(table, batch, replace)
+                except CommitFailedError:
+                    time.sleep(pause_s)
+            raise self._overtaken()
 
     def _commit_once(self, table: DeltaTable, batch: pa.Table, replace: bool) -> int:
         present = self._present(table, batch)
@@ -284,6 +324,20 @@ class LakeTable:
                 "Use another destination, or move this one away.",
             )
 
+    def located(self, columns: Sequence[str], filter: pc.Expression | None = None) -> pa.Table:
+        """The rows, with the `path` of the data file that each lies in."""
+        schema = self._projection(columns)
+        dataset = self.dataset()
+        if dataset is None:
+            return schema.append(pa.field("path", pa.string())).empty_table()
+        with self._errors():
+            table = dataset.to_table(columns=[*columns, "__filename"], filter=filter)
+        return table.rename_columns([*columns, "path"]).cast(schema.append(pa.field("path", pa.string())))
+
+    def schema_of(self, columns: Sequence[str] | None) -> pa.Schema:
+        """The schema of these columns; of all where none are named."""
+        return self._projection(columns)
+
     def _projection(self, columns: Sequence[str] | None) -> pa.Schema:
         return self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
 
@@ -326,6 +380,15 @@ class Lake:
         self.images = self._table("images", IMAGES, "image_id")
         self.failures = self._table("failures", FAILURES, "subject", "stage", "run_id")
 
+    def compact(self) -> dict[str, tuple[int, int]]:
+        """`LakeTable.compact` for every table; the number of files of each, before and after."""
+        files: dict[str, tuple[int, int]] = {}
+        for name, table in self.tables.items():
+            before = table.files()
+            table.compact()
+            files[name] = (before, table.files())
+        return files
+
     @property
     def tables(self) -> dict[str, LakeTable]:
         """The tables by name."""
@@ -336,49 +399,91 @@ class Lake:
             "failures": self.failures,
         }
 
-    def unplanned(self, objects: Iterable[AudioObject], plan_digest: str, model_digest: str) -> list[AudioObject]:
+    def unplanned(
+        self, objects: Iterable[AudioObject], plan_digest: str, model_digest: str, *, retry_failed: bool = False
+    ) -> list[AudioObject]:
         """The objects that still have to be planned, in their order.
 
         Planned is what has an outcome for this etag, these plan settings and this model: ok, skipped, or failed for
-        good. A failed row that is retryable does not count.
+        good. A failed row that is retryable does not count; with `retry_failed`, none that failed does.
         """
         mine = (pc.field("plan_digest") == plan_digest) & (pc.field("model_digest") == model_digest)
-        again = (pc.field("status") == Status.FAILED.value) & pc.field("retryable")
+        again = pc.field("status") == Status.FAILED.value
+        if not retry_failed:
+            again = again & pc.field("retryable")
         done: set[tuple[str, str]] = set()
         for batch in self.recordings.batches(["source_uri", "etag"], mine & ~again):
             done.update(zip(batch["source_uri"].to_pylist(), batch["etag"].to_pylist(), strict=True))
         return [item for item in objects if (item.uri, item.etag) not in done]
 
     def unillustrated(
-        self, plan_digest: str, image_digest: str, model_digest: str, columns: Sequence[str] | None = None
+        self,
+        plan_digest: str,
+        image_digest: str,
+        model_digest: str,
+        columns: Sequence[str] | None = None,
+        *,
+        retry_failed: bool = False,
     ) -> pa.Table:
         """The rows of `scenes` with status `ok` that have no image of these image settings and this model.
+
+        Scenes whose image failed for good are left out, unless `retry_failed` asks for them.
 
         Args:
             columns: columns wanted; all of them by default. Without the wide ones (`pooled`, `focus_pooled`,
                 `focus_tokens`) a million rows fit in little memory.
         """
-        batches = self.unillustrated_batches(plan_digest, image_digest, model_digest, columns)
-        return pa.Table.from_batches(batches, schema=self.scenes._projection(columns))
+        scenes = self._scenes(plan_digest, model_digest)
+        narrow = self.scenes.read(["scene_id"], scenes)
+        pending = self._without_image(narrow, image_digest, model_digest, retry_failed)["scene_id"]
+        if len(pending) == 0:
+            return self.scenes.schema_of(columns).empty_table()
+        if len(pending) < narrow.num_rows:
+            scenes = scenes & pc.field("scene_id").isin(pending.combine_chunks())
+        return self.scenes.read(columns, scenes)
 
-    def unillustrated_batches(
-        self, plan_digest: str, image_digest: str, model_digest: str, columns: Sequence[str] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """As `unillustrated`, batch by batch in bounded memory."""
-        images = (pc.field("image_digest") == image_digest) & (pc.field("model_digest") == model_digest)
-        scenes = (
+    def unillustrated_files(
+        self, plan_digest: str, image_digest: str, model_digest: str, *, retry_failed: bool = False
+    ) -> list[tuple[str, pa.Table]]:
+        """As `unillustrated`, by data file: its path (for `LakeTable.file_batches`), `scene_id` and `recording_id`."""
+        scenes = self._scenes(plan_digest, model_digest)
+        where = self.scenes.located(["scene_id", "recording_id"], scenes)
+        pending = self._without_image(where, image_digest, model_digest, retry_failed)
+        pending = pending.sort_by("path")
+        ends = pc.run_end_encode(pending["path"].combine_chunks())
+        starts = [0, *ends.run_ends.to_pylist()]
+        narrow = pending.drop_columns("path")
+        return [
+            (path, narrow.slice(start, end - start))
+            for path, start, end in zip(ends.values.to_pylist(), starts, starts[1:], strict=False)
+        ]
+
+    def failed_runs(self) -> Counter[str]:
+        """In how many runs each subject has failed."""
+        return Counter(self.failures.read(["subject"])["subject"].to_pylist())
+
+    def _scenes(self, plan_digest: str, model_digest: str) -> pc.Expression:
+        """Which rows of `scenes` get an image."""
+        return (
             (pc.field("status") == Status.OK.value)
             & (pc.field("plan_digest") == plan_digest)
             & (pc.field("model_digest") == model_digest)
         )
-        done = self.images.read(["scene_id"], images)["scene_id"]
-        scene_ids = self.scenes.read(["scene_id"], scenes)["scene_id"]
-        pending = scene_ids.filter(pc.invert(pc.is_in(scene_ids, value_set=done.combine_chunks())))
-        if len(pending) == 0:
-            return
-        if len(done):
-            scenes = scenes & pc.field("scene_id").isin(pending.combine_chunks())
-        yield from self.scenes.batches(columns, scenes)
+
+    def _without_image(self, scenes: pa.Table, image_digest: str, model_digest: str, retry_failed: bool) -> pa.Table:
+        """Those of the rows, which have a `scene_id`, that have no image and did not fail for good."""
+        images = (pc.field("image_digest") == image_digest) & (pc.field("model_digest") == model_digest)
+        done = self.images.read(["scene_id"], images)["scene_id"].combine_chunks()
+        pending = scenes.filter(pc.invert(pc.is_in(scenes["scene_id"], value_set=done)))
+        if retry_failed or not pending.num_rows:
+            return pending
+        final = self.failures.read(["subject", "scene_id"], pc.field("scene_id").is_valid() & ~pc.field("retryable"))
+        given_up = [
+            scene
+            for subject, scene in zip(final["subject"].to_pylist(), final["scene_id"].to_pylist(), strict=True)
+            if subject == identity.image_id(scene, model_digest, image_digest)
+        ]
+        return pending.filter(pc.invert(pc.is_in(pending["scene_id"], value_set=pa.array(given_up, pa.string()))))
 
     def _table(self, name: str, schema: pa.Schema, *keys: str) -> LakeTable:
         return LakeTable(self.settings, f"{self.uri}/tables/{name}", schema, keys)

@@ -170,6 +170,25 @@ def test_limits() -> None:
         decoded(bytes(data), max_decode_s=1e-6)
 
 
+@pytest.mark.parametrize("rate_hz", [1, 1_999, 2_000_000_000])
+def test_a_rate_that_cannot_be_is_refused(rate_hz: int) -> None:
+    # Taken at its word, the first would be hours of audio, and the last needs a filter of gigabytes.
+    data = bytearray(wav(tone(5, RATE), RATE))
+    data[24:28] = rate_hz.to_bytes(4, "little")
+    with pytest.raises(DecodeError, match=f"a sampling rate of {rate_hz} Hz"):
+        opened(bytes(data))
+
+
+def test_a_small_file_with_hours_in_it_is_stopped() -> None:
+    def silence(seconds: int) -> bytes:
+        return encoded(np.zeros((seconds * 2_000, 1), np.float32), 2_000, "wv", "wavpack")
+
+    assert len(silence(5000)) < 10_000
+    with pytest.raises(LimitExceeded, match="unpack to more than"):
+        decoded(silence(5000))
+    assert len(decoded(silence(500))) == 500 * RATE
+
+
 def test_only_own_time_counts_against_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     clock_s = [0.0]
     monkeypatch.setattr("s2i_core.audio.source.time.monotonic", lambda: clock_s[0])

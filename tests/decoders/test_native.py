@@ -6,6 +6,8 @@ from tiny import tiny_pipeline
 from s2i_core.config import ImageConfig
 from s2i_core.decoders.native import canvas_tensor
 from s2i_core.errors import ConfigError, GenerationError
+from s2i_core.models.layout import LayoutPredictor
+from s2i_core.models.recolour import COLOURS
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
 
@@ -75,3 +77,13 @@ def test_canvas_is_premultiplied() -> None:
     x = canvas_tensor(canvas)
     assert x[0, :, 0, 0].tolist() == [1, -1, 1, 1]
     assert x[0, :, 1, 1].tolist() == [0, 0, 0, 0]
+
+
+def test_a_reference_takes_the_colour_that_the_layout_says(pipeline: SpeechToImagePipeline) -> None:
+    knows = tiny_pipeline()
+    knows.layout = LayoutPredictor(8, 8, num_slots=2, width=8, depth=1, heads=2, num_colours=len(COLOURS))
+    torch.nn.init.zeros_(knows.layout.colours.weight)
+    with torch.no_grad():
+        knows.layout.colours.bias.copy_(torch.arange(1 + len(COLOURS)) == 1 + list(COLOURS).index("blue"))
+    assert {slot.colour for slots in knows.draw(embeddings(3), [1, 2, 3], IMAGE).slots for slot in slots} == {"blue"}
+    assert {slot.colour for slots in pipeline.draw(embeddings(3), [1, 2, 3], IMAGE).slots for slot in slots} == {None}

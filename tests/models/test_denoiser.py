@@ -39,3 +39,15 @@ def test_dropped_rows_do_not_hear() -> None:
         a, b = denoiser(*given, dropped)[0], denoiser(*other, dropped)[0]
     torch.testing.assert_close(a[0], b[0])
     assert not torch.allclose(a[1], b[1])
+
+
+def test_the_place_counts_unless_nothing_is_heard() -> None:
+    torch.manual_seed(0)
+    denoiser = Denoiser(8, 8, widths=(8, 16), head_width=8, groups=4, place_width=3).eval()
+    given, place = inputs(2), torch.eye(3)[:2]
+    dropped = torch.tensor([True, False])
+    with torch.no_grad():
+        told, untold = denoiser(*given, dropped, place)[0], denoiser(*given, dropped, None)[0]
+        torch.testing.assert_close(untold, denoiser(*given, dropped, torch.zeros(2, 3))[0])
+    torch.testing.assert_close(told[0], untold[0])
+    assert not torch.allclose(told[1], untold[1])

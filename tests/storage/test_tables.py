@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pytest
 
 from s2i_core.errors import ConfigError, StorageError, StorageUnavailable
-from s2i_core.identity import digest
+from s2i_core.identity import digest, image_id
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
@@ -375,3 +375,55 @@ def test_a_pickle_holds_no_secret(lake: Lake, store: StoreInfo) -> None:
     text = pickle.dumps(lake)
     assert store.secret_key.encode() not in text
     assert pickle.loads(text).scenes.count() == 1
+
+
+def test_pending_scenes_by_file_and_what_failed_for_good(lake: Lake) -> None:
+    lake.scenes.merge([scene("a"), scene("b"), scene("drawn")])
+    lake.scenes.merge([scene("c"), scene("d")])
+    lake.images.merge([image("drawn")])
+    of_b, of_c = (image_id(name, "model", "picture") for name in "bc")
+    failure = {"stage": "generate", "run_id": "run"}
+    lake.failures.merge(
+        [
+            row(FAILURES, subject=of_b, scene_id="b", retryable=False, **failure),
+            row(FAILURES, subject=of_c, scene_id="c", retryable=True, **failure),
+            # With other image settings `d` failed for good, which says nothing of these.
+            row(FAILURES, subject=image_id("d", "model", "b"), scene_id="d", retryable=False, **failure),
+        ]
+    )
+
+    def found(**options: bool) -> list[list[str]]:
+        files = lake.unillustrated_files("plan", "picture", "model", **options)
+        there = [
+            [
+                each
+                for batch in lake.scenes.file_batches(path, ["scene_id"], pc.field("scene_id").isin(scenes["scene_id"]))
+                for each in batch["scene_id"].to_pylist()
+            ]
+            for path, scenes in files
+        ]
+        assert [sorted(each) for each in there] == [sorted(scenes["scene_id"].to_pylist()) for _, scenes in files]
+        return sorted(sorted(each) for each in there)
+
+    assert found() == [["a"], ["c", "d"]]
+    assert found(retry_failed=True) == [["a", "b"], ["c", "d"]]
+    assert sorted(lake.unillustrated("plan", "picture", "model")["scene_id"].to_pylist()) == ["a", "c", "d"]
+    # A file that was joined into another since it was found can still be read.
+    files = lake.unillustrated_files("plan", "picture", "model")
+    lake.scenes.compact()
+    assert [pa.Table.from_batches(lake.scenes.file_batches(path, ["scene_id"])).num_rows for path, _ in files]
+    assert found() == [["a", "c", "d"]]
+    assert lake.failed_runs() == {of_b: 1, of_c: 1, image_id("d", "model", "b"): 1}
+
+
+def test_many_small_files_are_joined(lake: Lake) -> None:
+    for number in range(4):
+        lake.scenes.merge([scene(str(number))])
+    assert not lake.scenes.tidy(5)
+    assert lake.scenes.tidy(4)
+    assert not lake.scenes.tidy(4)
+    dataset = lake.scenes.dataset()
+    assert dataset is not None
+    assert len(list(dataset.get_fragments())) == 1
+    assert sorted(lake.scenes.read(["scene_id"])["scene_id"].to_pylist()) == list("0123")
+    assert not lake.images.tidy(1)

@@ -1,0 +1,355 @@
+"""Decoding in a process of its own, which may crash, hang or exhaust its memory without taking the caller along.
+
+FFmpeg reads what anybody has uploaded. Here it runs in a child that has no login, no network and no file: it asks the
+caller for the bytes it wants, and hands back samples. Both speak over one socket in messages of a kind (one byte), a
+length (eight) and a body; what comes from the child is never unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2i_core.audio.decode import UNREADABLE, AudioInfo, decode
+from s2i_core.audio.source import Contents, time_is_up
+from s2i_core.config import AudioConfig, DecoderConfig
+from s2i_core.errors import DecodeError, LimitExceeded, S2IError
+
+START_LIMIT_S = 120
+"""For starting the interpreter on a machine that is busy."""
+FILES_A_PROCESS = 256
+"""Then it is replaced: what damaged files make FFmpeg leak must not count against a good one."""
+
+_HEADER = struct.Struct("!cQ")
+_RANGE = struct.Struct("!QQ")
+_READ_BYTES = 1 << 18
+_MOST_BYTES = 1 << 26
+# From the caller.
+_OPEN, _DATA, _STOP = b"O", b"D", b"X"
+# From the child.
+_READY, _READ, _INFO, _AUDIO, _END, _ERROR = b"S", b"R", b"I", b"A", b"F", b"E"
+
+
+class DecoderProcess:
+    """A child that decodes one file after the other; started when it is needed, and again when it died.
+
+    For one thread. Close it, or use it as a context manager.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        self._config = config
+        self._child: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._files = 0
+
+    def decode(self, file: BinaryIO, name: str, config: AudioConfig) -> IsolatedDecoder:
+        """As `audio.decode.decode`, which see; the same samples, and the same errors.
+
+        Raises:
+            DecodeError: besides, the decoder crashed, ran out of memory or CPU time, or made no progress.
+        """
+        if self._child is None or self._child.poll() is not None or self._files >= FILES_A_PROCESS:
+            self.close()
+            self._start()
+        self._files += 1
+        return IsolatedDecoder(self, file, name, config)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child, while there is one."""
+        return None if self._child is None else self._child.pid
+
+    def close(self) -> None:
+        """Ends the child, whatever it does."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+        if self._socket is not None:
+            self._socket.close()
+        self._child = self._socket = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def send(self, kind: bytes, body: bytes, name: str) -> None:
+        """Sends a message to the child that works on `name`."""
+        assert self._socket is not None
+        try:
+            _send(self._socket, kind, body)
+        except OSError as error:
+            raise self._died(name) from error
+
+    def receive(self, name: str, limit_s: float | None = None) -> tuple[bytes, bytearray]:
+        """Waits for the child's next message.
+
+        Raises:
+            DecodeError: it died, or says nothing for longer than the limit, and was ended.
+        """
+        assert self._socket is not None
+        limit_s = limit_s or self._config.stall_s
+        self._socket.settimeout(limit_s)
+        try:
+            return _receive(self._socket)
+        except TimeoutError as error:
+            self.close()
+            raise DecodeError(name, f"the decoder made no progress for {limit_s:g} s", UNREADABLE) from error
+        except (OSError, EOFError) as error:
+            raise self._died(name) from error
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        # The child gets no login and no setting of ours: what it needs comes by the socket.
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+        places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+        environment = {**kept, "PYTHONPATH": places, "OPENBLAS_NUM_THREADS": "1"}
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", __spec__.name, str(theirs.fileno()), str(self._config.memory_bytes)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+        self._socket = ours
+        self._files = 0
+        kind, _ = self.receive("the decoder", START_LIMIT_S)
+        assert kind == _READY
+
+    def _died(self, name: str) -> DecodeError:
+        assert self._child is not None
+        try:
+            code = self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            code = 0
+        self.close()
+        killed = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        if code == -signal.SIGXCPU:
+            return DecodeError(name, "the decoder ran out of CPU time", "Split it, or raise audio.max_decode_s.")
+        died = DecodeError(name, f"the decoder crashed ({killed})", UNREADABLE)
+        # It may have been the machine, short of memory, that killed it.
+        died.transient = code == -signal.SIGKILL
+        return died
+
+
+class IsolatedDecoder:
+    """Iterate once, as a `Decoder`. A decoder that is left half-way ends its process."""
+
+    def __init__(self, process: DecoderProcess, file: BinaryIO, name: str, config: AudioConfig) -> None:
+        self.samples = 0
+        """Samples yielded so far, at 16 kHz."""
+        self.damage: str | None = None
+        """What was wrong with a file that could be used all the same; complete after the last chunk."""
+        self._process = process
+        self._file = file
+        self._name = name
+        self._contents: Contents | None = None
+        self._read_error: Exception | None = None
+        self._limit_s = config.max_decode_s
+        self._spent_s = 0.0
+        self._answered = False
+        """The child has done with the file, and can take the next."""
+        wanted = {"name": name, "size_bytes": file.seek(0, io.SEEK_END), "config": config.model_dump()}
+        process.send(_OPEN, json.dumps(wanted).encode(), name)
+        _, body = self._next(_INFO)
+        self.info = AudioInfo(**json.loads(body))
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        try:
+            while True:
+                kind, body = self._next(_AUDIO, _END)
+                if kind == _END:
+                    break
+                chunk = np.frombuffer(body, np.float32)
+                self.samples += len(chunk)
+                yield chunk
+            end = json.loads(body)
+            self._answered = True
+            self.damage = end["damage"]
+            self._contents = Contents(end["sha256"], end["size_bytes"])
+        finally:
+            if not self._answered:
+                self._process.close()
+
+    def contents(self) -> Contents:
+        """Digest and size of the file's bytes; known after the last chunk."""
+        if self._contents is None:
+            raise RuntimeError("take all chunks before you ask for the contents")
+        return self._contents
+
+    def _next(self, *wanted: bytes) -> tuple[bytes, bytearray]:
+        """The next message of the kinds wanted; on the way the child is given what it asks to read.
+
+        Only the time in here counts against the recording, not that of whoever takes the chunks.
+        """
+        began = time.monotonic()
+        while True:
+            if self._spent_s + time.monotonic() - began > self._limit_s:
+                self._process.close()
+                raise time_is_up(self._name, self._limit_s)
+            kind, body = self._process.receive(self._name)
+            if kind == _READ:
+                self._read(*_RANGE.unpack(body))
+            elif kind == _ERROR:
+                told = json.loads(body)
+                self._answered = not told["last"]
+                raise self._read_error or _error(self._name, told)
+            elif kind in wanted:
+                self._spent_s += time.monotonic() - began
+                return kind, body
+            else:
+                self._process.close()
+                raise DecodeError(self._name, "the decoder crashed (it sent what makes no sense)", UNREADABLE)
+
+    def _read(self, start: int, size: int) -> None:
+        try:
+            self._file.seek(start)
+            data = self._file.read(min(size, _MOST_BYTES))
+        except Exception as error:  # noqa: BLE001 -- raised again once the child has let go of the file
+            self._read_error = error
+            self._process.send(_STOP, b"", self._name)
+            return
+        self._process.send(_DATA, data, self._name)
+
+
+def _error(name: str, told: dict[str, Any]) -> S2IError:
+    kinds = {"LimitExceeded": LimitExceeded, "DecodeError": DecodeError}
+    return kinds.get(told["error"], DecodeError)(name, told["reason"], told["remedy"])
+
+
+def _send(end: socket.socket, kind: bytes, body: bytes) -> None:
+    end.sendall(_HEADER.pack(kind, len(body)))
+    end.sendall(body)
+
+
+def _receive(end: socket.socket) -> tuple[bytes, bytearray]:
+    kind, length = _HEADER.unpack(_exactly(end, _HEADER.size))
+    if length > _MOST_BYTES:
+        raise EOFError
+    return kind, _exactly(end, length)
+
+
+def _exactly(end: socket.socket, length: int) -> bytearray:
+    body = bytearray(length)
+    view = memoryview(body)
+    while view:
+        received = end.recv_into(view)
+        if not received:
+            raise EOFError
+        view = view[received:]
+    return body
+
+
+class _RemoteFile(io.RawIOBase):
+    """In the child: the file, whose bytes the caller reads."""
+
+    def __init__(self, end: socket.socket, size_bytes: int) -> None:
+        super().__init__()
+        self._end = end
+        self._size_bytes = size_bytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
+        if base + offset < 0:
+            raise ValueError(f"seek to {base + offset}, before the start")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position >= self._size_bytes:
+            return 0
+        _send(self._end, _READ, _RANGE.pack(self._position, len(buffer)))
+        kind, data = _receive(self._end)
+        if kind != _DATA:
+            raise OSError("the caller cannot read the file")
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _serve(end: socket.socket, memory_bytes: int) -> None:
+    """The child: decodes what it is asked to, until the caller is gone."""
+    # Counted on top of what the interpreter and the libraries map.
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + memory_bytes, mapped + memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _send(end, _READY, b"")
+    while True:
+        kind, body = _receive(end)
+        assert kind == _OPEN
+        wanted = json.loads(body)
+        config = AudioConfig(**wanted["config"])
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        cpu_s = int(usage.ru_utime + usage.ru_stime + config.max_decode_s) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        told = {"error": "DecodeError", "remedy": UNREADABLE, "last": False}
+        try:
+            # The caller has the clock: it knows when it is itself that this process waits for.
+            timeless = config.model_copy(update={"max_decode_s": math.inf})
+            _decode(end, wanted["name"], wanted["size_bytes"], timeless)
+            continue
+        except S2IError as error:
+            told |= {"error": type(error).__name__, "reason": error.reason, "remedy": error.remedy}
+        except MemoryError:
+            told |= {"reason": f"decoding it takes more than {memory_bytes >> 20} MiB of memory", "last": True}
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- the caller decides what becomes of it
+            told |= {"reason": f"the decoder failed ({error!r})"}
+        _send(end, _ERROR, json.dumps(told).encode())
+        if told["last"]:
+            return
+
+
+def _decode(end: socket.socket, name: str, size_bytes: int, config: AudioConfig) -> None:
+    file = io.BufferedReader(_RemoteFile(end, size_bytes), buffer_size=_READ_BYTES)
+    with decode(file, name, config) as decoder:
+        info = {field: getattr(decoder.info, field) for field in AudioInfo.__dataclass_fields__}
+        _send(end, _INFO, json.dumps(info).encode())
+        for chunk in decoder:
+            _send(end, _AUDIO, chunk.tobytes())
+        contents = decoder.contents()
+    told = {"damage": decoder.damage, "sha256": contents.sha256, "size_bytes": contents.size_bytes}
+    _send(end, _END, json.dumps(told).encode())
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the caller is gone
+        _serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))

@@ -1,0 +1,390 @@
+"""`s2i doctor`: what stands in the way of a run, before one is started, and what to do about it.
+
+Checks run side by side, each within `DEADLINE_S`. The layers above the core add theirs (Ray, Prefect) through the
+entry-point group `s2i.checks`: a function of a `Subject` that gives `Check`s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, entry_points, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import typer
+
+from s2i_core.errors import S2IError
+
+if TYPE_CHECKING:
+    from s2i_core.storage.objects import ObjectStore
+
+ENTRY_POINTS = "s2i.checks"
+DEADLINE_S = 15.0
+"""Longest wait for all checks together; what has not answered by then counts as failed."""
+
+_CLOCK_WARN_S, _CLOCK_FAIL_S = 60.0, 900.0  # S3 refuses signatures that are 15 minutes off
+_DISK_WARN_BYTES, _DISK_FAIL_BYTES = 5 << 30, 1 << 30
+_MEMORY_WARN_BYTES = 4 << 30
+_TIMEOUT_S = 6.0
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_LFS_POINTER = b"version https://git-lfs"
+
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        detail: what was found, in one clause.
+        remedy: what to do; empty where it is well.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+    @classmethod
+    def failed(cls, name: str, error: S2IError) -> Check:
+        """From an error of ours."""
+        return cls(name, "fail", f"{error.subject}: {error.reason}", error.remedy)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be examined beside this machine; None for what is not wanted.
+
+    Attributes:
+        source: `s3://bucket/prefix` that must be readable.
+        destination: `s3://bucket/prefix` that must be writable.
+        address: job server of a Ray cluster.
+        checkpoint: folder of a saved model; empty for the shipped one.
+    """
+
+    source: str | None = None
+    destination: str | None = None
+    address: str | None = None
+    checkpoint: str = ""
+
+
+Checker = Callable[[Subject], Iterable[Check]]
+
+
+def examine(subject: Subject, deadline_s: float = DEADLINE_S) -> list[Check]:
+    """Run all checks, in their fixed order; returns after `deadline_s` at the latest."""
+    found: dict[str, list[Check]] = {}
+    checkers = _CHECKERS | {point.name: _extension(point.name) for point in entry_points(group=ENTRY_POINTS)}
+
+    def run(name: str, checker: Checker) -> None:
+        try:
+            found[name] = list(checker(subject))
+        except S2IError as error:
+            found[name] = [Check.failed(name, error)]
+        except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, and the others must be heard
+            found[name] = [Check(name, "fail", f"the check broke: {type(error).__name__}: {error}", "Report this.")]
+
+    # Daemons: one that hangs must not hold up the end of the program.
+    threads = {
+        name: threading.Thread(target=run, args=(name, checker), daemon=True) for name, checker in checkers.items()
+    }
+    deadline = time.monotonic() + deadline_s
+    for thread in threads.values():
+        thread.start()
+    for thread in threads.values():
+        thread.join(max(0.0, deadline - time.monotonic()))
+    checks: list[Check] = []
+    for name in checkers:
+        late = Check(
+            name,
+            "fail",
+            f"no answer within {deadline_s:g} s",
+            "See whether the network lets requests through (proxy, firewall), and whether the machine is overloaded.",
+        )
+        checks += found.get(name, [late])
+    return checks
+
+
+def fetch(request: urllib.request.Request, timeout_s: float = _TIMEOUT_S) -> Any:
+    """Open a URL; a proxy of the environment is passed by on the way to this machine itself.
+
+    Raises:
+        urllib.error.HTTPError: the answer is an error.
+        OSError: there is no answer.
+    """
+    direct = [urllib.request.ProxyHandler({})] if is_loopback(request.full_url) else []
+    return urllib.request.build_opener(*direct).open(request, timeout=timeout_s)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine itself."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def versions(_: Subject) -> Iterable[Check]:
+    """Python, and whether every package is one that this s2i was made for."""
+    from packaging.requirements import Requirement
+
+    remedy = "Install the pinned versions: infra/install.sh base."
+    wrong = []
+    wanted = [Requirement(text) for text in requires("s2i") or ()]
+    for requirement in wanted:
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            there = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(there, prereleases=True):
+            wrong.append(f"{requirement.name} {there} is not {requirement.specifier}")
+    here = f"s2i {version('s2i')}, Python {platform.python_version()}"
+    yield Check("versions", "fail", "; ".join(wrong), remedy) if wrong else Check("versions", "ok", here)
+
+
+def weights(subject: Subject) -> Iterable[Check]:
+    """Whether the model's files are whole, and are those that its card describes."""
+    from s2i_core.config import ModelConfig
+    from s2i_core.weights import checkpoint_folder, folder_digest
+
+    folder = checkpoint_folder(ModelConfig(checkpoint=subject.checkpoint))
+    again = "Fetch them again: git lfs pull, or install the package anew."
+    damaged = [path.name for path in sorted(folder.rglob("*.safetensors")) if not _whole(path)]
+    if damaged:
+        yield Check("weights", "fail", f"{folder}: damaged or cut off: {', '.join(damaged)}", again)
+        return
+    digest = folder_digest(folder)
+    card = folder / "README.md"
+    told = card.read_text("utf-8") if card.exists() else ""
+    if "Digest `" in told and digest not in told:
+        remedy = (
+            "They were changed after they were measured: fetch them again, or measure them and write the card anew."
+        )
+        yield Check("weights", "warn", f"digest {digest} is not the one that the model's card describes", remedy)
+        return
+    yield Check("weights", "ok", f"digest {digest}")
+
+
+def _whole(path: Path) -> bool:
+    """Whether a safetensors file is as long as its header says."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(len(_LFS_POINTER))
+        length = int.from_bytes(start[:8], "little")
+        if len(start) < 8 or start == _LFS_POINTER or length > size - 8:
+            return False
+        file.seek(8)
+        try:
+            header = json.loads(file.read(length))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False
+    return size == 8 + length + max(ends, default=0)
+
+
+def gpu(_: Subject) -> Iterable[Check]:
+    """The GPU and its driver, and whether this torch can use them."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        yield Check("gpu", "ok", f"none here: preset cpu, on {os.cpu_count()} CPUs")
+        return
+    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
+    except subprocess.TimeoutExpired:
+        yield Check("gpu", "fail", "nvidia-smi does not answer", "The driver hangs: restart the machine.")
+        return
+    if answer.returncode or not answer.stdout.strip():
+        told = (answer.stderr or answer.stdout).strip().splitlines()
+        reason = told[0] if told else "it names no GPU"
+        yield Check(
+            "gpu", "warn", f"nvidia-smi fails: {reason}", "Install a driver that fits the GPU, or use preset cpu."
+        )
+        return
+    device = answer.stdout.strip().splitlines()[0]
+    if "+cpu" in version("torch"):
+        remedy = "Install torch for CUDA: remove .venv and run infra/install.sh base on this machine."
+        yield Check("gpu", "warn", f"{device}, but this torch is for the CPU only", remedy)
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        remedy = f"Update the driver to one for CUDA {torch.version.cuda}, or install another torch."
+        yield Check("gpu", "warn", f"{device}, but torch cannot use it", remedy)
+        return
+    yield Check("gpu", "ok", device)
+
+
+def disk(_: Subject) -> Iterable[Check]:
+    """Room for logs, the embedded store and Ray's files, and memory."""
+    state = Path(os.environ.get("S2I_HOME") or ".s2i").absolute()
+    place = next(folder for folder in (state, *state.parents) if folder.exists())
+    free, least = min((shutil.disk_usage(folder).free, str(folder)) for folder in (place, tempfile.gettempdir()))
+    remedy = "Make room there, or name another place with S2I_HOME and TMPDIR."
+    status: Status = "fail" if free < _DISK_FAIL_BYTES else "warn" if free < _DISK_WARN_BYTES else "ok"
+    yield Check("disk", status, f"{free / 2**30:.1f} GiB free in {least}", "" if status == "ok" else remedy)
+    available = _memory_bytes()
+    if available is not None:
+        status = "warn" if available < _MEMORY_WARN_BYTES else "ok"
+        remedy = "Stop something else, or take smaller pools: --set resources.generate.maximum=1."
+        yield Check("memory", status, f"{available / 2**30:.1f} GiB free", "" if status == "ok" else remedy)
+
+
+def _memory_bytes() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable")), None)
+
+
+def credentials(subject: Subject) -> Iterable[Check]:
+    """Whether boto's chain finds a login, where, and until when it holds."""
+    import boto3
+
+    from s2i_core.storage.objects import LOGIN_REMEDY
+
+    found = boto3.session.Session().get_credentials()
+    if found is None:
+        wanted = subject.source or subject.destination
+        yield Check("login", "fail" if wanted else "warn", "no login for the object store was found", LOGIN_REMEDY)
+        return
+    until: datetime | None = getattr(found, "_expiry_time", None)
+    if until is not None and until <= datetime.now(UTC):
+        yield Check("login", "fail", f"from {found.method}, expired at {until:%Y-%m-%d %H:%M} UTC", "Log in again.")
+        return
+    ends = f", renewed by itself, now until {until:%H:%M} UTC" if until else ""
+    yield Check("login", "ok", f"from {found.method}{ends}")
+
+
+def source(subject: Subject) -> Iterable[Check]:
+    """Whether the recordings can be listed and read."""
+    from s2i_core.storage.objects import parse_uri
+
+    if subject.source is None:
+        return
+    bucket, prefix = parse_uri(subject.source)
+    store = _store()
+    store.check_readable(bucket, prefix)
+    first = next((item for item in store.list(bucket, prefix) if item.size_bytes), None)
+    if first is None:
+        remedy = "Correct the prefix, or put recordings there."
+        yield Check("source", "warn", f"{subject.source} can be listed, and is empty", remedy)
+        return
+    store.read_range(first, 0, 1)
+    yield Check("source", "ok", f"{subject.source} can be listed and read")
+
+
+def destination(subject: Subject) -> Iterable[Check]:
+    """Whether results can be written, by writing and deleting a small object."""
+    from s2i_core.storage.objects import parse_uri
+
+    if subject.destination is None:
+        return
+    _store().check_writable(*parse_uri(subject.destination))
+    yield Check("destination", "ok", f"{subject.destination} can be listed, written and deleted in")
+
+
+def clock(subject: Subject) -> Iterable[Check]:
+    """This machine's clock against the object store's: signatures bear a quarter of an hour."""
+    from s2i_core.storage.objects import S3Settings
+
+    settings = S3Settings.from_env()
+    url = settings.endpoint_url or f"https://s3.{settings.region}.amazonaws.com"
+    wanted = subject.source or subject.destination or settings.endpoint_url
+    try:
+        with fetch(urllib.request.Request(url), _TIMEOUT_S) as answer:
+            headers: Message = answer.headers
+    except urllib.error.HTTPError as error:
+        headers = error.headers  # it asks for a login, and tells the time all the same
+    except OSError as error:
+        remedy = "Start it (`s2i store up` for the embedded one), or correct S2I_S3_ENDPOINT, AWS_REGION or the proxy."
+        yield Check("store", "fail" if wanted else "warn", f"{url} does not answer ({error})", remedy)
+        return
+    yield Check("store", "ok", f"{settings.place} answers")
+    try:
+        off_s = time.time() - parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        yield Check("clock", "warn", f"{url} does not tell the time", "Compare this machine's clock with another's.")
+        return
+    status: Status = "fail" if abs(off_s) > _CLOCK_FAIL_S else "warn" if abs(off_s) > _CLOCK_WARN_S else "ok"
+    detail = f"{abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} the object store"
+    yield Check("clock", status, detail, "" if status == "ok" else "Set the clock: timedatectl set-ntp true.")
+
+
+def _store() -> ObjectStore:
+    """A client that gives up soon."""
+    from s2i_core.storage.objects import ObjectStore, S3Settings
+
+    patience = {"connect_timeout_s": 3.0, "read_timeout_s": 5.0, "max_attempts": 2}
+    return ObjectStore(S3Settings.from_env().model_copy(update=patience))
+
+
+def _extension(name: str) -> Checker:
+    def check(subject: Subject) -> Iterable[Check]:
+        (point,) = entry_points(group=ENTRY_POINTS, name=name)
+        loaded: Checker = point.load()
+        return loaded(subject)
+
+    return check
+
+
+_CHECKERS: dict[str, Checker] = {
+    "versions": versions,
+    "weights": weights,
+    "gpu": gpu,
+    "disk": disk,
+    "login": credentials,
+    "store": clock,
+    "source": source,
+    "destination": destination,
+}
+
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def command(
+    source: Annotated[str | None, typer.Argument(help="Recordings that must be readable: s3://bucket/prefix.")] = None,
+    destination: Annotated[str | None, typer.Argument(help="Where must be written: s3://bucket/prefix.")] = None,
+    *,
+    address: Annotated[
+        str | None, typer.Option(help="Job server of a Ray cluster that must answer, such as http://head:8265.")
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look for what would stop a run: versions, weights, login, buckets, clock, Ray, Prefect, GPU, disk.
+
+    Says what to do about each. Exit code 1 where something would fail. Takes 20 seconds at most.
+    """
+    started = time.monotonic()
+    checks = examine(Subject(source, destination, address, str(checkpoint or "")))
+    well = all(check.status != "fail" for check in checks)
+    if as_json:
+        facts = {"ok": well, "elapsed_s": round(time.monotonic() - started, 2), "checks": [asdict(c) for c in checks]}
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            typer.secho(f"{check.status:<4}", fg=_COLOURS[check.status], bold=True, nl=False)
+            typer.echo(f"  {check.name:<{width}}  {check.detail}")
+            if check.remedy:
+                typer.echo(f"      {'':<{width}}  → {check.remedy}")
+    if not well:
+        raise typer.Exit(1)

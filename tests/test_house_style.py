@@ -1,0 +1,86 @@
+"""A folder of illustrations becomes a library that a pipeline draws after."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from tiny import tiny_pipeline
+from typer.testing import CliRunner
+
+from s2i_core import cli
+from s2i_core.config import ImageConfig, ModelConfig
+from s2i_core.errors import ConfigError, ModelError
+from s2i_core.house_style import read_folder
+from s2i_core.models.library import SpriteLibrary
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.weights import model_digest
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A disc on transparent ground, a square on white, a broken file and a blank one."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    disc = Image.new("RGBA", (90, 60))
+    ImageDraw.Draw(disc).ellipse((20, 5, 70, 55), fill="purple")
+    disc.save(folder / "disc.png")
+    square = Image.new("RGB", (200, 200), "white")
+    ImageDraw.Draw(square).rectangle((50, 50, 149, 149), fill="navy")
+    square.save(folder / "more" / "blue_square.jpg", quality=95)
+    (folder / "broken.png").write_bytes(b"no picture")
+    Image.new("RGBA", (10, 10)).save(folder / "blank.webp")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def test_pictures_are_cut_out_and_bad_ones_named(pictures: Path) -> None:
+    infos, sprites, refused = read_folder(pictures)
+    assert [info.id for info in infos] == ["disc.png", "more/blue_square.jpg"]
+    assert [(each.path.name, each.reason.split(":")[0]) for each in refused] == [
+        ("blank.webp", "it is blank"),
+        ("broken.png", "it cannot be read as a picture"),
+    ]
+    square = sprites[1]
+    assert square[64, 64, 2] > 100 > square[64, 64, 0]
+    assert square[0, 0, 3] == 0
+    assert (square[:, :, 3] > 128).mean() > 0.8  # cropped to the square
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such folder"):
+        read_folder(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="no picture in it"):
+        read_folder(tmp_path)
+
+
+def test_build_and_draw_after_it(pictures: Path, tmp_path: Path) -> None:
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    arguments = ["library", "build", str(pictures), "--out", str(tmp_path / "house"), "--json"]
+    result = CliRunner().invoke(cli.app, [*arguments, "--checkpoint", str(tmp_path / "model")])
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert (facts["sprites"], len(facts["refused"])) == (2, 2)
+
+    own = ModelConfig(checkpoint=str(tmp_path / "model"), device="cpu")
+    config = own.model_copy(update={"library": str(tmp_path / "house")})
+    pipeline = SpeechToImagePipeline.load(config)
+    assert [info.style for info in pipeline.library.infos] == ["house", "house"]
+    assert pipeline.model_digest == model_digest(config) != model_digest(own)
+    embeddings = pipeline.encode_speech([np.zeros(16000, np.float32)], 16000)
+    (slots,) = pipeline.draw(embeddings, [1], ImageConfig(size_px=64, steps=2)).slots
+    assert {slot.concept for slot in slots} <= {"disc", "blue_square"}
+
+
+def test_a_library_of_another_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:
+    infos, sprites, _ = read_folder(pictures)
+    library = SpriteLibrary.from_arrays(infos, sprites)
+    tiny_pipeline(seed=1).embed_library(library)
+    library.embedded_by = "another"
+    library.save(tmp_path / "house")
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match="made with model another"):
+        SpeechToImagePipeline.load(ModelConfig(checkpoint=str(tmp_path / "model"), library=str(tmp_path / "house")))
+    with pytest.raises(ModelError, match="no library here"):
+        model_digest(ModelConfig(checkpoint=str(tmp_path / "model"), library=str(tmp_path / "nowhere")))
