@@ -40,12 +40,27 @@ def pytest_terminal_summary(terminalreporter, config):
         )
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium without a profile."""
+@pytest.fixture(scope="package")
+def launch():
+    """Starts a headless Chromium without a profile, with more flags.
+
+    It ends with this folder's tests: Playwright holds the thread's event loop, which later tests need.
+    """
     with sync_playwright() as playwright:
         # Chromium's sandbox refuses to work for root, as in a container.
         flags = [*_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        chromium = playwright.chromium.launch(executable_path=_chromium(), headless=True, args=flags)
-        yield chromium
-        chromium.close()
+        started = []
+
+        def start(*more):
+            started.append(playwright.chromium.launch(executable_path=_chromium(), headless=True, args=[*flags, *more]))
+            return started[-1]
+
+        yield start
+        for chromium in started:
+            chromium.close()
+
+
+@pytest.fixture(scope="package")
+def browser(launch):
+    """A headless Chromium, as it comes."""
+    return launch()

@@ -1,13 +1,13 @@
 """The page of a recording in a real browser: the right picture at its time, by sight."""
 
 import io
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 from publish.recordings import square, tone, wav
 
+from browser.waiting import wait
 from s2i_core.publish.audio import web_audio
 from s2i_core.publish.page import Card, Fault, Frame, Stretch, index_page, recording_page
 from s2i_core.records import Skip
@@ -73,14 +73,6 @@ def assert_shows(page, colour):
     found = seen(page)
     assert found is not None
     assert np.abs(found - colour).max() < 12, f"{found} is on the screen, not {colour}"
-
-
-def wait(page, expression, seconds=60):
-    """Until the expression is true; Playwright's own way needs `eval`, which the page's policy forbids."""
-    until = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < until, f"never came true: {expression}"
-        page.wait_for_timeout(20)
 
 
 def seek(page, seconds):

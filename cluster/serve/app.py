@@ -1,0 +1,475 @@
+"""The application: the HTTP ingress, and how its deployments are put together.
+
+`serve run cluster.serve.app:app preset=cpu` or a Serve config file start it; `s2i serve` does so on one machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response, WebSocket
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ValidationError
+from ray import serve
+from ray.serve import Application
+from ray.serve.handle import DeploymentHandle
+
+from cluster.serve import desk as desks
+from cluster.serve import documentation, metrics, page, problems
+from cluster.serve.deployments import Drawn, DrawRequest, Encoder, Generator
+from cluster.serve.desk import Desk
+from cluster.serve.guard import Caller, Doorkeeper, Guard
+from cluster.serve.live import live
+from cluster.serve.problems import Refusal
+from cluster.serve.schemas import (
+    ErrorBody,
+    Health,
+    ImageOptions,
+    ImagesAnswer,
+    Options,
+    Picture,
+    RecordingRequest,
+    RecordingView,
+    Style,
+    StylesAnswer,
+    Timings,
+)
+from cluster.serve.service import Service, example, seeds
+from cluster.serve.settings import DESK_CPUS, Replicas, ServeSettings
+from cluster.serve.uploads import Form, audio, chunks
+from s2i_core.config import ImageConfig
+
+_KEEP_ALIVE_S = 15.0
+_MAX_JSON_BYTES = 16 << 10
+_UPLOAD_PIECE_BYTES = 1 << 20
+_WARM_S = 20.0
+
+Value = TypeVar("Value")
+Model = TypeVar("Model", bound=BaseModel)
+
+api = APIRouter()
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _caller(request: Request) -> Caller:
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper
+    return doorkeeper.caller(request.headers)
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+CallerOf = Annotated[Caller, Depends(_caller)]
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorBody} for code in (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 503)
+}
+_PICTURE: dict[str, Any] = {"content": {kind: {} for kind in ("image/webp", "image/png", "image/jpeg")}}
+
+
+@api.post(
+    "/v1/images",
+    tags=["pictures"],
+    summary="Draw what a clip says",
+    response_model=ImagesAnswer,
+    responses={**_ERRORS, 200: {"model": ImagesAnswer, **_PICTURE, "description": "The picture, or JSON with it."}},
+    openapi_extra=documentation.upload_body(ImageOptions),
+)
+async def draw_clip(
+    request: Request, options: Annotated[ImageOptions, Query()], service: ServiceOf, caller: CallerOf
+) -> Response:
+    """Send a clip of speech, and get its picture: the file, or JSON with `Accept: application/json` or `n` above 1.
+
+    What is drawn is the clip's surest utterance. The same audio, settings and seed give the same pixels, here and in a
+    batch job.
+
+    `curl -sf http://127.0.0.1:8000/v1/images -H 'Content-Type: audio/webm' --data-binary @clip.webm -o picture.webp`
+    """
+    service.clips.check()
+    form = Form()
+    with service.uploads.take():
+        clip = b"".join([each async for each in audio(request, service.limits.max_clip_bytes, service.limits, form)])
+    chosen = _with_fields(ImageOptions, options, form)
+    started = time.monotonic()
+    deadline = time.time() + (chosen.timeout_s or service.limits.timeout_s)
+    if chosen.n > service.limits.max_images:
+        raise Refusal(422, "invalid", f"n must be 1 to {service.limits.max_images}.", "Ask for fewer pictures.")
+    image = await service.image_config(chosen)
+    with service.clips.take():
+        await _spend(service, caller, chosen.n)
+        heard = await service.hear(clip, deadline)
+        drawing = time.monotonic()
+        drawn = await service.draw(DrawRequest(heard.scene, seeds(heard.scene, chosen), image, deadline))
+    now = time.monotonic()
+    service.meter.step("total", now - started)
+    scene = heard.scene
+    if "application/json" not in request.headers.get("accept", "") and chosen.n == 1:
+        headers = {
+            "S2I-Seed": str(seeds(scene, chosen)[0]),
+            "S2I-Similarity": f"{drawn.similarity[0]:.4f}",
+            "S2I-Confidence": f"{scene.confidence:.4f}",
+            "S2I-Scene-Id": scene.scene_id,
+        }
+        return Response(drawn.files[0], media_type=drawn.content_type, headers=headers)
+    answer = ImagesAnswer(
+        images=_pictures(drawn, seeds(scene, chosen), image),
+        style=image.style,
+        steps=image.steps,
+        start_s=scene.focus_start_s,
+        end_s=scene.focus_end_s,
+        confidence=scene.confidence,
+        sure=heard.sure,
+        duration_s=heard.heard.duration_s,
+        damage=heard.heard.damage,
+        recording_id=scene.recording_id,
+        scene_id=scene.scene_id,
+        timings=Timings(
+            listen_ms=round(heard.listen_ms, 2),
+            encode_ms=round(heard.encode_ms, 2),
+            draw_ms=round((now - drawing) * 1000, 2),
+            total_ms=round((now - started) * 1000, 2),
+        ),
+    )
+    return JSONResponse(answer.model_dump())
+
+
+@api.post(
+    "/v1/recordings",
+    tags=["recordings"],
+    summary="Illustrate a recording",
+    status_code=202,
+    response_model=RecordingView,
+    responses=_ERRORS,
+    openapi_extra=documentation.upload_body(Options, RecordingRequest),
+)
+async def begin_recording(
+    request: Request, response: Response, options: Annotated[Options, Query()], service: ServiceOf, caller: CallerOf
+) -> RecordingView:
+    """Send a long recording, or name one in object storage under a prefix that the service allows.
+
+    `curl -sf http://127.0.0.1:8000/v1/recordings -H 'Content-Type: audio/webm' --data-binary @clip.webm`
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        body = b"".join([each async for each in chunks(request, _MAX_JSON_BYTES, service.limits)])
+        try:
+            wanted = RecordingRequest.model_validate_json(body)
+        except ValidationError as error:
+            raise problems.of_validation(error.errors()) from None
+        image = await service.image_config(wanted)
+        view = await _begin(service, caller, image, wanted.uri)
+    else:
+        view = await _upload_recording(request, options, service, caller)
+    response.headers["Location"] = view.url
+    return view
+
+
+@api.get("/v1/recordings/{id}", tags=["recordings"], summary="How far a recording is", responses=_ERRORS)
+async def view_recording(id: str, service: ServiceOf, caller: CallerOf) -> RecordingView:
+    """The recording, its scenes, and how many of their pictures are made."""
+    found: RecordingView | None = await service.desk.view.remote(id, caller.name)
+    if found is None:
+        raise problems.missing("There is no such recording.")
+    return found
+
+
+@api.get(
+    "/v1/recordings/{id}/events",
+    tags=["recordings"],
+    summary="Its scenes and pictures, as they are made",
+    response_class=StreamingResponse,
+    responses={**_ERRORS, 200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+)
+async def recording_events(id: str, request: Request, service: ServiceOf, caller: CallerOf) -> StreamingResponse:
+    """`progress`, `scene`, `image` and at last `done` or `failed`; with `Last-Event-ID` only what came after it."""
+    last = request.headers.get("last-event-id", "0")
+    after = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else 0
+    if await service.desk.view.remote(id, caller.name) is None:
+        raise problems.missing("There is no such recording.")
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(service, id, caller.name, after), media_type="text/event-stream", headers=headers)
+
+
+@api.get(
+    "/v1/recordings/{id}/scenes/{index}/image",
+    tags=["recordings"],
+    summary="The picture of a scene",
+    response_class=Response,
+    responses={**_ERRORS, 200: {**_PICTURE, "description": "The picture."}},
+)
+async def scene_image(id: str, index: int, service: ServiceOf, caller: CallerOf) -> Response:
+    """The image file."""
+    found: tuple[bytes, str] | None = await service.desk.picture.remote(id, caller.name, index)
+    if found is None:
+        raise problems.missing("There is no such picture, or not yet.")
+    return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=3600"})
+
+
+@api.delete(
+    "/v1/recordings/{id}", tags=["recordings"], summary="Cancel and forget a recording", status_code=204,
+    response_class=Response, responses=_ERRORS,
+)  # fmt: skip
+async def delete_recording(id: str, service: ServiceOf, caller: CallerOf) -> Response:
+    """What has not begun will not; what was made is forgotten."""
+    if not await service.desk.delete.remote(id, caller.name):
+        raise problems.missing("There is no such recording.")
+    return Response(status_code=204)
+
+
+@api.get("/v1/styles", tags=["pictures"], summary="The styles that the model knows", responses=_ERRORS)
+async def styles(service: ServiceOf) -> StylesAnswer:
+    """With a picture of each, for those who choose by looking."""
+    names = (await service.facts()).styles
+    default = service.config.image.style
+    ordered = sorted(names, key=lambda name: (name != default, names.index(name)))
+    return StylesAnswer(
+        styles=[Style(name=n, label=_label(n), image_url=_style_url(n)) for n in ordered], default=default
+    )
+
+
+@api.get(
+    "/v1/styles/{name}/image",
+    tags=["pictures"],
+    summary="The example clip in a style",
+    response_class=Response,
+    responses={**_ERRORS, 200: {**_PICTURE, "description": "The picture."}},
+)
+async def style_image(name: str, request: Request, service: ServiceOf) -> Response:
+    """The example clip, drawn in that style."""
+    made: dict[str, tuple[bytes, str]] = request.app.state.style_images
+    if name not in (await service.facts()).styles:
+        raise problems.missing("There is no such style.")
+    if name not in made:
+        # One at a time: all who wait get the same picture.
+        async with request.app.state.style_lock:
+            if name not in made:
+                deadline = time.time() + _WARM_S
+                image = await service.image_config(Options(style=name))
+                clip = await service.hear(example(), deadline)
+                drawn = await service.draw(DrawRequest(clip.scene, seeds(clip.scene, ImageOptions()), image, deadline))
+                made[name] = (drawn.files[0], drawn.content_type)
+    return Response(made[name][0], media_type=made[name][1], headers={"Cache-Control": "public, max-age=3600"})
+
+
+@api.get(
+    "/v1/example",
+    tags=["pictures"],
+    summary="A short clip of speech to try things with",
+    response_class=Response,
+    responses={200: {"content": {"audio/webm": {}}, "description": "WebM with Opus."}},
+)
+async def example_clip() -> Response:
+    """`curl -sf http://127.0.0.1:8000/v1/example -o clip.webm`"""
+    return Response(example(), media_type="audio/webm", headers={"Cache-Control": "public, max-age=3600"})
+
+
+@api.get("/healthz", tags=["operation"], summary="Whether the ingress is alive")
+async def healthz() -> Health:
+    """For whoever restarts what is dead."""
+    return Health(status="ok")
+
+
+@api.get("/readyz", tags=["operation"], summary="Whether the models are loaded", responses={503: {"model": ErrorBody}})
+async def readyz(service: ServiceOf) -> Health:
+    """For whoever sends requests only where they can be answered."""
+    return Health(status="ok", model_digest=(await service.facts()).model_digest)
+
+
+@api.get(
+    "/metrics",
+    tags=["operation"],
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={**_ERRORS, 200: {"content": {"text/plain": {}}, "description": "Prometheus' text format."}},
+)
+async def figures(service: ServiceOf, caller: CallerOf) -> Response:
+    """The figures of all replicas."""
+    del caller
+    await service.desk.report.remote(metrics.replica(), service.meter.text())
+    return Response(await service.desk.metrics.remote(), media_type=metrics.CONTENT_TYPE)
+
+
+@api.websocket("/v1/live")
+async def live_endpoint(socket: WebSocket) -> None:
+    """See `cluster/serve/live.py`."""
+    await live(socket, socket.app.state.service, socket.app.state.doorkeeper)
+
+
+def build(service: Service) -> FastAPI:
+    """The ASGI application over a service."""
+    settings = service.settings
+    app = FastAPI(
+        title="s2i",
+        version="1",
+        summary="Spoken audio directly into images.",
+        description=documentation.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_tags=documentation.TAGS,
+    )
+    app.state.service = service
+    app.state.doorkeeper = Doorkeeper(settings)
+    app.state.style_images = {}
+    app.state.style_lock = asyncio.Lock()
+    problems.install(app)
+    app.include_router(api)
+    app.include_router(documentation.router)
+    app.include_router(page.router)
+    app.add_middleware(Guard, settings=settings, meter=service.meter)
+    return app
+
+
+class Ingress:
+    """The HTTP ingress."""
+
+    def __init__(
+        self, settings: ServeSettings, encoder: DeploymentHandle, generator: DeploymentHandle, desk: DeploymentHandle
+    ) -> None:
+        self._service = Service(settings, encoder, generator, desk)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        return build(self._service)
+
+
+def app(settings: ServeSettings) -> Application:
+    """The Serve application."""
+    encoder = _deployment(Encoder, settings.encoder).bind(settings)
+    generator = _deployment(Generator, settings.generator).bind(settings)
+    desk = serve.deployment(
+        Desk,
+        name=desks.NAME,
+        num_replicas=1,
+        max_ongoing_requests=1000,
+        ray_actor_options={"num_cpus": DESK_CPUS},
+    ).bind(settings, encoder, generator)
+    ingress = serve.ingress()(Ingress)
+    limits = settings.limits
+    return _deployment(
+        ingress, settings.ingress, name="Ingress", ongoing=2 * limits.max_clips + limits.max_uploads + limits.max_live
+    ).bind(settings, encoder, generator, desk)
+
+
+def _deployment(kind: Any, replicas: Replicas, *, name: str | None = None, ongoing: int | None = None) -> Any:
+    """A deployment that scales with the requests that are at work or waiting."""
+    options: dict[str, Any] = {"num_cpus": replicas.num_cpus, "num_gpus": replicas.num_gpus}
+    if replicas.memory_bytes:
+        options["memory"] = replicas.memory_bytes
+    return serve.deployment(
+        kind,
+        name=name or kind.__name__,
+        max_ongoing_requests=ongoing or 2 * replicas.max_queued,
+        max_queued_requests=ongoing or replicas.max_queued,
+        autoscaling_config={
+            "min_replicas": replicas.minimum,
+            "max_replicas": replicas.maximum,
+            "target_ongoing_requests": replicas.target_queue,
+            "upscale_delay_s": 5,
+            "downscale_delay_s": 120,
+        },
+        ray_actor_options=options,
+        health_check_timeout_s=60,
+        graceful_shutdown_timeout_s=30,
+    )
+
+
+async def _upload_recording(request: Request, options: Options, service: Service, caller: Caller) -> RecordingView:
+    form = Form()
+    image = await service.image_config(options)
+    view: RecordingView | None = None
+    try:
+        with service.uploads.take():
+            piece = bytearray()
+            async for chunk in audio(request, service.limits.max_recording_bytes, service.limits, form):
+                if view is None:
+                    view = await _begin(service, caller, image, None)
+                piece += chunk
+                if len(piece) >= _UPLOAD_PIECE_BYTES:
+                    await _append(service, view.id, bytes(piece))
+                    piece.clear()
+            if view is None:
+                raise Refusal(422, "undecodable", "The upload is empty.", "Send a recording.")
+            await _append(service, view.id, bytes(piece))
+        image = await service.image_config(_with_fields(Options, options, form))
+        begun: RecordingView = _or_raise(await service.desk.finish.remote(view.id, image))
+        return begun
+    except BaseException:
+        if view is not None:
+            service.desk.delete.remote(view.id, caller.name)
+        raise
+
+
+async def _begin(service: Service, caller: Caller, image: ImageConfig, uri: str | None) -> RecordingView:
+    begun: RecordingView = _or_raise(await service.desk.begin.remote(caller.name, caller.key, image, uri))
+    return begun
+
+
+async def _append(service: Service, id: str, data: bytes) -> None:
+    if not await service.desk.append.remote(id, data):
+        raise Refusal(409, "conflict", "The recording was cancelled.", "Send it again.")
+
+
+async def _events(service: Service, id: str, owner: str, after: int) -> AsyncIterator[bytes]:
+    """The events in the format of the HTML standard, section 9.2; one that is taken is the only one in memory."""
+    while True:
+        events: list[desks.Event] | None = await service.desk.events.remote(id, owner, after, _KEEP_ALIVE_S)
+        if events is None:
+            return
+        if not events:
+            yield b": keep-alive\n\n"
+        for event in events:
+            after = event.number
+            yield f"id: {event.number}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
+            if event.name in {"done", "failed"}:
+                return
+
+
+async def _spend(service: Service, caller: Caller, images: int) -> None:
+    if caller.key is None:
+        return
+    wait_s: float = await service.desk.spend_images.remote(caller.key, images)
+    if wait_s:
+        raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, or ask for a larger one.", wait_s)
+
+
+def _with_fields(kind: type[Model], options: Model, form: Form) -> Model:
+    """Options of the query with those of the form over them."""
+    if not form.fields:
+        return options
+    try:
+        return kind.model_validate(options.model_dump(exclude_unset=True) | form.fields)
+    except ValidationError as error:
+        raise problems.of_validation(error.errors()) from None
+
+
+def _or_raise(value: Value | Refusal) -> Value:
+    if isinstance(value, Refusal):
+        raise value
+    return value
+
+
+def _pictures(drawn: Drawn, chosen: tuple[int, ...], image: ImageConfig) -> list[Picture]:
+    return [
+        Picture(
+            image=base64.b64encode(file).decode(),
+            content_type=drawn.content_type,
+            width_px=image.size_px,
+            height_px=image.size_px,
+            seed=str(seed),
+            similarity=similarity,
+        )
+        for file, seed, similarity in zip(drawn.files, chosen, drawn.similarity, strict=True)
+    ]
+
+
+def _label(name: str) -> str:
+    return name.replace("-", " ").replace("_", " ").capitalize() if len(name) > 2 else name.upper()
+
+
+def _style_url(name: str) -> str:
+    return f"/v1/styles/{name}/image"

@@ -1,0 +1,127 @@
+"""The command `s2i serve`, and beneath it those for API keys. Heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_KEYS = Path(".s2i") / "keys.json"
+_Keys = Annotated[Path, typer.Option("--keys", help="The file of keys; made if missing.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+@app.callback()
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on; other than this machine's own needs --keys.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    *,
+    preset: Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")] = "cpu",
+    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="File of API keys: every request needs one of them.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="s3://BUCKET/PREFIX", help="May be read by /v1/recordings; repeat for more."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Serve the model on this machine: a page to speak into, and an API, until it is interrupted.
+
+    The page is at /, the API's description at /docs. Without --keys it answers this machine alone.
+
+    [bold]Examples[/]
+
+      [cyan]s2i serve[/]
+
+      [cyan]s2i serve key phone > key.txt[/]
+
+      [cyan]s2i serve --host 0.0.0.0 --keys .s2i/keys.json[/]
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from cluster.serve.local import serving
+    from cluster.serve.settings import ServeSettings
+
+    settings = ServeSettings(
+        preset=preset,
+        checkpoint="" if checkpoint is None else str(checkpoint.absolute()),
+        access="keys" if keys is not None else "loopback",
+        keys_file="" if keys is None else str(keys.absolute()),
+        s3_prefixes=tuple(allow or ()),
+    )
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    typer.echo("Loading the model …", err=True)
+    with serving(settings, host, port) as url:
+        if as_json:
+            typer.echo(json.dumps({"url": url, "docs": f"{url}/docs"}))
+        else:
+            typer.echo(f"Speak at  {url}\nAPI       {url}/docs\nStop with Ctrl+C", err=True)
+        stopped.wait()
+        typer.echo("Stopping …", err=True)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    keys: _Keys = _KEYS,
+    images_per_minute: Annotated[int, typer.Option(min=1, help="Pictures a minute.")] = 60,
+    audio_hours_per_day: Annotated[float, typer.Option(min=0.01, help="Hours of recordings a day.")] = 24.0,
+    as_json: _Json = False,
+) -> None:
+    """Make an API key. It is printed now and never again; the file keeps its hash."""
+    from cluster.serve.keys import add
+
+    made = add(keys, name, images_per_minute, audio_hours_per_day * 3600)
+    typer.echo(json.dumps({"name": name, "key": made}) if as_json else made)
+
+
+@app.command("keys")
+def list_keys(keys: _Keys = _KEYS, as_json: _Json = False) -> None:
+    """List the keys: their names and quotas."""
+    from cluster.serve.keys import read
+
+    held = read(keys).keys if keys.exists() else ()
+    shown: list[dict[str, Any]] = [each.model_dump(exclude={"sha256"}) for each in held]
+    if as_json:
+        typer.echo(json.dumps({"keys": shown}))
+        return
+    for one in shown:
+        hours = one["audio_s_per_day"] / 3600
+        typer.echo(f"{one['name']}  {one['images_per_minute']} pictures a minute, {hours:g} hours of recordings a day")
+
+
+@app.command()
+def revoke(name: Annotated[str, typer.Argument(help="Whose key it is.")], keys: _Keys = _KEYS) -> None:
+    """Withdraw an API key; a running service follows within seconds."""
+    from cluster.serve.keys import remove
+
+    remove(keys, name)
+
+
+@app.command()
+def config(
+    preset: Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")] = "gpu",
+    keys: Annotated[str, typer.Option(help="Path of the file of keys on the nodes.")] = "/etc/s2i/keys.json",
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", metavar="s3://BUCKET/PREFIX", help="May be read; repeat for more.")
+    ] = None,
+) -> None:
+    """Print a Serve config file, for `serve deploy` and for RayService."""
+    from cluster.serve.settings import serve_config
+
+    typer.echo(serve_config(preset, keys, tuple(allow or ())), nl=False)

@@ -1,0 +1,415 @@
+"""`/v1/live`: a microphone's audio in, and while somebody speaks and after it: what was heard, previews, the picture.
+
+One connection carries one clip after another. Each pause ends an utterance, and each utterance is drawn; of more than
+can be drawn at once, the latest are. A connection holds a bounded amount, whatever it sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from fastapi import WebSocket, WebSocketDisconnect
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from cluster.serve import problems
+from cluster.serve.deployments import Drawn, DrawRequest, Preview
+from cluster.serve.guard import WS_PROTOCOL, Caller, Doorkeeper
+from cluster.serve.problems import Refusal, log
+from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
+from cluster.serve.service import RUN_ID, Service
+from s2i_core import identity
+from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
+from s2i_core.audio.listen import Utterance
+from s2i_core.audio.vad import Segmenter, level_dbfs
+from s2i_core.config import ImageConfig
+from s2i_core.records import Scene, Segment, Status
+from s2i_core.scenes import Embedded, plan_scenes
+
+MAX_MESSAGE_BYTES = 64 << 10
+_WAITING = 2
+"""Utterances of a connection that wait while one is drawn."""
+_SEND_S = 10.0
+_OPUS_RATE_HZ = 48_000
+_CLOSE_POLICY, _CLOSE_LATER, _CLOSE_KEY = 1008, 1013, 4401
+
+_Command: TypeAdapter[LiveStart | LiveEnd | LiveCancel] = TypeAdapter(LiveStart | LiveEnd | LiveCancel)
+
+
+async def live(socket: WebSocket, service: Service, doorkeeper: Doorkeeper) -> None:
+    """Serve one connection until it ends."""
+    protocols = list(socket.scope.get("subprotocols") or ())
+    await socket.accept(WS_PROTOCOL if WS_PROTOCOL in protocols else None)
+    try:
+        caller = doorkeeper.caller(socket.headers, protocols)
+        with service.live.take():
+            async with asyncio.timeout(service.limits.live_s):
+                await _Connection(socket, service, caller).run()
+    except WebSocketDisconnect:
+        return
+    except TimeoutError:
+        await _close(socket, Refusal(408, "too_long", "The connection was open too long.", "Connect again."))
+    except Refusal as refusal:
+        await _close(socket, refusal)
+    except Exception as error:  # noqa: BLE001 -- told to the client and the log; the service goes on
+        log.error("a live connection failed", exc_info=error)
+        await _close(socket, problems.internal())
+
+
+async def _close(socket: WebSocket, refusal: Refusal) -> None:
+    code = {401: _CLOSE_KEY, 503: _CLOSE_LATER}.get(refusal.status, _CLOSE_POLICY)
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        async with asyncio.timeout(_SEND_S):
+            await socket.send_json({"type": "error", "error": refusal.problem.model_dump()})
+            await socket.close(code, refusal.problem.code)
+
+
+class _Connection:
+    """The clips of one connection, one after the other."""
+
+    def __init__(self, socket: WebSocket, service: Service, caller: Caller) -> None:
+        self._socket = socket
+        self._service = service
+        self._caller = caller
+        self._sending = asyncio.Lock()
+        self._clip: _Clip | None = None
+        self._next: asyncio.Future[Any] | None = None
+        """The message that is waited for; it outlives a wait that something else ended."""
+
+    async def run(self) -> None:
+        """Take messages until the client leaves."""
+        try:
+            while True:
+                await self._take(await self._receive())
+        finally:
+            if self._next is not None:
+                self._next.cancel()
+            if self._clip is not None:
+                await self._clip.cancel()
+
+    async def send(self, event: dict[str, Any]) -> None:
+        """One event; a client that does not read is given up."""
+        async with self._sending, asyncio.timeout(_SEND_S):
+            await self._socket.send_json(event)
+
+    async def _receive(self) -> bytes | str:
+        """The next message; a failure of the drawing in the meantime is raised here."""
+        others = {self._clip.failed} if self._clip is not None else set()
+        if not await self._wait(others, self._service.limits.live_idle_s):
+            raise Refusal(408, "upload_timeout", "Nothing was sent for too long.", "Connect again to go on.")
+        for other in others:
+            if other.done():
+                other.result()
+        return self._message()
+
+    async def _wait(self, others: set[asyncio.Future[None]], timeout_s: float | None) -> bool:
+        """Wait for the next message or something else; False where neither came in time."""
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._socket.receive())
+        done, _ = await asyncio.wait({self._next, *others}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+
+    def _message(self) -> bytes | str:
+        assert self._next is not None
+        receive, self._next = self._next, None
+        message = receive.result()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code") or 1000)
+        content: bytes | str | None = message.get("bytes")
+        content = message.get("text") if content is None else content
+        if content is None or len(content) > MAX_MESSAGE_BYTES:
+            raise Refusal(413, "too_large", f"A message may have {MAX_MESSAGE_BYTES} bytes.", "Send shorter ones.")
+        return content
+
+    async def _take(self, message: bytes | str) -> None:
+        if isinstance(message, bytes):
+            if self._clip is None:
+                raise _unexpected("Audio came before start.")
+            await self._clip.audio(message)
+            return
+        try:
+            command = _Command.validate_json(message)
+        except ValidationError:
+            raise _unexpected("This is no message that the service knows.") from None
+        if isinstance(command, LiveStart):
+            if self._clip is not None:
+                raise _unexpected("A clip is open already.")
+            image = await self._service.image_config(command)
+            self._clip = _Clip(self, self._service, self._caller, command, image)
+            await self.send({"type": "ready", "max_clip_s": self._service.limits.max_clip_s})
+        elif self._clip is None:
+            raise _unexpected("No clip is open.")
+        else:
+            if isinstance(command, LiveEnd):
+                await self._end(self._clip)
+            await self._clip.cancel()
+            done, self._clip = self._clip.done(), None
+            await self.send(done)
+
+    async def _end(self, clip: _Clip) -> None:
+        """Draw what is left, unless the client leaves or thinks better of it."""
+        ending = asyncio.ensure_future(clip.end())
+        try:
+            await self._wait({ending}, None)
+            if ending.done():
+                await ending
+            elif isinstance(message := self._message(), bytes) or not _is_cancel(message):
+                raise _unexpected("The clip is not done yet.")
+        finally:
+            ending.cancel()
+
+
+@dataclass(frozen=True)
+class _Said:
+    """An utterance that waits to be drawn."""
+
+    number: int
+    segment: Segment
+    ended: float
+    """When its end was found, on the monotonic clock."""
+
+
+class _Clip:
+    """One clip: from its audio to its pictures."""
+
+    def __init__(
+        self, connection: _Connection, service: Service, caller: Caller, start: LiveStart, image: ImageConfig
+    ) -> None:
+        self._connection = connection
+        self._service = service
+        self._caller = caller
+        self._start = start
+        self._image = image
+        self._decode = _Opus() if start.audio == "opus" else _Pcm(start.rate_hz)
+        self._segmenter = Segmenter(service.config.audio)
+        self._samples = 0
+        self._said = 0
+        self._announced = -1
+        self._waiting: list[_Said] = []
+        self._confidence: dict[int, float] = {}
+        self._drawing: asyncio.Task[None] | None = None
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def audio(self, data: bytes) -> None:
+        """More audio; what is complete is drawn."""
+        samples = await asyncio.to_thread(self._decode, data)
+        self._samples += len(samples)
+        if self._samples > self._service.limits.max_clip_s * SAMPLING_RATE_HZ:
+            message = f"A clip may last {self._service.limits.max_clip_s:g} s."
+            raise Refusal(413, "too_long", message, "End the clip, and start another.")
+        parts = await asyncio.to_thread(lambda: list(self._segmenter.push(samples)))
+        await self._heard([part for part in parts if isinstance(part, Segment)])
+        speaking = self._segmenter.speaking_from_s
+        if speaking is not None and self._announced < self._said:
+            await self._announce(speaking)
+
+    async def end(self) -> None:
+        """No more audio: draw what is left, and wait for it."""
+        rest = await asyncio.to_thread(self._decode, b"")
+        parts = await asyncio.to_thread(lambda: [*self._segmenter.push(rest), *self._segmenter.finish()])
+        await self._heard([part for part in parts if isinstance(part, Segment)])
+        if not self._said:
+            problem = problems.no_speech(sounding=self._samples > 0).problem
+            await self._connection.send({"type": "error", "error": problem.model_dump()})
+        while self._drawing is not None:
+            await self._drawing
+        if self.failed.done():
+            self.failed.result()
+
+    async def cancel(self) -> None:
+        """Forget it."""
+        self._waiting.clear()
+        if self._drawing is not None:
+            self._drawing.cancel()
+            await asyncio.gather(self._drawing, return_exceptions=True)
+        if not self.failed.done():
+            self.failed.cancel()
+        elif not self.failed.cancelled():
+            self.failed.exception()
+
+    def done(self) -> dict[str, Any]:
+        """The last event of the clip."""
+        best = max(self._confidence, key=lambda number: self._confidence[number], default=None)
+        duration_s = round(self._samples / SAMPLING_RATE_HZ, 3)
+        return {"type": "done", "utterances": self._said, "best": best, "duration_s": duration_s}
+
+    async def _announce(self, start_s: float) -> None:
+        self._announced = self._said
+        await self._connection.send({"type": "speech_start", "utterance": self._said, "start_s": round(start_s, 3)})
+
+    async def _heard(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            if self._announced < self._said:
+                await self._announce(segment.start_s)
+            times = {"start_s": round(segment.start_s, 3), "end_s": round(segment.end_s, 3)}
+            await self._connection.send({"type": "speech_end", "utterance": self._said, **times})
+            self._waiting.append(_Said(self._said, segment, time.monotonic()))
+            self._said += 1
+            while len(self._waiting) > _WAITING:
+                left = self._waiting.pop(0)
+                await self._connection.send({"type": "skipped", "utterance": left.number, "reason": "busy"})
+        if self._waiting and self._drawing is None:
+            self._drawing = asyncio.get_running_loop().create_task(self._draw_all())
+
+    async def _draw_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._draw(self._waiting.pop(0))
+        except Exception as error:  # noqa: BLE001 -- raised by whoever waits for the clip
+            if not self.failed.done():
+                self.failed.set_exception(error)
+        finally:
+            self._drawing = None
+
+    async def _draw(self, said: _Said) -> None:
+        service = self._service
+        deadline = time.time() + service.limits.timeout_s
+        if self._caller.key is not None:
+            wait_s: float = await service.desk.spend_images.remote(self._caller.key, 1)
+            if wait_s:
+                raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, and go on.", wait_s)
+        segment = said.segment
+        features = await asyncio.to_thread(log_mel, segment.waveform)
+        utterance = Utterance(segment.start_s, segment.end_s, features, level_dbfs(segment.waveform))
+        (embedded,) = await service.encode([utterance], deadline)
+        scene = await self._scene(embedded, features)
+        seed = identity.seed(scene.scene_id) if self._start.seed is None else self._start.seed
+        request = DrawRequest(scene, (seed,), self._image, deadline)
+        started = time.monotonic()
+        async for item in service.draw_live(request):
+            if isinstance(item, Preview):
+                if self._start.previews:
+                    await self._preview(said, item)
+            else:
+                now = time.monotonic()
+                service.meter.step("speech_to_image", now - said.ended)
+                await self._picture(said, scene, seed, item, (now - started) * 1000, (now - said.ended) * 1000)
+
+    async def _scene(self, embedded: Embedded, features: NDArray[np.float16]) -> Scene:
+        """The utterance as a scene; its id, and so its seed, come from the sound alone."""
+        facts = await self._service.facts()
+        return plan_scenes(
+            [embedded],
+            [],
+            self._service.config.scenes,
+            recording_id=identity.recording_id(hashlib.sha256(features.tobytes()).hexdigest()),
+            model_digest=facts.model_digest,
+            plan_digest=self._service.config.plan_digest,
+            run_id=RUN_ID,
+        )[0]
+
+    async def _preview(self, said: _Said, preview: Preview) -> None:
+        await self._connection.send(
+            {
+                "type": "preview",
+                "utterance": said.number,
+                "step": preview.step + 1,
+                "steps": preview.steps,
+                "image": base64.b64encode(preview.file).decode(),
+                "content_type": preview.content_type,
+            }
+        )
+
+    async def _picture(
+        self, said: _Said, scene: Scene, seed: int, drawn: Drawn, draw_ms: float, total_ms: float
+    ) -> None:
+        self._confidence[said.number] = scene.confidence
+        await self._connection.send(
+            {
+                "type": "image",
+                "utterance": said.number,
+                "image": base64.b64encode(drawn.files[0]).decode(),
+                "content_type": drawn.content_type,
+                "width_px": self._image.size_px,
+                "height_px": self._image.size_px,
+                "seed": str(seed),
+                "similarity": drawn.similarity[0],
+                "confidence": scene.confidence,
+                "sure": scene.status == Status.OK,
+                "style": self._image.style,
+                "start_s": round(said.segment.start_s, 3),
+                "end_s": round(said.segment.end_s, 3),
+                "draw_ms": round(draw_ms, 1),
+                "total_ms": round(total_ms, 1),
+            }
+        )
+
+
+class _Pcm:
+    """16-bit little-endian mono PCM to float32 at 16 kHz; a sample may be split between messages."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._left = b""
+        self._resampler = _resampler() if rate_hz != SAMPLING_RATE_HZ else None
+
+    def __call__(self, data: bytes) -> NDArray[np.float32]:
+        """The samples of a message; an empty one flushes."""
+        raw = self._left + data
+        whole = len(raw) // 2 * 2
+        self._left = raw[whole:]
+        samples = np.frombuffer(raw[:whole], "<i2").astype(np.float32) / np.float32(32768)
+        if self._resampler is None:
+            return samples
+        frame = None
+        if data and len(samples):
+            frame = AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+            frame.sample_rate = self._rate_hz
+        elif data:
+            return samples
+        return _joined(self._resampler.resample(frame))
+
+
+class _Opus:
+    """Opus packets (RFC 6716), one a message, to float32 mono at 16 kHz."""
+
+    def __init__(self) -> None:
+        context = av.CodecContext.create("opus", "r")
+        assert isinstance(context, AudioCodecContext)
+        context.sample_rate = _OPUS_RATE_HZ
+        context.layout = "mono"
+        context.thread_count = 1
+        self._context = context
+        self._resampler = _resampler()
+
+    def __call__(self, data: bytes) -> NDArray[np.float32]:
+        """The samples of a packet; an empty one flushes."""
+        if not data:
+            return _joined(self._resampler.resample(None))
+        try:
+            frames = self._context.decode(av.Packet(data))
+            return _joined([out for frame in frames for out in self._resampler.resample(frame)])
+        except av.FFmpegError:
+            raise Refusal(422, "undecodable", "This is no Opus packet.", "Send one Opus packet a message.") from None
+
+
+def _resampler() -> AudioResampler:
+    return AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE_HZ)
+
+
+def _joined(frames: list[AudioFrame]) -> NDArray[np.float32]:
+    parts = [np.asarray(frame.to_ndarray(), np.float32).reshape(-1) for frame in frames]
+    joined = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return np.asarray(joined.clip(-1, 1), np.float32)
+
+
+def _is_cancel(message: str) -> bool:
+    try:
+        return isinstance(_Command.validate_json(message), LiveCancel)
+    except ValidationError:
+        return False
+
+
+def _unexpected(message: str) -> Refusal:
+    return Refusal(400, "bad_request", message, 'Send {"type": "start"}, then audio, then {"type": "end"}.')

@@ -1,0 +1,218 @@
+"""What the service is asked and what it answers: the contract of the API, as the OpenAPI document shows it.
+
+Seeds are decimal strings in answers: they have 63 bits, and a browser's numbers have 53.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_SEED = (1 << 63) - 1
+
+Format = Literal["webp", "png", "jpeg"]
+JobStatus = Literal["queued", "listening", "drawing", "done", "failed"]
+
+
+class Message(BaseModel):
+    """Base of all bodies: an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(Message):
+    """What went wrong, for a program (`code`) and for a person."""
+
+    code: str = Field(description="Stable name of the problem; docs/online.md lists them.", examples=["no_speech"])
+    message: str = Field(description="What is wrong, in one sentence.", examples=["No speech was found."])
+    remedy: str = Field(description="What to do about it.", examples=["Speak closer to the microphone."])
+
+
+class ErrorBody(Message):
+    """The body of every answer that is no success."""
+
+    error: Problem
+
+
+class Options(Message):
+    """How to draw; what is left out is as the service was configured."""
+
+    style: str | None = Field(None, max_length=64, description="A name from `/v1/styles`.", examples=["3d"])
+    size: Annotated[int, Field(ge=64, le=1024)] | None = Field(
+        None, description="Width and height in pixels.", examples=[128]
+    )
+    steps: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Denoising steps.", examples=[8])
+    format: Format | None = Field(None, description="Of the image file.", examples=["webp"])
+
+
+class ImageOptions(Options):
+    """How to draw the picture of a clip."""
+
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
+        None,
+        description="Of the noise: the same audio, settings and seed give the same pixels, here and in a batch job. "
+        "Without, the clip's own seed, as in a batch job.",
+        examples=[7],
+    )
+    n: Annotated[int, Field(ge=1, le=16)] = Field(
+        1, description="Pictures of the same clip; the second and later ones have seeds made from the first's."
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=120)] | None = Field(
+        None, description="Longest wait for the answer; after it, 503 with the code `deadline`.", examples=[30]
+    )
+
+
+class Picture(Message):
+    """One picture of a clip."""
+
+    image: str = Field(description="The image file in base64.")
+    content_type: str = Field(examples=["image/webp"])
+    width_px: int
+    height_px: int
+    seed: str = Field(description="Decimal; gives this picture again.", examples=["7"])
+    similarity: float = Field(description="Cosine of the picture to the speech, in the space that both share.")
+
+
+class Timings(Message):
+    """Where the time went, in milliseconds."""
+
+    listen_ms: float = Field(description="Decoding and finding speech.")
+    encode_ms: float = Field(description="Speech encoder, with the wait for its batch.")
+    draw_ms: float = Field(description="Denoising, with the wait for its batch.")
+    total_ms: float = Field(description="From the end of the upload to the answer.")
+
+
+class ImagesAnswer(Message):
+    """Pictures of a clip."""
+
+    images: list[Picture]
+    style: str
+    steps: int
+    start_s: float = Field(description="What was drawn is the surest utterance of the clip: its start …")
+    end_s: float = Field(description="… and its end.")
+    confidence: float = Field(description="Cosine of the speech to the nearest thing that can be drawn.")
+    sure: bool = Field(description="Whether a batch job would draw this, or skip it as nothing to draw.")
+    duration_s: float = Field(description="Length of the clip.")
+    damage: str | None = Field(None, description="What was wrong with a file that could be used all the same.")
+    recording_id: str
+    scene_id: str = Field(description="As a batch job with the same settings names it.")
+    timings: Timings
+
+
+class RecordingRequest(Options):
+    """A recording in object storage, to be illustrated; only under the prefixes that the service allows."""
+
+    uri: str = Field(max_length=2048, description="`s3://bucket/key`.", examples=["s3://archive/talk.mp3"])
+
+
+class SceneView(Message):
+    """A scene of a recording; scenes cover what was heard without overlap."""
+
+    index: int
+    scene_id: str
+    start_s: float
+    end_s: float
+    status: Literal["ok", "skipped", "failed"]
+    reason: str | None = Field(None, description="Why it has no picture: silence, no_speech, below_confidence, ...")
+    confidence: float | None = None
+    image_url: str | None = Field(None, description="Path of its picture, once it is drawn.")
+    seed: str | None = None
+    similarity: float | None = None
+
+
+class RecordingView(Message):
+    """A recording that is being illustrated, or was."""
+
+    id: str
+    status: JobStatus
+    heard_s: float = Field(description="Seconds of audio heard so far.")
+    duration_s: float | None = Field(None, description="Length, once it is known.")
+    drawn: int = Field(description="Pictures made so far.")
+    to_draw: int | None = Field(None, description="Pictures to make, once it is known.")
+    style: str
+    scenes: list[SceneView]
+    damage: str | None = None
+    error: Problem | None = Field(None, description="With the status `failed`.")
+    url: str = Field(description="Path of this resource.")
+    events_url: str = Field(description="Path of its server-sent events.")
+
+
+class Style(Message):
+    """A style that the model knows."""
+
+    name: str
+    label: str = Field(description="For people.")
+    image_url: str = Field(description="Path of a picture in that style.")
+
+
+class StylesAnswer(Message):
+    """All styles; the first is the default."""
+
+    styles: list[Style]
+    default: str
+
+
+class Health(Message):
+    """Of `/healthz` and `/readyz`."""
+
+    status: Literal["ok", "starting"]
+    model_digest: str | None = None
+
+
+class LiveStart(Options):
+    """First message of `/v1/live`, and again after `done` for the next clip."""
+
+    type: Literal["start"]
+    audio: Literal["pcm_s16le", "opus"] = Field("pcm_s16le", description="What the binary messages hold.")
+    rate_hz: Annotated[int, Field(ge=8000, le=48000)] = Field(16000, description="Of the PCM; Opus needs none.")
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    previews: bool = Field(True, description="Whether to send what the picture looks like while it is denoised.")
+
+
+class LiveEnd(Message):
+    """No more audio of this clip: what was said is drawn, then `done` comes."""
+
+    type: Literal["end"]
+
+
+class LiveCancel(Message):
+    """Forget this clip; `done` comes."""
+
+    type: Literal["cancel"]
+
+
+LIVE_EVENTS: dict[str, dict[str, Any]] = {
+    "ready": {"type": "ready", "max_clip_s": 60},
+    "speech_start": {"type": "speech_start", "utterance": 0, "start_s": 0.4},
+    "speech_end": {"type": "speech_end", "utterance": 0, "start_s": 0.4, "end_s": 2.1},
+    "preview": {
+        "type": "preview",
+        "utterance": 0,
+        "step": 1,
+        "steps": 8,
+        "image": "<base64>",
+        "content_type": "image/webp",
+    },
+    "image": {
+        "type": "image",
+        "utterance": 0,
+        "image": "<base64>",
+        "content_type": "image/webp",
+        "width_px": 128,
+        "height_px": 128,
+        "seed": "4123",
+        "similarity": 0.61,
+        "confidence": 0.55,
+        "sure": True,
+        "style": "3d",
+        "start_s": 0.4,
+        "end_s": 2.1,
+        "draw_ms": 140.0,
+        "total_ms": 260.0,
+    },
+    "skipped": {"type": "skipped", "utterance": 1, "reason": "busy"},
+    "done": {"type": "done", "utterances": 2, "best": 0, "duration_s": 4.2},
+    "error": {"type": "error", "error": {"code": "no_speech", "message": "…", "remedy": "…"}},
+}
+"""One example of every message that `/v1/live` sends."""

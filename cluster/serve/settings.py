@@ -1,0 +1,151 @@
+"""Settings of the service: limits, replicas, who may use it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from s2i_core.config import RunConfig, Settings
+from s2i_core.errors import ConfigError
+from s2i_core.presets import preset
+from s2i_core.storage.objects import S3Settings
+
+
+class Limits(Settings):
+    """What one request, and all of them together, may take."""
+
+    max_clip_bytes: int = Field(20 << 20, gt=0, description="Largest clip of `/v1/images`.")
+    max_clip_s: float = Field(60.0, gt=0, description="Longest clip of `/v1/images` and `/v1/live`.")
+    max_clip_decode_s: float = Field(10.0, gt=0, description="Longest time that decoding a clip may take.")
+    max_recording_bytes: int = Field(500 << 20, gt=0, description="Largest recording of `/v1/recordings`.")
+    max_recording_s: float = Field(2 * 3600.0, gt=0, description="Longest recording of `/v1/recordings`.")
+    max_recording_decode_s: float = Field(900.0, gt=0, description="Longest time for reading and decoding one.")
+    max_size_px: int = Field(512, ge=64, le=1024, description="Largest picture.")
+    max_steps: int = Field(50, ge=1, le=100, description="Most denoising steps.")
+    max_images: int = Field(4, ge=1, le=16, description="Most pictures of one clip.")
+    max_cost: float = Field(
+        256.0, gt=0, description="Most work of one request: images × steps × 128 px², so that none holds up the others."
+    )
+    upload_idle_s: float = Field(15.0, gt=0, description="Longest pause in an upload.")
+    upload_s: float = Field(300.0, gt=0, description="Longest upload.")
+    timeout_s: float = Field(30.0, gt=0, le=120, description="Deadline of a request that names none.")
+    max_clips: int = Field(64, ge=1, description="Clips at work or waiting in one ingress replica; more get 503.")
+    max_listening: int = Field(4, ge=1, description="Threads of one ingress replica that decode and find speech.")
+    max_uploads: int = Field(64, ge=1, description="Uploads under way in one ingress replica; more get 503.")
+    max_live: int = Field(32, ge=1, description="Live connections of one ingress replica; more get 503.")
+    live_idle_s: float = Field(30.0, gt=0, description="A live connection without a message for this long is closed.")
+    live_s: float = Field(3600.0, gt=0, description="Longest live connection.")
+    max_recordings: int = Field(16, ge=1, description="Recordings at work or waiting; more get 503.")
+    recordings_at_once: int = Field(2, ge=1, description="Recordings at work.")
+    kept_s: float = Field(3600.0, gt=0, description="How long a finished recording's pictures are kept, in memory.")
+    max_kept: int = Field(64, ge=1, description="Finished recordings that are kept, the latest.")
+
+
+class Replicas(Settings):
+    """How many copies of a deployment there are, and what one holds."""
+
+    minimum: int = Field(1, ge=1, description="Never fewer.")
+    maximum: int = Field(1, ge=1, description="Never more.")
+    num_cpus: float = Field(1, ge=0, description="CPUs that one holds.")
+    num_gpus: float = Field(0, ge=0, description="GPUs that one holds.")
+    memory_bytes: int = Field(0, ge=0, description="Memory that one reserves; 0 reserves none.")
+    target_queue: float = Field(4.0, gt=0, description="Requests at work or waiting per copy that autoscaling aims at.")
+    batch_cost: float = Field(
+        30.0, gt=0, description="Largest batch: seconds of audio (encoder), or images × steps × 128 px² (generator)."
+    )
+    max_queued: int = Field(64, ge=1, description="Requests that wait in one copy; more are refused.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Replicas:
+        if self.minimum > self.maximum:
+            raise ValueError(f"replicas need minimum <= maximum, not {self.minimum}, {self.maximum}")
+        return self
+
+
+class ServeSettings(Settings):
+    """The whole service: the arguments of `serve run cluster.serve.app:app` and of a Serve config file."""
+
+    preset: str = Field("cpu", description="The preset whose audio, scene, image and model settings are served.")
+    checkpoint: str = Field("", description="Folder of a saved pipeline; empty means the weights in the package.")
+    run: RunConfig | None = Field(None, description="All settings of the model, instead of a preset.")
+    access: Literal["loopback", "keys"] = Field(
+        "loopback",
+        description="Who may use it: this machine alone, without keys; or whoever has a key, from anywhere.",
+    )
+    keys_file: str = Field("", description="Path of the file of hashed keys; `s2i serve key` writes it.")
+    s3_prefixes: tuple[str, ...] = Field((), description="`s3://bucket/prefix` that may be read; none by default.")
+    store: S3Settings | None = Field(None, description="The object store; without, from the environment.")
+    limits: Limits = Limits()
+    ingress: Replicas = Field(Replicas(maximum=2, num_cpus=0.25, target_queue=24), description="HTTP, decoding.")
+    encoder: Replicas = Field(Replicas(num_cpus=1), description="Speech encoder and projection.")
+    generator: Replicas = Field(Replicas(num_cpus=1, maximum=2, batch_cost=64), description="Denoiser.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scaled(cls, given: Any) -> Any:
+        """What was not said of the replicas is as the preset needs it."""
+        return {**_SCALING, **given} if isinstance(given, dict) and given.get("preset") == "gpu" else given
+
+    @model_validator(mode="after")
+    def _closed(self) -> ServeSettings:
+        if self.access == "keys" and not self.keys_file:
+            raise ConfigError(
+                "access=keys", "there is no file of keys", "Make a key with `s2i serve key`, and name the file."
+            )
+        return self
+
+    def config(self) -> RunConfig:
+        """Settings of the model.
+
+        Raises:
+            ConfigError: there is no such preset.
+        """
+        config = self.run or preset(self.preset)
+        if self.checkpoint:
+            config = config.model_copy(
+                update={"model": config.model.model_copy(update={"checkpoint": self.checkpoint})}
+            )
+        return config
+
+    def logical_cpus(self) -> float:
+        """CPUs that Ray must have for all replicas at their maximum."""
+        return sum(each.maximum * each.num_cpus for each in (self.ingress, self.encoder, self.generator)) + DESK_CPUS
+
+
+DESK_CPUS = 0.25
+"""CPUs that the one desk holds."""
+
+
+_SCALING = {
+    "ingress": Replicas(maximum=8, num_cpus=1, target_queue=24),
+    "encoder": Replicas(maximum=4, num_gpus=0.25, batch_cost=480, max_queued=256),
+    "generator": Replicas(maximum=16, num_gpus=0.75, batch_cost=512, max_queued=256, target_queue=32),
+    "limits": Limits(max_clips=256, max_cost=4096),
+}
+"""One GPU a node: a quarter for the encoder, three quarters for the generator; wide batches."""
+
+
+def serve_config(preset_name: str, keys_file: str, s3_prefixes: tuple[str, ...] = ()) -> str:
+    """A Serve config file (YAML) for a cluster, where every request needs a key.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    import yaml  # type: ignore[import-untyped]  # comes with ray
+
+    settings = ServeSettings(preset=preset_name, access="keys", keys_file=keys_file, s3_prefixes=s3_prefixes)
+    settings.config()
+    arguments: dict[str, Any] = {"preset": preset_name, "access": "keys", "keys_file": keys_file}
+    if s3_prefixes:
+        arguments["s3_prefixes"] = list(s3_prefixes)
+    application = {"name": "s2i", "route_prefix": "/", "import_path": "cluster.serve.app:app", "args": arguments}
+    document = {
+        "proxy_location": "EveryNode",
+        # No request_timeout_s: it would cut live connections and event streams; the service has its own deadlines.
+        "http_options": {"host": "0.0.0.0", "port": 8000, "keep_alive_timeout_s": 65},
+        "logging_config": {"encoding": "JSON"},
+        "applications": [application],
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text

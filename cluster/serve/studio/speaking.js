@@ -1,0 +1,265 @@
+// Speaking: one press of the button, and what comes of it.
+import { canStream, openMicrophone, openRecorder, wav } from "./microphone.js";
+import { Refusal, drawClip, openLive, pictureOf } from "./service.js";
+import { tintOf } from "./tint.js";
+import { loudness } from "./waveform.js";
+
+const HOLD_MS = 400; // a press that is longer is held, and ends when it is let go
+const PAUSE_MS = 1200; // after a tap, such a pause means: that was it
+const PATIENCE_MS = 60_000; // for a picture, from the last word of the service
+const MARGIN_S = 0.6; // of the voice that is kept around what was drawn
+const TICK_MS = 200;
+const PIECE = 32_000; // bytes of a message, for a clip that is sent at once
+const LEVEL_SAMPLES = 1024;
+const MOST_SEED = 2 ** 53;
+
+/**
+ * One clip on its way to its pictures. `tell(type, detail)` is told:
+ * listening, heard, quiet, level, preview {url, share}, picture {…}, done {best}, refused (a Refusal).
+ */
+class Take {
+  constructor(style, tell) {
+    Object.assign(this, { style, tell, chunks: [], rate_hz: 16000, pictures: new Map(), over: false, ended: false, live: null, microphone: null, recorder: null, longest_s: 58 });
+    this.abort = new AbortController();
+  }
+
+  get duration_s() {
+    return this.recorder ? (performance.now() - this.began) / 1000 : this.chunks.reduce((sum, chunk) => sum + chunk.length, 0) / this.rate_hz;
+  }
+
+  async listen() {
+    if (!canStream()) {
+      this.recorder = await openRecorder();
+      if (this.over) return this.recorder.close();
+      this.began = performance.now();
+      return this.tell("listening");
+    }
+    let first = true;
+    const microphone = await openMicrophone((samples) => {
+      if (this.over || this.ended) return;
+      if (first) { first = false; this.tell("listening"); }
+      this.chunks.push(samples);
+      this.live?.send(samples);
+      this.tell("level", loudness(samples));
+    });
+    if (this.over) return microphone.close();
+    this.microphone = microphone;
+    this.rate_hz = microphone.rate_hz;
+    this.connect();
+    for (const chunk of this.chunks) this.live.send(chunk);
+  }
+
+  /** Draw a clip that was recorded before, with other noise. */
+  async again(clip) {
+    this.seed = Math.floor(Math.random() * MOST_SEED);
+    this.ended = true;
+    if (clip.type !== "audio/wav" || !canStream()) {
+      this.whole = clip;
+      return this.post(clip);
+    }
+    const bytes = await clip.arrayBuffer();
+    this.rate_hz = new DataView(bytes).getUint32(24, true);
+    this.chunks = [new Int16Array(bytes, 44)];
+    this.connect();
+    for (let from = 44; from < bytes.byteLength; from += PIECE) this.live.send(bytes.slice(from, from + PIECE));
+    this.live.end();
+    this.watch();
+  }
+
+  connect() {
+    const start = { rate_hz: this.rate_hz, style: this.style, seed: this.seed };
+    this.live = openLive(start, (event) => { if (!this.over) this.hear(event); });
+  }
+
+  hear(event) {
+    if (this.ended) this.watch();
+    const kinds = {
+      ready: () => { this.longest_s = Math.min(this.longest_s, event.max_clip_s - 1); },
+      speech_start: () => this.tell("heard"),
+      speech_end: () => this.tell("quiet"),
+      preview: () => this.tell("preview", { url: URL.createObjectURL(pictureOf(event)), share: event.step / event.steps }),
+      image: () => this.picture(event),
+      done: () => this.finish(this.pictures.get(event.best) ?? [...this.pictures.values()].pop()),
+      // Silence is an answer; for all else there is a second way, which has an answer of its own.
+      error: () => { if (event.error.code === "no_speech") this.silent = true; else this.disconnect(); },
+      closed: () => this.disconnect(),
+    };
+    kinds[event.type]?.();
+  }
+
+  disconnect() {
+    this.live?.close();
+    this.live = null;
+    if (this.ended && this.chunks.length) this.post(wav(this.chunks, this.rate_hz));
+  }
+
+  async picture(event) {
+    const made = (async () => {
+      const image = pictureOf(event);
+      const clip = this.clip(event);
+      return { id: crypto.randomUUID(), at: Date.now(), image, url: URL.createObjectURL(image), tint: await tintOf(image), style: event.style, kept: false, ...clip };
+    })();
+    this.pictures.set(event.utterance ?? 0, made);
+    const picture = await made;
+    if (!this.over) this.tell("picture", picture);
+  }
+
+  /** The voice of an utterance, and its loudness. */
+  clip({ start_s, end_s }) {
+    if (this.whole) return { clip: this.whole, levels: [] };
+    const samples = new Int16Array(this.chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+    this.chunks.reduce((at, chunk) => { samples.set(chunk, at); return at + chunk.length; }, 0);
+    const some = this.seed === undefined ? samples.slice(Math.max(0, (start_s - MARGIN_S) * this.rate_hz), (end_s + MARGIN_S) * this.rate_hz) : samples;
+    const levels = [];
+    for (let at = 0; at < some.length; at += LEVEL_SAMPLES) levels.push(loudness(some.subarray(at, at + LEVEL_SAMPLES)));
+    return { clip: wav([some], this.rate_hz), levels };
+  }
+
+  /** Nothing more will be said. */
+  async end() {
+    if (this.ended) return;
+    this.ended = true;
+    if (this.recorder) {
+      this.whole = await this.recorder.stop();
+      return this.post(this.whole);
+    }
+    this.microphone?.close();
+    if (this.live) { this.live.end(); this.watch(); } else this.disconnect();
+  }
+
+  watch() {
+    clearTimeout(this.watchdog);
+    this.watchdog = setTimeout(() => this.disconnect(), PATIENCE_MS);
+  }
+
+  async post(clip) {
+    clearTimeout(this.watchdog);
+    this.posted = clip;
+    try {
+      const answer = await drawClip(clip, { style: this.style, seed: this.seed }, this.abort.signal);
+      if (this.over) return;
+      this.picture(answer);
+      await this.finish(this.pictures.get(0));
+    } catch (error) {
+      if (this.over) return;
+      this.tell("refused", error instanceof Refusal ? error : new Refusal("internal"));
+    }
+  }
+
+  /** After a refusal: the same words once more. */
+  repeat() {
+    return this.post(this.posted);
+  }
+
+  async finish(best) {
+    clearTimeout(this.watchdog);
+    const picture = await best;
+    if (this.over) return;
+    this.live?.close();
+    if (picture) this.tell("done", picture);
+    else if (this.silent || !this.chunks.length) this.tell("refused", new Refusal("no_speech"));
+    else this.disconnect(); // there was speech, but no room to draw it: the other way says when there is
+  }
+
+  /** Forget it. */
+  stop() {
+    this.over = true;
+    clearTimeout(this.watchdog);
+    this.abort.abort();
+    this.microphone?.close();
+    this.recorder?.close();
+    this.live?.close();
+  }
+}
+
+/**
+ * The big button. `tell(what, detail)` hears of all that the page shows: idle, opening, listening, tick, heard, level,
+ * drawing, preview, picture, done, refused.
+ */
+export class Speaking {
+  constructor({ style, tell }) {
+    Object.assign(this, { style, tell, take: null, state: "idle", held: false });
+  }
+
+  get duration_s() { return this.take?.duration_s ?? 0; }
+  get longest_s() { return this.take?.longest_s ?? 1; }
+
+  enter(state, detail) {
+    this.state = state;
+    this.tell(state, detail);
+  }
+
+  press() {
+    if (this.state === "listening") return this.finish();
+    if (this.state === "opening") return this.cancel();
+    this.held = true;
+    this.begin((take) => take.listen());
+    this.enter("opening");
+  }
+
+  release() {
+    this.held = false;
+    if (this.state === "listening" && performance.now() - this.since > HOLD_MS && !this.tapped) this.finish();
+    else this.tapped = true;
+  }
+
+  /** The same words, another picture. */
+  again(clip) {
+    this.begin((take) => take.again(clip));
+    this.enter("drawing");
+  }
+
+  repeat() {
+    this.enter("drawing");
+    this.take.repeat();
+  }
+
+  cancel() {
+    this.stop();
+    this.enter("idle");
+  }
+
+  stop() {
+    this.take?.stop();
+    clearTimeout(this.pause);
+    clearInterval(this.clock);
+  }
+
+  begin(work) {
+    this.stop();
+    this.tapped = false;
+    const take = new Take(this.style(), (type, detail) => { if (take === this.take) this.hear(type, detail); });
+    this.take = take;
+    work(take).catch((error) => {
+      take.stop();
+      if (take === this.take) this.enter("refused", error instanceof Refusal ? error : new Refusal("internal"));
+    });
+  }
+
+  finish() {
+    clearTimeout(this.pause);
+    clearInterval(this.clock);
+    this.take.end();
+    this.enter("drawing");
+  }
+
+  tick() {
+    if (this.duration_s >= this.longest_s) this.finish(); else this.tell("tick");
+  }
+
+  hear(type, detail) {
+    if (type === "listening") {
+      this.since = performance.now();
+      this.clock = setInterval(() => this.tick(), TICK_MS);
+      return this.enter("listening");
+    }
+    if (type === "heard") clearTimeout(this.pause);
+    if (type === "quiet" && this.state === "listening" && !this.held) {
+      clearTimeout(this.pause);
+      this.pause = setTimeout(() => this.finish(), PAUSE_MS);
+      return;
+    }
+    if (type === "done" || type === "refused") this.state = type === "done" ? "shown" : "refused";
+    this.tell(type, detail);
+  }
+}

@@ -1,0 +1,141 @@
+"""Batches by cost: who runs with whom, who is left out, who is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from cluster.serve.batching import Batcher, BatchFacts, Expired, QueueFull
+
+
+class Work:
+    """Runs batches when it is let; remembers them."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.batches: list[list[tuple[str, float]]] = []
+
+    def __call__(self, items: list[tuple[str, float]]) -> list[str]:
+        self.gate.wait(10)
+        self.batches.append(items)
+        if any(name == "bad" for name, _ in items):
+            raise ValueError("bad")
+        return [name.upper() for name, _ in items]
+
+
+def batcher(work: Work, budget: float = 10, **options: object) -> Batcher[tuple[str, float], str]:
+    return Batcher(work, lambda item: item[1], budget, **options)
+
+
+async def first_running(work: Work, batches: Batcher[tuple[str, float], str]) -> asyncio.Task[str]:
+    """Occupies the worker until the gate opens."""
+    work.gate.clear()
+    task = asyncio.ensure_future(batches(("first", 1)))
+    await asyncio.sleep(0.05)
+    return task
+
+
+def test_what_comes_while_one_batch_runs_is_the_next_batch_within_the_budget() -> None:
+    async def scenario() -> None:
+        work = Work()
+        batches = batcher(work, budget=10)
+        first = await first_running(work, batches)
+        others = [asyncio.ensure_future(batches((name, cost))) for name, cost in [("a", 4), ("b", 6), ("c", 1)]]
+        await asyncio.sleep(0.05)
+        work.gate.set()
+        assert await first == "FIRST"
+        assert await asyncio.gather(*others) == ["A", "B", "C"]
+        assert [[name for name, _ in batch] for batch in work.batches] == [["first"], ["a", "b"], ["c"]]
+
+    asyncio.run(scenario())
+
+
+def test_one_item_above_the_budget_runs_alone() -> None:
+    async def scenario() -> None:
+        work = Work()
+        batches = batcher(work, budget=10)
+        first = await first_running(work, batches)
+        others = [asyncio.ensure_future(batches((name, cost))) for name, cost in [("huge", 99), ("a", 1)]]
+        await asyncio.sleep(0.05)
+        work.gate.set()
+        await asyncio.gather(first, *others)
+        assert [[name for name, _ in batch] for batch in work.batches] == [["first"], ["huge"], ["a"]]
+
+    asyncio.run(scenario())
+
+
+def test_only_equal_groups_run_together_and_the_oldest_goes_first() -> None:
+    async def scenario() -> None:
+        work = Work()
+        batches = batcher(work, budget=10, group=lambda item: item[0][0])
+        first = await first_running(work, batches)
+        others = [asyncio.ensure_future(batches((name, 1))) for name in ("x1", "y1", "x2", "y2")]
+        await asyncio.sleep(0.05)
+        work.gate.set()
+        await asyncio.gather(first, *others)
+        assert [[name for name, _ in batch] for batch in work.batches] == [["first"], ["x1", "x2"], ["y1", "y2"]]
+
+    asyncio.run(scenario())
+
+
+def test_who_left_or_is_late_is_not_worked_for() -> None:
+    async def scenario() -> None:
+        work = Work()
+        batches = batcher(work)
+        first = await first_running(work, batches)
+        left = asyncio.ensure_future(batches(("left", 1)))
+        late = asyncio.ensure_future(batches(("late", 1), time.time() + 0.01))
+        stays = asyncio.ensure_future(batches(("stays", 1)))
+        await asyncio.sleep(0.05)
+        left.cancel()
+        await asyncio.sleep(0)
+        assert len(batches) == 2
+        work.gate.set()
+        await first
+        with pytest.raises(Expired):
+            await late
+        assert await stays == "STAYS"
+        assert [[name for name, _ in batch] for batch in work.batches] == [["first"], ["stays"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_full_queue_refuses_at_once_and_a_place_that_was_left_is_free_again() -> None:
+    async def scenario() -> None:
+        work = Work()
+        batches = batcher(work, max_queued=2)
+        first = await first_running(work, batches)
+        waiting = [asyncio.ensure_future(batches((name, 1))) for name in "ab"]
+        await asyncio.sleep(0.05)
+        with pytest.raises(QueueFull):
+            await batches(("c", 1))
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        third = asyncio.ensure_future(batches(("d", 1)))
+        await asyncio.sleep(0.05)
+        work.gate.set()
+        assert await asyncio.gather(first, waiting[1], third) == ["FIRST", "B", "D"]
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_item_takes_no_other_with_it() -> None:
+    async def scenario() -> None:
+        work = Work()
+        told: list[BatchFacts] = []
+        batches = batcher(work, told=told.append)
+        first = await first_running(work, batches)
+        items = [asyncio.ensure_future(batches((name, 1))) for name in ("a", "bad", "b")]
+        await asyncio.sleep(0.05)
+        work.gate.set()
+        await first
+        outcomes = await asyncio.gather(*items, return_exceptions=True)
+        assert outcomes[0] == "A" and outcomes[2] == "B" and isinstance(outcomes[1], ValueError)
+        await asyncio.sleep(0)
+        assert [facts.items for facts in told] == [1, 3] and told[1].waited_s > 0
+
+    asyncio.run(scenario())

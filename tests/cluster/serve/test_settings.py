@@ -1,0 +1,44 @@
+"""Settings: what is refused before anything starts, and the config file for a cluster."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+from typer.testing import CliRunner
+
+from cluster.serve.local import serving
+from cluster.serve.settings import Replicas, ServeSettings, serve_config
+from s2i_core.cli import app
+from s2i_core.errors import ConfigError
+
+
+def test_other_machines_need_keys() -> None:
+    with pytest.raises(ConfigError, match="without a key"), serving(ServeSettings(), host="0.0.0.0"):
+        pass
+    assert CliRunner().invoke(app, ["serve", "--host", "0.0.0.0"]).exit_code == 2
+
+
+def test_keys_need_a_file() -> None:
+    with pytest.raises(ConfigError, match="no file of keys"):
+        ServeSettings(access="keys")
+
+
+def test_the_config_file_is_what_serve_reads_and_its_arguments_are_the_settings() -> None:
+    document = yaml.safe_load(serve_config("gpu", "/etc/s2i/keys.json", ("s3://archive/talks",)))
+    (application,) = ServeDeploySchema.model_validate(document).applications
+    assert application.import_path == "cluster.serve.app:app"
+    settings = ServeSettings.model_validate(application.args)
+    assert settings.access == "keys" and settings.s3_prefixes == ("s3://archive/talks",)
+    assert settings.config().name == "gpu" and settings.generator.num_gpus > 0
+
+
+def test_a_preset_brings_its_replicas_unless_they_are_given() -> None:
+    assert ServeSettings(preset="cpu").generator.num_gpus == 0
+    assert ServeSettings(preset="gpu").encoder.num_gpus + ServeSettings(preset="gpu").generator.num_gpus == 1
+    assert ServeSettings(preset="gpu", generator=Replicas(num_gpus=1)).generator.num_gpus == 1
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no such preset"):
+        serve_config("nope", "/k")
