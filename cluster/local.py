@@ -25,8 +25,9 @@ from s2i_core.errors import S2IError
 OBJECT_STORE_BYTES = 512 << 20
 _HOST = "127.0.0.1"
 _START_ATTEMPTS = 2
-_START_S = 180
-"""Ray's processes need 5 s of CPU time to come up; its own patience of 10 s is too short for a very busy machine."""
+_AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+_START_S = 400
+"""Ray's many processes need time to come up; its own patience of 10 s is too short for a very busy machine."""
 
 # Ray replaces 127.0.0.1 by the host's address, and then listens on all interfaces, unless it believes itself on a
 # system without clusters. This switch is read when ray is imported, hence the attribute as well.
@@ -62,13 +63,12 @@ def local_ray(num_cpus: int, *, object_store_bytes: int = OBJECT_STORE_BYTES) ->
         folder = _folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         # As `ray.init` starts it, without the processes that nothing here needs: autoscaler, log forwarding.
-        node = _start(
+        node = start_node(
             folder,
             object_store_bytes,
             head=True,
             num_cpus=num_cpus,
             include_dashboard=False,
-            include_log_monitor=False,
             no_monitor=True,
         )
         stack.callback(_kill, node)
@@ -88,6 +88,7 @@ class LocalCluster:
         workers: CPUs of each worker node.
         environment: variables for the processes of the cluster, such as the login of the object store.
         object_store_bytes: shared memory of each node.
+        jobs_api: start what takes jobs at `address`; a driver that joins at `gcs_address` needs none of it.
     """
 
     def __init__(
@@ -96,12 +97,15 @@ class LocalCluster:
         *,
         environment: Mapping[str, str] | None = None,
         object_store_bytes: int = 128 << 20,
+        jobs_api: bool = True,
     ) -> None:
+        self._jobs_api = jobs_api
         self._cpus = tuple(workers)
         self._environment = dict(environment or {})
         self._object_store_bytes = object_store_bytes
         self._stack = contextlib.ExitStack()
         self._head: Any = None
+        self._head_environment: dict[str, str] = {}
         self._workers: list[Any] = []
         self._started = 0
         self.logs: Path | None = None
@@ -123,6 +127,8 @@ class LocalCluster:
         return [str(node.node_id) for node in self._workers]
 
     def __enter__(self) -> Self:
+        from ray._private.utils import write_ray_address
+
         with contextlib.ExitStack() as stack:
             stack.enter_context(_settings())
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -130,16 +136,20 @@ class LocalCluster:
             self.logs = _folder()
             stack.callback(shutil.rmtree, self.logs, ignore_errors=True)
             stack.callback(self._stop)
-            self._head = _start(
+            self._head = start_node(
                 self.logs,
                 self._object_store_bytes,
                 head=True,
                 num_cpus=0,
                 num_gpus=0,
-                include_dashboard=True,
+                include_dashboard=self._jobs_api,
                 dashboard_host=_HOST,
-                dashboard_port=_free_port(),
+                dashboard_port=free_ports(1)[0],
+                no_monitor=True,
+                env_vars=self._head_environment,
             )
+            # As `ray start` does. Without it a job joins any Ray that it finds among the processes of the machine.
+            write_ray_address(self.gcs_address, str(self.logs))
             for cpus in self._cpus:
                 self.add_node(cpus)
             self._stack = stack.pop_all()
@@ -150,11 +160,16 @@ class LocalCluster:
     ) -> None:
         self._stack.close()
 
-    def add_node(self, cpus: int) -> str:
-        """Start one more worker node; returns its id once it runs."""
+    def add_node(self, cpus: int, *, folder: Path | None = None) -> str:
+        """Start one more worker node; returns its id once it runs.
+
+        Args:
+            cpus: that it offers.
+            folder: where it keeps its files, instead of with the others.
+        """
         assert self.logs is not None, "the cluster is not up"
-        node = _start(
-            self.logs,
+        node = start_node(
+            folder or self.logs,
             self._object_store_bytes,
             head=False,
             gcs_address=self.gcs_address,
@@ -165,6 +180,11 @@ class LocalCluster:
         self._started += 1
         self._workers.append(node)
         return str(node.node_id)
+
+    def processes(self, node_id: str) -> list[int]:
+        """Ids of the processes that Ray started for a worker node; its workers are below them."""
+        node = next(node for node in self._workers if node.node_id == node_id)
+        return [each.process.pid for some in node.all_processes.values() for each in some]
 
     def kill_node(self, node_id: str) -> None:
         """SIGKILL all processes of a worker node at once, as a machine that loses its power."""
@@ -179,32 +199,69 @@ class LocalCluster:
         self._head = None
 
 
-def _start(logs: Path, object_store_bytes: int, *, head: bool, **parameters: Any) -> Any:
-    """One node; `parameters` are those of Ray's own launcher."""
+def start_node(
+    logs: Path,
+    object_store_bytes: int,
+    *,
+    head: bool,
+    host: str = _HOST,
+    shutdown_at_exit: bool = True,
+    **parameters: Any,
+) -> Any:
+    """One node; `parameters` are those of Ray's own launcher.
+
+    Args:
+        logs: folder of its files.
+        object_store_bytes: its shared memory.
+        head: whether it is a cluster's head.
+        host: address on which it listens.
+        shutdown_at_exit: end it where this process exits or is told to; asked for in the main thread only.
+
+    Raises:
+        RayError: it does not start.
+    """
+    from ray import _raylet
     from ray._private.node import Node
     from ray._private.parameter import RayParams
+    from ray.experimental import internal_kv
 
+    class PatientNode(Node):  # type: ignore[misc]
+        """Tells the raylet the port of the node's agent, for which it would wait 15 s: too short on a busy machine."""
+
+        def start_raylet(self, *arguments: Any, **options: Any) -> None:
+            port = self._ray_params.dashboard_agent_listen_port
+            name = _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME  # type: ignore[attr-defined]
+            _raylet.persist_port(self._session_dir, self._node_id, name, port)  # type: ignore[attr-defined]
+            super().start_raylet(*arguments, **options)
+
+    # A node with a dashboard takes the place of the Ray that this process is connected to.
+    connected_to = internal_kv.global_gcs_client
     for attempts_left in reversed(range(_START_ATTEMPTS)):
         before = set(_children())
         try:
             params = RayParams(
-                node_ip_address=_HOST,
+                node_ip_address=host,
                 object_store_memory=object_store_bytes,
                 temp_dir=str(logs),
-                # Several nodes share this machine: each takes free ports.
-                dashboard_agent_listen_port=0,
+                # Several nodes share this machine: each takes free ports. Ray waits for processes that are to choose
+                # theirs, not long enough for a busy machine: so they are told.
+                **dict(zip(_AGENT_PORTS, free_ports(len(_AGENT_PORTS)), strict=True)),
                 node_manager_port=0,
                 min_worker_port=0,
                 max_worker_port=0,
+                include_log_monitor=False,
                 **parameters,
             )
             # Linux ends these processes with ours, however ours ends.
-            return Node(params, head=head, shutdown_at_exit=True, spawn_reaper=True)
+            return PatientNode(params, head=head, shutdown_at_exit=shutdown_at_exit, spawn_reaper=True)
         except Exception as error:
             _end(set(_children()) - before)
             if not attempts_left:
                 remedy = f"Look at its logs in {logs}; is memory left?"
                 raise RayError("a Ray node on this machine", f"it did not start ({error})", remedy) from error
+        finally:
+            if connected_to is not None:
+                internal_kv._initialize_internal_kv(connected_to)
     raise AssertionError("unreachable")
 
 
@@ -229,10 +286,23 @@ def _kill(node: Any) -> None:
     node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((_HOST, 0))
-        return int(listener.getsockname()[1])
+def end_processes(ids: Iterable[int]) -> None:
+    """SIGKILL processes and all that are below them."""
+    import psutil
+
+    for number in ids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(number)
+            _end([process, *process.children(recursive=True)])
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback on which nothing listens now."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind((_HOST, 0))
+        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 @contextlib.contextmanager

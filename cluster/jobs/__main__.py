@@ -14,11 +14,14 @@ import time
 
 import ray
 
+from cluster.jobs.capacity import await_capacity
 from cluster.jobs.illustrate import illustrate
 from cluster.jobs.plan import plan
 from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobInterrupted, JobRequest, Progress
+from s2i_core import logs, tracing
 from s2i_core.config import Settings
 from s2i_core.errors import S2IError
+from s2i_core.logs import Log
 from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
 
 _ATTEMPTS = 3
@@ -32,15 +35,20 @@ def main() -> int:
     parser.add_argument("--request", required=True, help="s3:// address of the JobRequest as JSON")
     parser.add_argument("--store", help="S3Settings as JSON; without, they come from the environment")
     arguments = parser.parse_args()
+    logs.to_stderr()
     run = {"plan": plan, "illustrate": illustrate}[arguments.job]
     try:
         settings = S3Settings.model_validate_json(arguments.store) if arguments.store else S3Settings.from_env()
         request = JobRequest.model_validate_json(ObjectStore(settings).get(*parse_uri(arguments.request)))
         _connect()
+        await_capacity(arguments.job, request.config.resources)
         run(request, _progress)
     except S2IError as error:
+        Log("jobs", job=arguments.job).error("job failed", request=arguments.request, error=str(error))
         _say(ERROR, ErrorLine.of(error))
         return 2
+    finally:
+        tracing.flush()
     return 0
 
 

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from cluster.jobs.patience import Patience
+from s2i_core import tracing
 from s2i_core.config import ResourceConfig
 from s2i_core.errors import StorageUnavailable
 
 Item = TypeVar("Item")
 _WAITING_BATCHES = 4
-_PAUSE_S = 2.0
 
 
 class Committer(Generic[Item]):
@@ -24,12 +25,12 @@ class Committer(Generic[Item]):
 
     Args:
         write: commits some items; doing so again must change nothing.
-        config: `commit_rows` items at most and `commit_s` seconds at most between two commits; `max_attempts` tries of
-            one commit where the store is ill.
+        config: `commit_rows` items at most and `commit_s` seconds at most between two commits; `max_attempts` and
+            `outage_s` for one commit where the store is ill.
     """
 
     def __init__(self, write: Callable[[list[Item]], None], config: ResourceConfig) -> None:
-        self._write = write
+        self._write = tracing.carried(write)
         self._config = config
         # Bounded, so that a store slower than the workers holds them up instead of filling the memory.
         self._waiting: queue.Queue[Item | None] = queue.Queue(_WAITING_BATCHES * config.commit_rows)
@@ -92,10 +93,10 @@ class Committer(Generic[Item]):
         return not last
 
     def _commit(self, items: list[Item]) -> None:
-        for attempt in range(1, self._config.max_attempts + 1):
+        patience = Patience(self._config)
+        while True:
             try:
                 return self._write(items)
             except StorageUnavailable:
-                if attempt == self._config.max_attempts:
+                if not patience.again():
                     raise
-                time.sleep(_PAUSE_S * attempt)

@@ -1,22 +1,27 @@
-"""Runs stages over blocks with Ray Data and streams what comes out."""
+"""Runs stages over rows with Ray Data and streams what comes out."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-import ray.data
+from ray.data import Dataset
 from ray.util.annotations import RayDeprecationWarning
 
-from cluster.jobs.resources import pool
+from cluster.jobs.limits import Budget
+from cluster.jobs.resources import full, pool
+from cluster.jobs.watch import Execution, Introduce, Stalled
 from s2i_core.config import PoolConfig, ResourceConfig
+from s2i_core.logs import Log
 
 #: Small blocks: the next stage and the driver get the first results soon, and a worker that dies loses little.
-_BLOCK_BYTES = 512 << 10
+BLOCK_BYTES = 512 << 10
+_STALLS = 5
+_LOG = Log("jobs")
 
 
 @dataclass(frozen=True)
@@ -32,28 +37,76 @@ class StageCall:
     concurrency: int = 1
 
 
+def run(
+    source: Callable[[bool], Dataset],
+    missing: Sized,
+    stages: Sequence[StageCall],
+    config: ResourceConfig,
+    budget: Budget,
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    log: Log = _LOG,
+) -> Iterator[pa.Table]:
+    """What comes out of the stages, until nothing is missing, all was tried, or the budget is spent.
+
+    Where results stop coming, the execution is given up and what is missing goes in again. What is still missing at
+    the end of one was lost with its workers and gets a second chance: one row a call, one call a worker, so that a row
+    that kills its worker takes no other along. The rows that are missing after that are the caller's to judge.
+
+    Args:
+        source: the rows that are missing now; the argument is true for the second chance.
+        missing: shrinks as the caller takes results.
+        stages: first to last.
+        config: how often, and for how long, to try.
+        budget: is used.
+        block_bytes: rows travel in blocks of about this size.
+        log: of the job.
+    """
+    alone, stalls = False, 0
+    while missing and not budget.spent:
+        try:
+            yield from stream(source(alone), stages, config, budget, alone=alone, block_bytes=block_bytes)
+        except Stalled as error:
+            stalls += 1
+            log.warning("results stopped coming; what is missing goes in again", error=str(error), rows=len(missing))
+            if stalls == _STALLS:
+                return
+            continue
+        if alone:
+            return
+        alone = True
+
+
 def stream(
-    blocks: Iterable[pa.Table], stages: Iterable[StageCall], config: ResourceConfig, *, alone: bool
+    dataset: Dataset,
+    stages: Sequence[StageCall],
+    config: ResourceConfig,
+    budget: Budget,
+    *,
+    alone: bool,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[pa.Table]:
     """The rows that come out of the last stage, as soon as they do, in any order.
 
     Rows of a block whose worker dies time and again are left out, and the others go on: the caller sees what is
     missing. Ray's own limit on lost blocks would end the run, and its retries would go on for ever.
 
-    Args:
-        blocks: what goes into the first stage.
-        stages: first to last.
-        config: how often a block is tried.
-        alone: the second chance of rows whose worker died: one row a call, one call a worker, so that a row that kills
-            its worker takes no other along.
+    Raises:
+        Stalled: results stopped coming.
     """
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    dataset = ray.data.from_arrow(list(blocks))
     settings = dataset.context
-    settings.target_max_block_size = _BLOCK_BYTES
+    settings.target_max_block_size = block_bytes
     settings.max_errored_blocks = -1
     settings.enable_progress_bars = False
     settings.print_on_execution_start = False
+    settings.execution_no_progress_timeout_s = -1  # `Execution` sees to that
+    settings.custom_execution_callback_classes = [Introduce]
+    scaling = settings.autoscaling_config
+    grow_at = min(full(concurrency=call.concurrency, alone=alone) for call in stages)
+    settings.autoscaling_config = replace(
+        scaling, actor_pool_util_upscaling_threshold=min(scaling.actor_pool_util_upscaling_threshold, grow_at)
+    )
     retries = 0 if alone else config.max_attempts - 1
     # Ray has no other way yet to bound the retries of an actor's tasks.
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", category=RayDeprecationWarning)
@@ -66,6 +119,4 @@ def stream(
             zero_copy_batch=True,
             **pool(call.pool, retries=retries, concurrency=call.concurrency, alone=alone),
         )
-    for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        if batch.num_rows:
-            yield batch
+    yield from Execution(dataset, config, budget)

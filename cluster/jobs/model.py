@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2i_core.config import ModelConfig, PoolConfig
 from s2i_core.errors import ModelError
-from s2i_core.identity import files_digest
+from s2i_core.weights import model_digest
 
 if TYPE_CHECKING:
     from s2i_core.pipeline import SpeechToImagePipeline
 
-_SHIPPED = ("checkpoints", "s2i-native")
-_WEIGHTS = {".safetensors", ".json"}
-
-
-def model_digest(config: ModelConfig) -> str:
-    """`SpeechToImagePipeline.model_digest` of a checkpoint from its files alone: the driver needs no torch.
-
-    Raises:
-        ModelError: there is no checkpoint.
-    """
-    folder = (
-        Path(config.checkpoint) if config.checkpoint else Path(str(resources.files("s2i_core"))).joinpath(*_SHIPPED)
-    )
-    if not (folder / "model_index.json").is_file():
-        raise ModelError(str(folder), "there is no saved pipeline here", "Name a folder that save_pretrained made.")
-    return files_digest((path for path in folder.rglob("*") if path.is_file() and path.suffix in _WEIGHTS), folder)
+__all__ = ["load", "model_digest"]
 
 
 def load(config: ModelConfig, pool: PoolConfig, digest: str) -> SpeechToImagePipeline:

@@ -7,23 +7,29 @@ there is complete, and a job that was killed is continued by running it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from ray.data import Dataset, from_arrow
 
+from cluster import metrics
 from cluster.jobs import rows
 from cluster.jobs.assemble import Assembled, Assembler
+from cluster.jobs.attempts import judged
 from cluster.jobs.commit import Committer
-from cluster.jobs.execute import StageCall, stream
+from cluster.jobs.execute import StageCall, run
+from cluster.jobs.limits import Budget
 from cluster.jobs.listing import is_recording
 from cluster.jobs.model import model_digest
 from cluster.jobs.report import Report, Watcher
 from cluster.jobs.request import JobRequest, JobSummary, WorkerDied
 from cluster.jobs.stages import Encode, Hear
+from s2i_core import tracing
 from s2i_core.audio.listen import Heard
 from s2i_core.identity import recording_id
+from s2i_core.logs import Log
 from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, now, row
 from s2i_core.scenes import plan_scenes
 from s2i_core.storage.artifacts import join, run_key
@@ -42,6 +48,11 @@ class Outcome:
     scenes: list[Scene]
     failure: Failure | None
 
+    @property
+    def reason(self) -> str | None:
+        """Why it was skipped, or the class of the error."""
+        return self.failure.error if self.failure else self.recording.reason
+
 
 def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
     """Plan the recordings under `request.source` that have no outcome yet. The process is connected to Ray.
@@ -55,27 +66,35 @@ def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
         ModelError: there is no checkpoint; nothing was started.
         RowsLost: a fault in s2i.
     """
+    with tracing.span("job plan", {"s2i.run_id": request.run_id}, parent=request.traceparent):
+        return _plan(request.model_copy(update={"traceparent": tracing.traceparent()}), watcher)
+
+
+def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
     store = ObjectStore(request.store)
     bucket, prefix = parse_uri(request.source)
     destination = parse_uri(request.destination)
     store.check_readable(bucket, prefix)
     store.check_writable(*destination)
+    request = request.within_limits()
     digest = model_digest(request.config.model)
     lake = Lake(request.store, request.destination)
     job = _Plan(request, lake, digest)
 
     listed = list(store.list(bucket, prefix))
     recordings = [each for each in listed if is_recording(each.key)]
-    unplanned = lake.unplanned(recordings, request.config.plan_digest, digest)
+    unplanned = lake.unplanned(recordings, request.config.plan_digest, digest, retry_failed=request.retry_failed)
     pending = unplanned[: request.limit]
 
+    job.log.info("job began", recordings=len(pending), unchanged=len(recordings) - len(unplanned))
     report = Report("plan", len(pending), watcher)
     with Committer(job.commit, request.config.resources) as committer:
         for outcome in job.outcomes(pending, report):
             committer.add(outcome)
-            report.count(Status(outcome.recording.status))
+            report.count(Status(outcome.recording.status), outcome.reason)
+            job.tell(outcome)
             report.tell()
-    report.close()
+    report.close(job.left)
     summary = JobSummary(
         job="plan",
         run_id=request.run_id,
@@ -83,6 +102,7 @@ def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
         ok=report.of(Status.OK),
         skipped=report.of(Status.SKIPPED),
         failed=report.of(Status.FAILED),
+        **job.budget.facts(job.left),
         scenes=job.scenes,
         unchanged=len(recordings) - len(unplanned),
         ignored=len(listed) - len(recordings),
@@ -95,6 +115,7 @@ def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
     )
     key = join(destination[1], run_key(request.run_id, "plan.json"))
     store.put(destination[0], key, summary.model_dump_json(indent=2).encode(), "application/json")
+    job.log.info("job ended", **summary.told())
     return summary
 
 
@@ -102,51 +123,77 @@ class _Plan:
     def __init__(self, request: JobRequest, lake: Lake, digest: str) -> None:
         self.scenes = 0
         self.audio_s = 0.0
+        self.left = 0
+        self.budget = Budget(request.config.limits)
+        self.log = Log("jobs", job="plan", run_id=request.run_id)
         self._request = request
         self._config = request.config
         self._lake = lake
         self._digest = digest
         self._planned: set[str] = set()
+        self._failed_before: Mapping[str, int] = {}
 
     def outcomes(self, pending: Sequence[AudioObject], report: Report) -> Iterator[Outcome]:
-        """One for each of the recordings, in the order in which they are ready."""
+        """One for each of the recordings, in the order in which they are ready; fewer where the budget is spent."""
         if not pending:
             return
         self._planned = self._planned_before()
+        self._failed_before = self._lake.failed_runs()
         assembler = Assembler(dict(enumerate(pending)))
         pools = self._config.resources
         stages = [
             StageCall(Hear, (self._request,), pools.decode),
             StageCall(Encode, (self._request, self._digest), pools.encode),
         ]
-        for alone in (False, True):
-            if not assembler.missing:
-                return
-            for encoded in stream(self._blocks(assembler.missing, alone), stages, pools, alone=alone):
-                report.count_nodes(encoded["node"])
-                report.utterances += encoded["end"].null_count
-                for assembled in assembler.add(encoded):
-                    yield self._outcome(assembled)
-                report.tell()
+        dataset = self._dataset(assembler.missing)
+        for encoded in run(dataset, assembler.missing, stages, pools, self.budget, log=self.log):
+            report.count_nodes(encoded["node"])
+            report.utterances += encoded["end"].null_count
+            for assembled in assembler.add(encoded):
+                yield self._outcome(assembled)
+            report.tell()
+        if self.budget.spent:
+            self.left = len(assembler.missing)
+            return
         for source in list(assembler.missing.values()):
             error = WorkerDied(
                 source.uri,
-                "the worker process died every time that this was tried",
+                "the worker process died or gave no answer every time that this was tried",
                 "See Ray's logs: if memory ran out, give the pools memory_bytes; else the file crashes its decoder.",
             )
             yield self._failed(source, self._failure(error, source, Stage.DECODE, 2 * pools.max_attempts), None)
+
+    def tell(self, outcome: Outcome) -> None:
+        """The outcome of one recording, for the log."""
+        made, failure = outcome.recording, outcome.failure
+        write = self.log.info if failure is None else self.log.warning
+        write(
+            f"recording {made.status}",
+            recording_id=made.recording_id,
+            source_uri=made.source_uri,
+            reason=outcome.reason,
+            scenes=made.scenes,
+            duration_s=made.duration_s,
+            stage=None if failure is None else failure.stage,
+            error=None if failure is None else failure.message,
+        )
 
     def commit(self, outcomes: list[Outcome]) -> None:
         """Scenes first, the recording's row last: where it is, all the rest is."""
         self._lake.scenes.merge([row(scene) for outcome in outcomes for scene in outcome.scenes])
         self._lake.failures.merge([row(outcome.failure) for outcome in outcomes if outcome.failure])
         self._lake.recordings.upsert([row(outcome.recording) for outcome in outcomes])
+        for table in self._lake.tables.values():
+            table.tidy(self._config.resources.compact_files)
 
     def _planned_before(self) -> set[str]:
         """Ids of the recordings that have their scenes, or were found to have none."""
         mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._digest)
         done = self._lake.recordings.read(["recording_id"], mine & (pc.field("status") != Status.FAILED.value))
         return {each for each in done["recording_id"].to_pylist() if each is not None}
+
+    def _dataset(self, missing: dict[int, AudioObject]) -> Callable[[bool], Dataset]:
+        return lambda alone: from_arrow(list(self._blocks(missing, alone)))
 
     def _blocks(self, sources: dict[int, AudioObject], alone: bool) -> Iterator[pa.Table]:
         numbers = list(sources)
@@ -163,6 +210,7 @@ class _Plan:
         assert heard is not None
         recording = recording_id(heard.sha256)
         self.audio_s += heard.duration_s
+        metrics.audio(heard.duration_s)
         if recording in self._planned:
             return Outcome(self._recording(source, Status.SKIPPED, Skip.DUPLICATE, heard), [], None)
         try:
@@ -186,6 +234,7 @@ class _Plan:
 
     def _failed(self, source: AudioObject, failure: Failure, heard: Heard | None) -> Outcome:
         recording = None if heard is None else recording_id(heard.sha256)
+        failure = judged(failure, self._failed_before.get(source.uri, 0), self._config.resources)
         made = self._recording(source, Status.FAILED, failure.message, heard)
         return Outcome(
             replace(made, retryable=failure.retryable), [], replace(failure, subject=source.uri, recording_id=recording)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
+from cluster import metrics
 from cluster.jobs.request import JobName, Progress, RowsLost
 from s2i_core.records import Status
 
@@ -40,9 +41,10 @@ class Report:
         """Seconds since the tally began."""
         return time.monotonic() - self._started
 
-    def count(self, status: Status) -> None:
-        """One more row has its outcome."""
+    def count(self, status: Status, reason: str | None = None) -> None:
+        """One more row has its outcome; `reason` is why it was skipped, or the class of the error."""
         self._outcomes[status] += 1
+        metrics.outcome(self._job, status, reason)
 
     def count_nodes(self, nodes: pa.ChunkedArray) -> None:
         """More rows have come back from these nodes, one entry a row."""
@@ -54,10 +56,13 @@ class Report:
         return self._outcomes[status]
 
     def tell(self, *, always: bool = False) -> None:
-        """Let the watcher know; passes over a call that comes too soon after the last."""
-        if self._watcher is None or not (always or time.monotonic() - self._told >= _EVERY_S):
+        """Let the watcher and the metrics know; passes over a call that comes too soon after the last."""
+        if not (always or time.monotonic() - self._told >= _EVERY_S):
             return
         self._told = time.monotonic()
+        metrics.pending(self._job, self.total - sum(self._outcomes.values()))
+        if self._watcher is None:
+            return
         self._watcher(
             Progress(
                 job=self._job,
@@ -71,14 +76,14 @@ class Report:
             )
         )
 
-    def close(self) -> None:
-        """The last word.
+    def close(self, left: int = 0) -> None:
+        """The last word; so many rows were left when the job stopped at a limit.
 
         Raises:
             RowsLost: rows in and outcomes out differ.
         """
         self.tell(always=True)
-        done = sum(self._outcomes.values())
+        done = sum(self._outcomes.values()) + left
         if done != self.total:
             raise RowsLost(
                 f"job {self._job}",

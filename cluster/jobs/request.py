@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cluster.jobs.limits import connections, within
 from s2i_core.config import RunConfig, Settings
 from s2i_core.errors import S2IError
 from s2i_core.storage.objects import S3Settings
@@ -27,9 +28,20 @@ class JobRequest(Settings):
     limit: int | None = Field(
         None, ge=0, description="Plan at most this many recordings; `illustrate` does all that is planned."
     )
+    retry_failed: bool = Field(False, description="Take up rows as well that failed for good.")
     store: S3Settings = Field(
         default_factory=S3Settings.from_env, description="The object store, as the cluster sees it."
     )
+
+    traceparent: str | None = Field(None, description="Span above the job (W3C Trace Context), where traces are on.")
+
+    def within_limits(self) -> JobRequest:
+        """The request with pools and connections that keep its limit on open requests to the store."""
+        resources = within(self.config.resources, self.config.limits)
+        store = self.store if self.config.limits.s3_requests is None else connections(self.store, resources)
+        return self.model_copy(
+            update={"config": self.config.model_copy(update={"resources": resources}), "store": store}
+        )
 
 
 class Progress(Settings):
@@ -46,7 +58,7 @@ class Progress(Settings):
 
 
 class JobSummary(Settings):
-    """What a job did. `rows_in == ok + skipped + failed` always."""
+    """What a job did. `rows_in == ok + skipped + failed + left` always."""
 
     job: JobName
     run_id: str
@@ -54,6 +66,11 @@ class JobSummary(Settings):
     ok: int
     skipped: int
     failed: int
+    left: int = Field(0, description="Rows that were not begun or not finished when the job stopped at a limit.")
+    stopped: str | None = Field(None, description="The limit at which the job stopped; none where it did all.")
+    cpu_s: float = Field(0.0, description="Seconds times CPUs that its workers held.")
+    gpu_s: float = Field(0.0, description="Seconds times GPUs that its workers held.")
+    cost: float = Field(0.0, description="Money that this came to, at the prices of the limits.")
     scenes: int = Field(0, description="Plan: scenes that get an image. Illustrate: scenes that were to do.")
     images: int = Field(0, description="Illustrate: rows added to `images`.")
     adopted: int = Field(0, description="Illustrate: images found in the bucket, written by a run that was killed.")
@@ -65,6 +82,10 @@ class JobSummary(Settings):
     plan_digest: str
     image_digest: str
     elapsed_s: float
+
+    def told(self) -> dict[str, object]:
+        """What a line of the log says of it."""
+        return self.model_dump(exclude={"job", "run_id", "nodes"})
 
 
 class RowsLost(S2IError):

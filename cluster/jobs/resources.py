@@ -9,6 +9,9 @@ from ray.data import ActorPoolStrategy
 
 from s2i_core.config import PoolConfig, ResourceConfig
 
+IN_FLIGHT = 2
+"""Blocks that one worker is given at a time: those it works on, and those that wait for it."""
+
 
 def pool(config: PoolConfig, *, retries: int, concurrency: int = 1, alone: bool = False) -> dict[str, Any]:
     """Arguments for `map_batches` that make a stage run in an autoscaling pool of actors.
@@ -28,7 +31,7 @@ def pool(config: PoolConfig, *, retries: int, concurrency: int = 1, alone: bool 
             initial_size=config.initial,
             max_concurrent_calls_per_actor=1 if alone else concurrency,
             enable_true_multi_threading=concurrency > 1 and not alone,
-            max_tasks_in_flight_per_actor=1 if alone else 2,
+            max_tasks_in_flight_per_actor=1 if alone else IN_FLIGHT,
         ),
         "num_cpus": config.num_cpus,
         "max_task_retries": retries,
@@ -38,6 +41,14 @@ def pool(config: PoolConfig, *, retries: int, concurrency: int = 1, alone: bool 
     if config.memory_bytes:
         arguments["memory"] = config.memory_bytes
     return arguments
+
+
+def full(*, concurrency: int = 1, alone: bool = False) -> float:
+    """Ray's measure of how busy a pool is when each of its workers has all blocks that it is given.
+
+    A pool is made larger from some such measure on; one above this would never be reached, and the pool never grow.
+    """
+    return 1.0 if alone else IN_FLIGHT / concurrency
 
 
 def logical_cpus(config: ResourceConfig) -> int:

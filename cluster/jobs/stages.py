@@ -18,12 +18,16 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from cluster import metrics
 from cluster.jobs import model, rows
+from cluster.jobs.patience import Patience
 from cluster.jobs.request import JobRequest
-from s2i_core import identity
+from s2i_core import identity, logs, tracing
 from s2i_core.audio.features import MEL_BANDS
+from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import listen
-from s2i_core.errors import ModelError, ObjectGone, StorageError, StorageUnavailable
+from s2i_core.errors import DecodeError, ModelError, ObjectGone, StorageError, StorageUnavailable
+from s2i_core.logs import Log
 from s2i_core.publish.images import content_type, encode_image
 from s2i_core.records import AudioObject, Failure, ImageSample, SpeechEmbedding, Stage, now, row
 from s2i_core.storage.artifacts import image_key
@@ -40,29 +44,37 @@ _FACTS = "s2i-image"
 class Hear:
     """Objects (`rows.OBJECTS`) to their utterances and one end each (`rows.HEARD`), as a stream.
 
-    Reads, decodes, finds speech and computes features in one task, so that no waveform leaves it. Needs no torch.
+    Reads, decodes, finds speech and computes features in one task, so that no waveform leaves it. Needs no torch. The
+    decoder is a process of its own: a file that crashes it, or makes it hang, costs that process and nothing else.
     """
 
     def __init__(self, request: JobRequest) -> None:
         self._store = ObjectStore(request.store)
         self._audio = request.config.audio
-        self._attempts = request.config.resources.max_attempts
+        self._resources = request.config.resources
+        self._decoder = DecoderProcess(request.config.resources.decoder)
         self._run_id = request.run_id
+        self._traceparent = request.traceparent
+        self._log = _log("hear", request)
 
     def __call__(self, objects: pa.Table) -> Iterator[pa.Table]:
         """`OBJECTS` to `HEARD`, one row at a time."""
         for each in objects.to_pylist():
             number = each.pop("row")
-            for heard in self._hear(AudioObject(**each)):
-                yield rows.table([{"row": number, **heard}], rows.HEARD)
+            source = AudioObject(**each)
+            facts: tracing.Attributes = {"s2i.run_id": self._run_id, "s2i.source_uri": source.uri, "s2i.batch": 1}
+            with metrics.timed("hear"), tracing.span("stage hear", facts, parent=self._traceparent):
+                for heard in self._hear(source):
+                    yield rows.table([{"row": number, **heard}], rows.HEARD)
 
     def _hear(self, source: AudioObject) -> Iterator[dict[str, Any]]:
         given = 0
         attempt = 1
+        patience = Patience(self._resources)
         while True:
             try:
                 with self._store.open(source) as file:
-                    listening = listen(file, source.uri, self._audio)
+                    listening = listen(file, source.uri, self._audio, self._decoder.decode)
                     for index, heard in enumerate(listening):
                         if index < given:  # the same bytes give the same utterances: those were given before
                             continue
@@ -76,10 +88,17 @@ class Hear:
                 yield {"index": given, "end": rows.end_json(rows.End(heard=listening.result))}
                 return
             except StorageUnavailable as error:
-                if attempt >= self._attempts:
+                if not patience.again():
                     yield self._failed(error, source, attempt, given)
                     return
                 attempt += 1
+                self._log.warning("recording is tried again", source_uri=source.uri, attempt=attempt, error=str(error))
+            except DecodeError as error:
+                if attempt >= self._resources.max_attempts or not error.transient:
+                    yield self._failed(error, source, attempt, given)
+                    return
+                attempt += 1
+                self._log.warning("recording is tried again", source_uri=source.uri, attempt=attempt, error=str(error))
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is this recording's outcome, not the run's
                 yield self._failed(error, source, attempt, given)
                 return
@@ -94,15 +113,19 @@ class Encode:
     """Utterances (`rows.HEARD`) to embeddings (`rows.ENCODED`); ends pass through."""
 
     def __init__(self, request: JobRequest, digest: str) -> None:
+        self._log = _log("encode", request)
         self._pipeline = model.load(request.config.model, request.config.resources.encode, digest)
         self._run_id = request.run_id
+        self._traceparent = request.traceparent
         self._node = _node()
 
     def __call__(self, heard: pa.Table) -> pa.Table:
         """`HEARD` to `ENCODED`, row for row."""
         given = heard.to_pylist()
         utterances = [each for each in given if each["end"] is None]
-        embedded = iter(_each_or_alone(self._encode, self._failed, utterances))
+        facts: tracing.Attributes = {"s2i.run_id": self._run_id, "s2i.batch": len(utterances)}
+        with tracing.span("stage encode", facts, parent=self._traceparent):
+            embedded = iter(_each_or_alone(self._encode, self._failed, utterances))
         kept = ("row", "index", "start_s", "end_s", "end")
         encoded = [
             {name: each[name] for name in kept} | {"node": self._node} | (next(embedded) if each["end"] is None else {})
@@ -110,6 +133,7 @@ class Encode:
         ]
         return rows.table(encoded, rows.ENCODED)
 
+    @metrics.timed("encode")
     def _encode(self, utterances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         features = [rows.array(each["features"], np.float16, (MEL_BANDS, -1)) for each in utterances]
         embedding = self._pipeline.encode_features(features)
@@ -142,23 +166,30 @@ class Draw:
     """
 
     def __init__(self, request: JobRequest, digest: str) -> None:
+        self._log = _log("draw", request)
         self._pipeline = model.load(request.config.model, request.config.resources.generate, digest)
         self._store = ObjectStore(request.store)
         self._bucket, self._prefix = parse_uri(request.destination)
         self._config = request.config
         self._run_id = request.run_id
+        self._traceparent = request.traceparent
         self._node = _node()
         self._drawing = threading.Lock()
         self._writers = ThreadPoolExecutor(request.config.resources.write_concurrency)
 
     def __call__(self, scenes: pa.Table) -> pa.Table:
         """`PLANNED` to `DRAWN`, row for row."""
+        facts: tracing.Attributes = {"s2i.run_id": self._run_id, "s2i.batch": scenes.num_rows}
+        with tracing.span("stage draw", facts, parent=self._traceparent):
+            return self._drawn(scenes)
+
+    def _drawn(self, scenes: pa.Table) -> pa.Table:
         wanted = scenes.to_pylist()
         done: dict[str, dict[str, Any]] = {}
         found = self._writers.map(self._attempt(self._adopt, Stage.READ), wanted)
         done |= {each["scene_id"]: result for each, result in zip(wanted, found, strict=True) if result is not None}
         missing = [each for each in wanted if each["scene_id"] not in done]
-        with self._drawing:
+        with self._drawing, tracing.span("draw", {"s2i.batch": len(missing)}):
             drawn = _each_or_alone(self._draw, self._failure(Stage.GENERATE), missing)
         written = self._writers.map(self._attempt(self._write, Stage.WRITE), missing, drawn)
         done |= {each["scene_id"]: result for each, result in zip(missing, written, strict=True)}
@@ -184,6 +215,7 @@ class Draw:
             return None
         return row(replace(image, run_id=self._run_id)) | {"adopted": True}
 
+    @metrics.timed("draw")
     def _draw(self, scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         started = time.monotonic()
         embedding = self._embedding(scenes)
@@ -242,26 +274,32 @@ class Draw:
 
     def _attempt(self, step: Callable[..., Result], stage: Stage) -> Callable[..., Result | dict[str, Any]]:
         """The step with its retries; an error becomes a failure of the scene, its first argument."""
-        most = self._config.resources.max_attempts
 
         def attempt(scene: Mapping[str, Any], *arguments: Any) -> Result | dict[str, Any]:
-            for number in range(1, most + 1):
+            patience = Patience(self._config.resources)
+            while True:
                 try:
                     return step(scene, *arguments)
                 except StorageUnavailable as error:
-                    if number == most:
-                        return self._failure(stage, number)(error, scene)
+                    if not patience.again():
+                        return self._failure(stage, patience.tries)(error, scene)
+                    self._log.warning(
+                        "scene is tried again",
+                        recording_id=scene["recording_id"],
+                        scene_id=scene["scene_id"],
+                        attempt=patience.tries,
+                        error=str(error),
+                    )
                 except Exception as error:  # noqa: BLE001 -- this scene's outcome, not the run's
-                    return self._failure(stage, number)(error, scene)
-            raise AssertionError("unreachable")
+                    return self._failure(stage, patience.tries)(error, scene)
 
-        return attempt
+        return tracing.carried(attempt)
 
     def _failure(self, stage: Stage, attempts: int = 1) -> Callable[[Exception, Mapping[str, Any]], dict[str, Any]]:
         def failed(error: Exception, scene: Mapping[str, Any]) -> dict[str, Any]:
             failure = Failure.of(
                 error,
-                subject=scene["scene_id"],
+                subject=self._image_id(scene),
                 stage=stage,
                 run_id=self._run_id,
                 attempts=attempts,
@@ -271,6 +309,14 @@ class Draw:
             return {"scene_id": scene["scene_id"], "failure": rows.failure_json(failure)}
 
         return failed
+
+
+def _log(stage: str, request: JobRequest) -> Log:
+    """The log of a worker, which Ray keeps in the files of its process."""
+    logs.to_stderr()
+    log = Log("stages", stage=stage, run_id=request.run_id, node=_node() or None)
+    log.info("worker began")
+    return log
 
 
 def _node() -> str:

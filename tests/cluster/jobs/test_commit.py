@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cluster.jobs import commit
+from cluster.jobs import patience
 from cluster.jobs.commit import Committer
 from s2i_core.config import ResourceConfig
 from s2i_core.errors import StorageError, StorageUnavailable
@@ -52,7 +52,7 @@ def test_an_error_in_the_last_batch_is_not_lost() -> None:
 
 
 def test_an_ill_store_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(patience, "_FIRST_PAUSE_S", 0.01)
     calls: list[list[int]] = []
 
     def ill_twice(items: list[int]) -> None:

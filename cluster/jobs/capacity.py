@@ -1,0 +1,67 @@
+"""Whether the cluster has what a job needs: it is asked to grow, and waited for within bounds.
+
+Without this, a job for which no node ever comes would wait for ever, and say nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.autoscaler.sdk import request_resources
+
+from cluster.jobs.request import JobFailed, JobName
+from s2i_core.config import PoolConfig, ResourceConfig
+
+_POLL_S = 1.0
+
+
+def await_capacity(job: JobName, config: ResourceConfig, nodes: Callable[[], list[Any]] = ray.nodes) -> None:
+    """Return once there is room for the fewest workers of every pool of a job; ask an autoscaler for it until then.
+
+    Raises:
+        JobFailed: there is not, `config.wait_s` later.
+    """
+    pools = {"plan": (config.decode, config.encode), "illustrate": (config.generate,)}[job]
+    workers = [_holds(pool) for pool in pools for _ in range(max(1, pool.minimum))]
+    deadline = time.monotonic() + config.wait_s
+    asked = False
+    try:
+        while (lacking := _lacking(workers, nodes())) is not None:
+            if not asked:
+                request_resources(bundles=workers)
+                asked = True
+            if time.monotonic() > deadline:
+                raise JobFailed(
+                    "the cluster",
+                    f"after {config.wait_s:g} s it still has no room for a worker that holds {lacking} (job {job})",
+                    "Look at its autoscaler (`ray status` on the head): a quota, no such nodes to be had? "
+                    "Or ask for less: another preset, or --set resources.….num_gpus.",
+                )
+            time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())) + 0.01)
+    finally:
+        if asked:
+            request_resources(bundles=[])  # from here on the job's own demand counts
+
+
+def _holds(pool: PoolConfig) -> dict[str, float]:
+    held = {"CPU": pool.num_cpus, "GPU": pool.num_gpus}
+    return {name: amount for name, amount in held.items() if amount}
+
+
+def _lacking(workers: list[dict[str, float]], nodes: list[Any]) -> str | None:
+    """What the first worker holds for which no living node has room, the largest first; None where all fit."""
+    room = [dict(node["Resources"]) for node in nodes if node["Alive"]]
+    for worker in sorted(workers, key=lambda held: (held.get("GPU", 0), held.get("CPU", 0)), reverse=True):
+        # A node without GPUs first: a worker that needs none must not take the place of one that does.
+        fits = sorted(
+            (node for node in room if all(node.get(name, 0) >= amount for name, amount in worker.items())),
+            key=lambda node: node.get("GPU", 0),
+        )
+        if not fits:
+            return " and ".join(f"{amount:g} {name}" for name, amount in worker.items()) or "nothing"
+        for name, amount in worker.items():
+            fits[0][name] -= amount
+    return None
