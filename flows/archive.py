@@ -12,29 +12,38 @@ import dataclasses
 import json
 import logging
 import platform
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
-from prefect import flow, task
+from prefect import Flow, State, flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
+from pydantic import Field
 
-from cluster.jobs.request import JobName, JobRequest, JobSummary, Progress
+from cluster.check import capacity, here
+from cluster.jobs.limits import remaining
+from cluster.jobs.request import JobFailed, JobName, JobRequest, JobSummary, Progress
 from flows.artifacts import ProgressArtifact, artifact_key, image_sheet, outcomes_table
 from flows.overview import FailureRow, Totals, overview
 from flows.pages import Published
 from flows.progress import Step, report, step, watching
 from flows.work import Archive
+from s2i_core import logs, tracing
 from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import digest
+from s2i_core.logs import Log
+from s2i_core.presets import PRESETS
 from s2i_core.storage.artifacts import run_key
 
 PLAN, ILLUSTRATE, PUBLISH = "Listen and plan", "Illustrate", "Publish pages"
+MAX_LIVES = 5
+"""How often a run is started; one whose process died is started again, by an automation of `flows/deploy.py`."""
 _SHEET_IMAGES = 24
 _TABLE_ROWS = 200
 
@@ -48,10 +57,12 @@ class RunSummary:
     Attributes:
         jobs: summaries of the jobs that ran; none where there was nothing to do.
         totals: of the recordings that are in the source now, whichever run made what.
+        stopped: the limit at which the run stopped; None where it did all there was to do.
         new_images: images of this run.
         pages: pages written by this run.
         index: URI of the page that lists the recordings; None where no page was ever written.
         failed: what has failed and still stands.
+        cpus: that the cluster had at the end, or that this machine gave to the work; `gpus` likewise.
     """
 
     run_id: str
@@ -59,12 +70,15 @@ class RunSummary:
     destination: str
     preset: str
     address: str | None
+    cpus: float
+    gpus: float
     model_digest: str
     plan_digest: str
     image_digest: str
     started_at: str
     elapsed_s: float
     jobs: list[dict[str, Any]]
+    stopped: str | None
     totals: Totals
     new_images: int
     pages: int
@@ -74,15 +88,40 @@ class RunSummary:
     versions: dict[str, str]
 
 
-@flow(name="illustrate-archive", flow_run_name="illustrate {source}", persist_result=False)
+def _stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Stop the job of a cancelled run whose own process is gone, and could not."""
+    del flow, state
+    address = flow_run.parameters.get("address")
+    if not address:
+        return
+    from cluster.jobs.submit import running, stop
+
+    for submission in running(address, _run_id(flow_run)):
+        stop(address, submission)
+
+
+# Prefect checks these when a run is asked for, and makes its form of them; `validate` says more, with the remedy.
+_Uri = Annotated[str, Field(json_schema_extra={"pattern": "^s3://[^/]+(/.*)?$"})]
+_Preset = Annotated[str, Field(json_schema_extra={"enum": sorted(PRESETS)})]
+_Limit = Annotated[int | None, Field(ge=1)]
+_Address = Annotated[str | None, Field(json_schema_extra={"pattern": "^(https?://.+)?$"})]
+
+
+@flow(
+    name="illustrate-archive",
+    flow_run_name="illustrate {source}",
+    persist_result=False,
+    on_cancellation=[_stop_job],
+)
 def illustrate_archive(
-    source: str,
-    destination: str,
-    preset: str = "cpu",
-    limit: int | None = None,
-    address: str | None = None,
+    source: _Uri,
+    destination: _Uri,
+    preset: _Preset = "cpu",
+    limit: _Limit = None,
+    address: _Address = None,
     checkpoint: str = "",
     settings: dict[str, Any] | None = None,
+    retry_failed: bool = False,
 ) -> RunSummary:
     """Illustrate every recording under `source` that has no images yet; leave images, tables and pages.
 
@@ -94,14 +133,42 @@ def illustrate_archive(
         address: a Ray cluster's job server, such as `http://head:8265`; none starts an embedded Ray on this machine.
         checkpoint: folder of a saved pipeline, on all nodes; empty for the weights in the package.
         settings: single settings instead of the preset's, such as `{"image.style": "sketch"}`.
+        retry_failed: take up as well what failed for good.
 
     Raises:
         StorageError: a bucket, a login or a right is lacking; raised before any work.
         ConfigError, ModelError: an argument is wrong; raised before any work.
         JobFailed, RowsLost: a job did not end as it should; what was committed is sound, and running again continues.
     """
+    run_id = _this_run()
+    logs.to_stderr()
+    log = Log("flows", flow="illustrate-archive", source=source, destination=destination)
+    with tracing.span("flow illustrate-archive", {"s2i.run_id": run_id, "s2i.source": source}):
+        log.info("run began", run_id=run_id)
+        try:
+            made = _illustrated(
+                run_id, source, destination, preset, limit, address or None, checkpoint, settings, retry_failed
+            )
+        except Exception as error:
+            log.error("run failed", run_id=run_id, reason=type(error).__name__, error=str(error))
+            raise
+        facts = dataclasses.asdict(made.totals) | {"stopped": made.stopped, "elapsed_s": made.elapsed_s}
+        log.info("run ended", run_id=made.run_id, new_images=made.new_images, pages=made.pages, **facts)
+        return made
+
+
+def _illustrated(
+    run_id: str,
+    source: str,
+    destination: str,
+    preset: str,
+    limit: int | None,
+    address: str | None,
+    checkpoint: str,
+    settings: dict[str, Any] | None,
+    retry_failed: bool,
+) -> RunSummary:
     started, started_at = time.monotonic(), datetime.now(UTC)
-    run_id = f"{started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     archive = validate(source, destination, preset, checkpoint, settings)
     if address is not None:
         run_id = take_up(archive, address, limit, run_id)
@@ -112,23 +179,29 @@ def illustrate_archive(
         run_id=run_id,
         config=archive.config,
         limit=limit,
+        retry_failed=retry_failed,
         store=archive.store.settings,
+        traceparent=tracing.traceparent(),
     )
     with watching(progress):
-        jobs = _run_jobs(archive, request, address)
+        jobs, stopped = _run_jobs(archive, request, address)
         published = publish(archive)
+    power = here(archive.config.resources) if address is None else capacity(address)
     summary = RunSummary(
         run_id=run_id,
         source=archive.source,
         destination=archive.destination,
         preset=preset,
         address=address,
+        cpus=power.cpus,
+        gpus=power.gpus,
         model_digest=archive.model_digest,
         plan_digest=archive.config.plan_digest,
         image_digest=archive.config.image_digest,
         started_at=started_at.isoformat(),
         elapsed_s=round(time.monotonic() - started, 3),
         jobs=[job.model_dump() for job in jobs],
+        stopped=stopped,
         totals=archive.totals(),
         new_images=sum(job.images for job in jobs),
         pages=published.pages,
@@ -144,6 +217,28 @@ def illustrate_archive(
         archive.store.delete(archive.target, _current_key(archive, limit))
     progress.finish()
     return summary
+
+
+def _this_run() -> str:
+    """Id of the run that is under way: the same when Prefect starts it again, so that it finds its jobs by their name.
+
+    Raises:
+        JobFailed: its process died time and again.
+    """
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None, "called outside of a flow"
+    if context.flow_run.run_count > MAX_LIVES:
+        raise JobFailed(
+            f"run {context.flow_run.name}",
+            f"its process died {MAX_LIVES} times",
+            "See the worker's log: is it the memory? What was committed stays; a new run goes on.",
+        )
+    return _run_id(context.flow_run)
+
+
+def _run_id(flow_run: FlowRun) -> str:
+    created = flow_run.created or datetime.now(UTC)
+    return f"{created.astimezone(UTC):%Y%m%dT%H%M%S}-{flow_run.id.hex[-6:]}"
 
 
 def _transient(task: Any, task_run: Any, state: Any) -> bool:
@@ -246,20 +341,34 @@ def leave_artifacts(archive: Archive, summary: RunSummary) -> None:
         )
 
 
-def _run_jobs(archive: Archive, request: JobRequest, address: str | None) -> list[JobSummary]:
-    """Run the jobs for which there is work: on the cluster at `address`, or on an embedded Ray of this process."""
+def _run_jobs(archive: Archive, request: JobRequest, address: str | None) -> tuple[list[JobSummary], str | None]:
+    """Run the jobs for which there is work: on the cluster at `address`, or on an embedded Ray of this process.
+
+    Returns their summaries, and the limit at which the run stopped.
+    """
+    started = time.monotonic()
+    again = request.retry_failed
     with step("Look for work"):
-        work = archive.pending(request.limit)
+        work = archive.pending(request.limit, retry_failed=again)
     jobs: list[JobSummary] = []
     with ExitStack() as stack:
         if work.unplanned or work.unillustrated:
             runner = stack.enter_context(_runner(archive, address))
         if work.unplanned:
             jobs.append(run_job(job="plan", request=request, run=runner))
-            work = archive.pending(limit=0)
+            work = archive.pending(limit=0, retry_failed=again)
         if work.unillustrated:
+            limits = remaining(
+                request.config.limits,
+                elapsed_s=time.monotonic() - started,
+                cpu_s=sum(job.cpu_s for job in jobs),
+                gpu_s=sum(job.gpu_s for job in jobs),
+            )
+            if limits is None:
+                return jobs, jobs[-1].stopped or "a limit, before the first scene was drawn"
+            request = request.model_copy(update={"config": request.config.model_copy(update={"limits": limits})})
             jobs.append(run_job(job="illustrate", request=request, run=runner))
-    return jobs
+    return jobs, next((job.stopped for job in jobs if job.stopped), None)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flows.launch import Outcome
     from flows.overview import FailureRow, Overview
 
+EXIT_STOPPED = 3
 _SHOWN_RUNS = 10
 _SHOWN_FAILURES = 20
 
@@ -40,23 +41,58 @@ def run(
     ] = None,
     checkpoint: _Checkpoint = None,
     settings: _Settings = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again as well what failed for good in earlier runs.")
+    ] = False,
+    deadline: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so long.")] = None,
+    gpu_seconds: Annotated[float | None, typer.Option(help="Stop when the workers have held GPUs for so long.")] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(help="Stop when this money is spent; the price is set with --set limits.gpu_hour_price=…"),
+    ] = None,
+    images_per_hour: Annotated[
+        float | None, typer.Option(help="Images for an hour of recording at most: scenes get longer.")
+    ] = None,
+    s3_requests: Annotated[
+        int | None, typer.Option(min=1, help="Requests to S3 that a job may have open at a time.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Illustrate an archive: every recording under a prefix that has no images yet.
 
     Run it again to continue after an interruption, or to pick up what is new: work that is done is not done again.
     The store and its login come from S2I_S3_ENDPOINT and the standard AWS variables.
+
+    Exit code: 0 when all is done, 2 after an error, 3 when the run stopped at a limit; the next run goes on.
     """
     from flows.launch import launch
     from flows.progress import Bars, watching
 
+    limits = {
+        "limits.deadline_s": deadline,
+        "limits.gpu_seconds": gpu_seconds,
+        "limits.cost": cost,
+        "limits.s3_requests": s3_requests,
+        "scenes.images_an_hour": images_per_hour,
+    }
     with Bars() as bars, watching(bars):
-        outcome = launch(source, destination, preset, limit, address, _absolute(checkpoint), _chosen(settings))
+        outcome = launch(
+            source,
+            destination,
+            preset,
+            limit,
+            address,
+            _absolute(checkpoint),
+            {name: value for name, value in limits.items() if value is not None} | _chosen(settings),
+            retry_failed=retry_failed,
+        )
     if as_json:
         typer.echo(json.dumps(_facts(outcome, destination), ensure_ascii=False))
-        return
-    _tell(bars.console, outcome)
-    bars.console.print(f"  page    {outcome.page}\n  more    s2i status {destination}", soft_wrap=True)
+    else:
+        _tell(bars.console, outcome)
+        bars.console.print(f"  page    {outcome.page}\n  more    s2i status {destination}", soft_wrap=True)
+    if outcome.stopped:
+        raise typer.Exit(EXIT_STOPPED)
 
 
 def demo(
@@ -121,6 +157,7 @@ def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:
         "page": outcome.page,
         "destination": destination,
         "run_id": outcome.run_id,
+        "stopped": outcome.stopped,
     }
 
 
@@ -129,6 +166,8 @@ def _tell(console: Console, outcome: Outcome) -> None:
     counts = outcome.totals
     head = f"{outcome.new_images} new images" if outcome.run_id else "Nothing to do: everything is illustrated"
     console.print(f"\n[bold]{head}[/] [dim]in {outcome.elapsed_s:.0f} s[/]")
+    if outcome.stopped:
+        console.print(f"  [yellow]stopped[/] at {outcome.stopped}; run it again to go on")
     console.print(
         f"  in all  {counts.recordings} recordings, {counts.images} images of {counts.scenes} scenes, "
         f"{counts.skipped} stretches skipped, {counts.failures} failed"

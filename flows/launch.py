@@ -14,6 +14,7 @@ from flows.overview import FailureRow, Totals, overview
 from flows.progress import step
 from flows.state import state_home
 from flows.work import Archive, Work
+from s2i_core import tracing
 from s2i_core.storage.artifacts import index_key
 
 
@@ -26,6 +27,7 @@ class Outcome:
         totals: of the recordings in the source, whichever run made what.
         page: URI of the index page.
         failed: what has failed and still stands.
+        stopped: the limit at which the run stopped; None where it did all there was to do.
     """
 
     run_id: str | None
@@ -34,8 +36,10 @@ class Outcome:
     elapsed_s: float
     page: str
     failed: list[FailureRow]
+    stopped: str | None = None
 
 
+@tracing.span("launch")
 def launch(
     source: str,
     destination: str,
@@ -44,6 +48,8 @@ def launch(
     address: str | None = None,
     checkpoint: str = "",
     settings: Mapping[str, Any] | None = None,
+    *,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Run `illustrate_archive` in this process, or find that there is nothing to do.
 
@@ -56,14 +62,16 @@ def launch(
     with step("Look for work"):
         archive = Archive(source, destination, preset, checkpoint, settings)
         archive.check()
-        work = archive.pending(limit)
-    run_id, new_images = None, 0
+        work = archive.pending(limit, retry_failed=retry_failed)
+    run_id, new_images, stopped = None, 0, None
     if not work.nothing:
         with _services(archive, work, address):
             from flows.archive import illustrate_archive
 
-            summary = illustrate_archive(source, destination, preset, limit, address, checkpoint, dict(settings or {}))
-        run_id, new_images = summary.run_id, summary.new_images
+            summary = illustrate_archive(
+                source, destination, preset, limit, address, checkpoint, dict(settings or {}), retry_failed
+            )
+        run_id, new_images, stopped = summary.run_id, summary.new_images, summary.stopped
     return Outcome(
         run_id=run_id,
         totals=archive.totals(),
@@ -71,6 +79,7 @@ def launch(
         elapsed_s=round(time.monotonic() - started, 1),
         page=f"s3://{archive.target}/{index_key(archive.target_prefix)}",
         failed=overview(archive.lake).failures,
+        stopped=stopped,
     )
 
 

@@ -53,10 +53,16 @@ class PrefectServer:
 
     Args:
         home: folder of the database, the logs and the locks.
+        complete: with the UI and all services, as one wants that stays: schedules, automations, cleaning up.
+        port: where it listens; a free port by default.
+        auth: its login as `user:password`; a new one by default.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, complete: bool = False, port: int | None = None, auth: str | None = None) -> None:
         self.home = home.absolute()
+        self._complete = complete
+        self._port = port
+        self._auth = auth
         self._start_lock: IO[str] | None = None
         self._use_lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,12 +77,14 @@ class PrefectServer:
         if self._state and _healthy(self._state):
             self._release_start()
             return
-        port, auth = _free_port(), f"s2i:{secrets.token_urlsafe(24)}"
+        port, auth = self._port or _free_port(), self._auth or f"s2i:{secrets.token_urlsafe(24)}"
         self._state = {"url": f"http://127.0.0.1:{port}/api", "auth": auth}
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "flows.local_server", "--home", str(self.home), "--port", str(port)],
-                env=os.environ | client_settings(self.home) | _server_settings(self.home, auth),
+                env=os.environ
+                | client_settings(self.home)
+                | _server_settings(self.home, auth, self._state["url"], self._complete),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -103,6 +111,16 @@ class PrefectServer:
             time.sleep(0.1)
         _write_private(self.home / "server.json", json.dumps(self._state | {"pid": self._process.pid}))
         self._release_start()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the server, where this object started it."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it answers, to our login."""
+        return bool(self._state) and _healthy(self._state)
 
     def settings(self) -> dict[str, str]:
         """Environment of a Prefect client of this server."""
@@ -172,12 +190,12 @@ def prefect_client(server: PrefectServer | None) -> Iterator[None]:
                 os.environ.pop(name, None)
 
 
-def _server_settings(home: Path, auth: str) -> dict[str, str]:
-    off = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNUSED_SERVICES}
-    return off | {
-        "PREFECT_SERVER_UI_ENABLED": "false",
+def _server_settings(home: Path, auth: str, url: str, complete: bool) -> dict[str, str]:
+    some = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNUSED_SERVICES}
+    some |= {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
+    every = {"PREFECT_SERVER_UI_ENABLED": "true", "PREFECT_SERVER_UI_API_URL": url}
+    return (every if complete else some) | {
         "PREFECT_SERVER_API_AUTH_STRING": auth,
-        "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
         "PREFECT_API_DATABASE_TIMEOUT": "60",
     }
@@ -191,14 +209,18 @@ disable_existing_loggers: false
 formatters:
   standard:
     format: "%(asctime)s %(levelname)s %(name)s: %(message)s"
+  lines: {{"()": s2i_core.logs.JsonLines}}
 handlers:
   file: {{class: logging.handlers.RotatingFileHandler, formatter: standard, maxBytes: 4000000, backupCount: 1,
           filename: {json.dumps(str(home / "flow.log"))}, delay: true}}
+  lines: {{class: logging.handlers.RotatingFileHandler, formatter: lines, maxBytes: 16000000, backupCount: 3,
+           filename: {json.dumps(str(home / "log.jsonl"))}, delay: true}}
   api: {{class: prefect.logging.handlers.APILogHandler}}
 loggers:
   prefect: {{level: INFO}}
   prefect.flow_runs: {{level: INFO, handlers: [api]}}
   prefect.task_runs: {{level: INFO, handlers: [api]}}
+  s2i: {{level: INFO, handlers: [lines], propagate: false}}
 root: {{level: WARNING, handlers: [file]}}
 """
     if not path.exists() or path.read_text() != text:

@@ -126,7 +126,7 @@ def overview(lake: Lake) -> Overview:
     """Everything in the destination of the lake, by run, with the failures that still stand."""
     recordings = lake.recordings.read(["source_uri", "status", "run_id", "created_at"])
     scenes = lake.scenes.read(["scene_id", "status", "run_id", "created_at"])
-    images = lake.images.read(["scene_id", "run_id", "created_at"])
+    images = lake.images.read(["image_id", "scene_id", "run_id", "created_at"])
     failures = lake.failures.read()
     standing = _standing(failures, recordings, images)
     wanted = scenes.filter(pc.field("status") == Status.OK.value)
@@ -172,7 +172,8 @@ def _runs(counted: dict[str, pa.Table]) -> list[RunRow]:
 
 def _standing(failures: pa.Table, recordings: pa.Table, images: pa.Table) -> list[FailureRow]:
     good = recordings.filter(pc.field("status") != Status.FAILED.value)["source_uri"]
-    healed = {*good.to_pylist(), *images["scene_id"].to_pylist()} if failures.num_rows else set()
+    drawn = (name for column in ("image_id", "scene_id") for name in images[column].to_pylist())
+    healed = {*good.to_pylist(), *drawn} if failures.num_rows else set()
     latest: dict[str, dict[str, Any]] = {}
     for row in failures.sort_by("created_at").to_pylist():
         if row["subject"] not in healed:

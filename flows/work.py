@@ -100,11 +100,13 @@ class Archive:
 
         return [item for item in self.store.list(self.bucket, self.prefix) if is_recording(item.key)]
 
-    def pending(self, limit: int | None = None) -> Work:
-        """What is to be done now."""
-        config = self.config
-        unplanned = len(self.lake.unplanned(self.recordings, config.plan_digest, self.model_digest))
-        scenes = self.lake.unillustrated(config.plan_digest, config.image_digest, self.model_digest, ["scene_id"])
+    def pending(self, limit: int | None = None, *, retry_failed: bool = False) -> Work:
+        """What is to be done now; with `retry_failed`, what failed for good as well."""
+        config, again = self.config, retry_failed
+        unplanned = len(self.lake.unplanned(self.recordings, config.plan_digest, self.model_digest, retry_failed=again))
+        scenes = self.lake.unillustrated(
+            config.plan_digest, config.image_digest, self.model_digest, ["scene_id"], retry_failed=again
+        )
         return Work(
             unplanned=unplanned if limit is None else min(limit, unplanned),
             unillustrated=scenes.num_rows,

@@ -20,7 +20,7 @@ from s2i_core.storage.embedded import EmbeddedStore
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 #: Many small commits and slow pictures, so that there is a middle to be killed in.
 _SLOW = SETTINGS | {
@@ -125,7 +125,7 @@ def _kill_in_the_middle(
     process: subprocess.Popen[str], project: Path
 ) -> tuple[dict[str, tuple[str, object]], set[str]]:
     """SIGKILL the run once some pictures are there; what it had written by then, and its Ray's folders."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 500
     while time.monotonic() < deadline:
         assert process.poll() is None, (project / "stderr.txt").read_text()[-3000:]
         if EmbeddedStore(project / ".s2i" / "store").status() is not None:

@@ -1,0 +1,169 @@
+"""The deployments of prefect.yaml: checked before anything is changed, and put on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from typer.testing import CliRunner
+
+from flows import deploy as deploying
+from flows.deploy import DeploymentSpec, Wanted, automations, check, deploy, find_file, read
+from flows.local_server import PrefectServer
+from s2i_core import cli
+from s2i_core.errors import ConfigError, StorageError
+from s2i_core.records import Failure, Stage, row
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.tables import Lake
+
+WANTED = Wanted(source="s3://archive/talks", destination="s3://pictures", time_zone="Europe/Berlin", pool="test")
+
+
+def specs(**changes: Any) -> list[DeploymentSpec]:
+    return read(find_file(), WANTED.model_copy(update=changes).values())
+
+
+def changed(**changes: Any) -> DeploymentSpec:
+    return specs()[0].model_copy(update=changes)
+
+
+def test_the_file_says_what_there_is() -> None:
+    by_name = {spec.name: spec for spec in specs(poll=True, poll_s=60, address="http://head:8265")}
+    assert next(iter(by_name)) == "nightly"
+    nightly = by_name["nightly"]
+    assert nightly.parameters["source"] == "s3://archive/talks"
+    assert nightly.parameters["address"] == "http://head:8265"
+    assert nightly.concurrency_limit is not None
+    assert (nightly.concurrency_limit.limit, nightly.concurrency_limit.collision_strategy) == (1, "CANCEL_NEW")
+    (poll,) = by_name["new-objects"].schedules
+    assert (poll.interval, poll.active) == (60, True)
+    for spec in by_name.values():
+        flow = check(spec)
+        assert deploying.TAG in spec.tags
+        described = flow.parameters.properties
+        assert all(described[name].get("description") for name in described), "the form in the UI explains each"
+
+
+def test_tables_are_compacted_once_a_week_by_day(objects: ObjectStore, bucket: str, prefect: PrefectServer) -> None:
+    (weekly,) = (spec for spec in specs(destination=f"s3://{bucket}/out") if spec.name == "weekly")
+    (schedule,) = weekly.schedules
+    assert (schedule.cron, schedule.timezone) == ("0 12 * * 0", "Europe/Berlin")
+    flow = check(weekly)
+    lake = Lake(objects.settings, weekly.parameters["destination"])
+    for number in range(3):
+        lake.failures.merge([row(Failure.of(OSError("ill"), subject=str(number), stage=Stage.READ, run_id="run"))])
+    assert flow(**weekly.parameters) == {"recordings": (0, 0), "scenes": (0, 0), "images": (0, 0), "failures": (3, 1)}
+    assert lake.failures.read(["subject"])["subject"].sort().to_pylist() == ["0", "1", "2"]
+    with pytest.raises(StorageError, match="no such bucket"):
+        flow(destination="s3://nowhere-at-all")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"parameters": {"source": "s3://a", "destination": "s3://b", "sauce": 1}}, "has no parameter sauce"),
+        ({"parameters": {"source": "s3://a"}}, "needs destination"),
+        ({"parameters": {"source": "s3://a", "destination": "s3://b", "limit": 0}}, "limit"),
+        ({"entrypoint": "flows/archive.py:nothing"}, "no flow"),
+        ({"schedules": (deploying.ScheduleSpec(cron="0 26 * * *"),)}, "schedule"),
+        ({"schedules": (deploying.ScheduleSpec(cron="0 2 * * *", timezone="Europe/Berlino"),)}, "Europe/Berlino"),
+        ({"schedules": (deploying.ScheduleSpec(),)}, "either cron or interval"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_deployments_name(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check(changed(**changes))
+    assert "nightly" in raised.value.subject
+    assert reason in str(raised.value)
+    assert raised.value.remedy
+
+
+def test_a_file_that_is_wrong_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("S2I_NOBODY", raising=False)
+    for text, reason in {
+        "x: [": "no file of deployments",
+        "deployments:\n- {name: a, entrypoint: a.py:f, description: d, work_pool: {name: p}, sky: 1}": "sky",
+        'deployments:\n- {name: "{{ $S2I_NOBODY }}"}': "S2I_NOBODY",
+    }.items():
+        (tmp_path / "p.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=reason):
+            read(tmp_path / "p.yaml", {})
+
+
+@pytest.mark.parametrize("day", ["2026-03-28", "2026-10-24"])
+def test_a_night_keeps_its_local_time_over_a_change_of_the_clocks(day: str) -> None:
+    """Once a day at the same time of the wall's clock, also where the day has 23 or 25 hours."""
+    from prefect.server.schemas.schedules import CronSchedule
+
+    zone = ZoneInfo("Europe/Berlin")
+    start = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=zone)
+    dates = asyncio.run(CronSchedule(cron="0 4 * * *", timezone="Europe/Berlin").get_dates(3, start=start))
+    local = [date.astimezone(zone) for date in dates]
+    assert [(date.hour, date.minute) for date in local] == [(4, 0)] * 3
+    assert len({date.date() for date in local}) == 3
+    hours = {(later.timestamp() - earlier.timestamp()) / 3600 for earlier, later in pairwise([start, *local])}
+    assert hours <= {15, 16, 17, 23, 24, 25}
+    assert len(hours & {15, 17, 23, 25}) == 1, "one of the days is longer or shorter"
+
+
+@pytest.mark.usefixtures("prefect")
+def test_deploying_twice_makes_nothing_twice_and_the_server_refuses_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    monkeypatch.setenv("WEBHOOK", "http://127.0.0.1:9/hook")
+    first = deploy(specs(), notify="WEBHOOK")
+    assert deploy(specs(poll=True, poll_s=120), notify="WEBHOOK") == first
+    with get_client(sync_client=True) as client:
+        pool = client.read_work_pool("test")
+        assert pool.type == "process"
+        nightly = client.read_deployment(first["illustrate-archive/nightly"])
+        assert nightly.enforce_parameter_schema
+        assert nightly.global_concurrency_limit.limit == 1
+        (schedule,) = nightly.schedules
+        assert (schedule.schedule.cron, schedule.schedule.timezone) == ("0 2 * * *", "Europe/Berlin")
+        (poll,) = client.read_deployment(first["illustrate-archive/new-objects"]).schedules
+        assert (poll.active, poll.schedule.interval) == (True, timedelta(seconds=120))
+        names = [each.name for each in client.read_automations()]
+        assert len(names) == len(set(names)) == len(automations(pool.id, timedelta(1), timedelta(1)))
+        for parameters in ({"source": "nowhere"}, {"sauce": 1}, {"limit": 0}, {"preset": "tpu"}):
+            with pytest.raises(PrefectHTTPStatusError, match="409"):
+                client.create_flow_run_from_deployment(nightly.id, parameters=parameters)
+        block = client.read_block_document_by_name("s2i-notify", "custom-webhook", include_secrets=False)
+        assert "127.0.0.1" not in str(block.data)
+    with pytest.raises(ConfigError, match="of type process, not kubernetes"):
+        deploy(specs(), kind="kubernetes")
+    deploy([changed(work_pool=deploying.PoolSpec(name="clouds"))], kind="kubernetes", image="registry/s2i:1")
+    with get_client(sync_client=True) as client:
+        assert client.read_work_pool("clouds").type == "kubernetes"
+
+
+@pytest.mark.usefixtures("prefect")
+def test_nothing_is_changed_where_one_deployment_is_wrong() -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    pool = deploying.PoolSpec(name="never-made")
+    wrong = changed(parameters={"sauce": 1}, work_pool=pool)
+    with pytest.raises(ConfigError, match="sauce"):
+        deploy([changed(name="good", work_pool=pool), wrong])
+    with get_client(sync_client=True) as client, pytest.raises(ObjectNotFound):
+        client.read_work_pool("never-made")
+    with pytest.raises(ConfigError, match="holds no URL"):
+        deploy(specs(), notify="NO_SUCH_VARIABLE")
+    with pytest.raises(ConfigError, match="there is none"):
+        deploy(specs(), notify="slack-webhook/nobody")
+
+
+def test_the_command_without_a_server_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    result = CliRunner().invoke(cli.app, ["deploy", "s3://a", "s3://b"])
+    assert result.exit_code == 2
+    assert "PREFECT_API_URL" in result.stderr

@@ -1,0 +1,151 @@
+"""The supervisor with small programs in the place of servers; tests/e2e/test_night.py has the real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.platform import Home, Part, PartState, Program, Supervisor, _PageServer, descendants, page
+from s2i_core.errors import ConfigError
+
+#: A server that has a child of its own.
+_SERVER = (
+    "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    "time.sleep(600)"
+)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def until(true: Callable[[], object], within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def part(name: str, program: Program) -> Part:
+    return Part(PartState(name), program.start, lambda: program.alive, program.stop)
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> dict[str, Program]:
+    return {
+        name: Program([sys.executable, "-c", _SERVER], tmp_path / f"{name}.log", lambda: {"PART": "1"})
+        for name in ("one", "two")
+    }
+
+
+def test_what_dies_is_started_again_and_nothing_is_left_at_the_end(programs: dict[str, Program]) -> None:
+    told: list[list[tuple[str, bool]]] = []
+    parts = [part(name, program) for name, program in programs.items()]
+    supervisor = Supervisor(parts, lambda states: told.append([(each.name, each.healthy) for each in states]))
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    try:
+        until(lambda: all(each.state.healthy for each in parts))
+        first = next(index for index, states in enumerate(told) if ("two", True) in states)
+        assert ("one", True) in told[first], "the second comes after the first"
+        victim = programs["two"]._process
+        assert victim is not None
+        until(lambda: descendants(victim.pid))
+        (grandchild,) = descendants(victim.pid)
+        os.kill(victim.pid, signal.SIGKILL)
+        until(lambda: parts[1].state.starts == 2 and parts[1].state.healthy)
+        assert parts[0].state.starts == 1
+        below = [pid for program in programs.values() for pid in descendants(program._process.pid)]  # type: ignore[union-attr]
+        pids = [program._process.pid for program in programs.values() if program._process] + below + [grandchild]
+    finally:
+        supervisor.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+    until(lambda: not any(alive(pid) for pid in pids), 5)
+    if alive(grandchild):  # its parent was killed from outside: nobody could know it any more
+        os.kill(grandchild, signal.SIGKILL)
+
+
+def test_a_program_ends_with_its_supervisor_however_that_ends(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from flows.platform import Program\n"
+        "p = Program([sys.executable, '-c', 'import time; time.sleep(600)'], Path(sys.argv[1]), dict); p.start()\n"
+        "print(p._process.pid, flush=True); time.sleep(600)"
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True
+    )
+    assert supervisor.stdout is not None
+    child = int(supervisor.stdout.readline())
+    assert alive(child)
+    supervisor.kill()
+    supervisor.wait()
+    until(lambda: not alive(child), 20)
+
+
+def test_what_cannot_start_says_why_and_is_tried_with_growing_pauses() -> None:
+    tries: list[float] = []
+
+    def fails() -> None:
+        tries.append(time.monotonic())
+        raise ConfigError("a part", "it is missing", "Install it.")
+
+    later = Part(PartState("later"), lambda: pytest.fail("what comes after must wait"), lambda: False, lambda: None)
+    broken = Part(PartState("broken"), fails, lambda: False, lambda: None)
+    supervisor = Supervisor([broken, later], lambda _: None)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    until(lambda: len(tries) == 3)
+    supervisor.stop()
+    thread.join(30)
+    assert tries[2] - tries[1] > tries[1] - tries[0] >= 0.9
+    assert "it is missing" in broken.state.note
+    assert later.state.starts == 0
+
+
+def test_the_page_tells_of_each_part_and_answers_no_other_site() -> None:
+    states = [PartState("ray", True, 1, "http://127.0.0.1:8265"), PartState("serve", False, 3, note="<b>died</b>")]
+    text = page(states)
+    assert 'href="http://127.0.0.1:8265"' in text
+    assert "&lt;b&gt;died" in text
+    assert "<b>died" not in text
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = _PageServer(port, lambda: states)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+            assert [each["name"] for each in json.loads(answer.read())] == ["ray", "serve"]
+        elsewhere = urllib.request.Request(f"http://127.0.0.1:{port}/health", headers={"Host": "evil.example:80"})
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(elsewhere)
+    finally:
+        server.close()
+
+
+def test_the_login_is_private_the_ports_stay_and_a_stale_state_is_not_believed(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.make()
+    login, ports = home.login(), home.ports()
+    assert home.login() == login
+    assert home.ports() == ports
+    assert len(set(ports.values())) == len(ports)
+    assert (home.folder / "login.json").stat().st_mode & 0o077 == 0
+    assert home.folder.stat().st_mode & 0o077 == 0
+    home.write({"pid": os.getpid(), "ready": True})
+    assert home.read() is None, "this process is no supervisor"
