@@ -1,0 +1,95 @@
+# Everything: buckets, roles, an EKS cluster with Karpenter, Prefect, KubeRay and s2i. Copy this folder, fill in
+# terraform.tfvars, and see infra/terraform/README.md for the order of the steps.
+
+terraform {
+  required_version = ">= 1.10"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.28"
+    }
+    helm = {
+      source  = "hashicorp/helm"
+      version = "~> 3.0"
+    }
+    kubernetes = {
+      source  = "hashicorp/kubernetes"
+      version = "~> 2.35"
+    }
+  }
+
+  # tofu init -backend-config=backend.hcl, with what infra/terraform/bootstrap printed.
+  backend "s3" {
+    key = "s2i/complete.tfstate"
+  }
+}
+
+provider "aws" {
+  region = var.region
+
+  default_tags {
+    tags = { project = var.name, "managed-by" = "opentofu" }
+  }
+}
+
+provider "kubernetes" {
+  host                   = module.cluster.endpoint
+  cluster_ca_certificate = module.cluster.certificate_authority
+
+  exec {
+    api_version = "client.authentication.k8s.io/v1beta1"
+    command     = "aws"
+    args        = ["eks", "get-token", "--cluster-name", module.cluster.name, "--region", var.region]
+  }
+}
+
+provider "helm" {
+  kubernetes = {
+    host                   = module.cluster.endpoint
+    cluster_ca_certificate = module.cluster.certificate_authority
+
+    exec = {
+      api_version = "client.authentication.k8s.io/v1beta1"
+      command     = "aws"
+      args        = ["eks", "get-token", "--cluster-name", module.cluster.name, "--region", var.region]
+    }
+  }
+}
+
+module "storage" {
+  source = "../../modules/storage"
+
+  name            = var.name
+  archive_bucket  = var.archive_bucket
+  pictures_bucket = var.pictures_bucket
+  logs_bucket     = var.logs_bucket
+}
+
+module "cluster" {
+  source = "../../modules/cluster"
+
+  name      = var.name
+  api_cidrs = var.api_cidrs
+  gpu_limit = var.gpu_limit
+}
+
+module "identities" {
+  source = "../../modules/identities"
+
+  name         = var.name
+  archive_arn  = module.storage.archive_arn
+  pictures_arn = module.storage.pictures_arn
+  key_arn      = module.storage.key_arn
+  cluster_name = module.cluster.name
+  principals   = { analyst = var.analysts }
+}
+
+module "platform" {
+  source = "../../modules/platform"
+
+  region = var.region
+  size   = var.size
+  image  = var.image
+
+  depends_on = [module.identities]
+}

@@ -1,0 +1,159 @@
+# What runs on the cluster: KubeRay, Prefect, Prometheus and Grafana, and the s2i chart on top. Secrets are made by hand or
+# by your secret manager, and named here: none passes through the state.
+
+terraform {
+  required_version = ">= 1.8"
+  required_providers {
+    helm = {
+      source  = "hashicorp/helm"
+      version = "~> 3.0"
+    }
+    kubernetes = {
+      source  = "hashicorp/kubernetes"
+      version = "~> 2.35"
+    }
+  }
+}
+
+locals {
+  dashboards = "${path.module}/../../../dashboards"
+}
+
+# Pods that ask for more than the restricted profile of Kubernetes allows are refused.
+resource "kubernetes_namespace_v1" "this" {
+  for_each = { s2i = "restricted", prefect = "baseline", monitoring = "privileged", kuberay-system = "restricted" }
+
+  metadata {
+    name   = each.key
+    labels = { "pod-security.kubernetes.io/enforce" = each.value }
+  }
+}
+
+resource "helm_release" "cert_manager" {
+  name             = "cert-manager"
+  namespace        = "cert-manager"
+  create_namespace = true
+  repository       = "https://charts.jetstack.io"
+  chart            = "cert-manager"
+  version          = var.versions.cert_manager
+
+  values = [yamlencode({ crds = { enabled = true } })]
+}
+
+resource "helm_release" "kuberay" {
+  name       = "kuberay-operator"
+  namespace  = kubernetes_namespace_v1.this["kuberay-system"].metadata[0].name
+  repository = "https://ray-project.github.io/kuberay-helm"
+  chart      = "kuberay-operator"
+  version    = var.versions.kuberay
+
+  values = [yamlencode({
+    featureGates = [
+      { name = "RayClusterStatusConditions", enabled = true },
+      { name = "RayJobDeletionPolicy", enabled = true },
+      { name = "RayServiceIncrementalUpgrade", enabled = true },
+      { name = "RayClusterMTLS", enabled = true },
+    ]
+  })]
+
+  depends_on = [helm_release.cert_manager]
+}
+
+resource "helm_release" "prefect_server" {
+  name       = "prefect-server"
+  namespace  = kubernetes_namespace_v1.this["prefect"].metadata[0].name
+  repository = "https://prefecthq.github.io/prefect-helm"
+  chart      = "prefect-server"
+  version    = var.versions.prefect
+
+  values = [yamlencode({
+    server = {
+      basicAuth = { enabled = true, existingSecret = var.secrets.prefect_server }
+    }
+    externalDatabase = var.secrets.prefect_database == "" ? {} : {
+      existingSecret            = var.secrets.prefect_database
+      connectionStringSecretKey = "connection-string"
+    }
+    secret     = { create = false }
+    postgresql = { enabled = false }
+    sqlite     = { enabled = var.secrets.prefect_database == "" }
+  })]
+}
+
+resource "helm_release" "prefect_worker" {
+  name       = "prefect-worker"
+  namespace  = kubernetes_namespace_v1.this["prefect"].metadata[0].name
+  repository = "https://prefecthq.github.io/prefect-helm"
+  chart      = "prefect-worker"
+  version    = var.versions.prefect
+
+  values = [yamlencode({
+    worker = {
+      apiConfig = "selfHostedServer"
+      config    = { workPool = var.work_pool, type = "kubernetes" }
+      selfHostedServerApiConfig = {
+        apiUrl    = "http://prefect-server.prefect.svc.cluster.local:4200/api"
+        basicAuth = { enabled = true, existingSecret = var.secrets.prefect_server }
+      }
+    }
+  })]
+
+  depends_on = [helm_release.prefect_server]
+}
+
+resource "helm_release" "monitoring" {
+  count = var.monitoring ? 1 : 0
+
+  name       = "monitoring"
+  namespace  = kubernetes_namespace_v1.this["monitoring"].metadata[0].name
+  repository = "https://prometheus-community.github.io/helm-charts"
+  chart      = "kube-prometheus-stack"
+  version    = var.versions.monitoring
+
+  values = [yamlencode({
+    grafana = {
+      admin         = { existingSecret = var.secrets.grafana, userKey = "user", passwordKey = "password" }
+      sidecar       = { dashboards = { enabled = true, label = "grafana_dashboard", searchNamespace = "monitoring" } }
+      "grafana.ini" = { auth = { disable_login_form = false }, "auth.anonymous" = { enabled = false } }
+    }
+    prometheus = {
+      prometheusSpec = {
+        podMonitorSelectorNilUsesHelmValues   = false
+        scrapeConfigSelectorNilUsesHelmValues = false
+      }
+    }
+    additionalPrometheusRulesMap = { s2i = yamldecode(file("${local.dashboards}/alerts.yaml")) }
+  })]
+}
+
+resource "kubernetes_config_map_v1" "dashboards" {
+  for_each = var.monitoring ? toset(["batch", "serve"]) : toset([])
+
+  metadata {
+    name      = "s2i-dashboard-${each.key}"
+    namespace = kubernetes_namespace_v1.this["monitoring"].metadata[0].name
+    labels    = { grafana_dashboard = "1" }
+  }
+
+  data = { "s2i-${each.key}.json" = file("${local.dashboards}/${each.key}.json") }
+}
+
+resource "helm_release" "s2i" {
+  name      = "s2i"
+  namespace = kubernetes_namespace_v1.this["s2i"].metadata[0].name
+  chart     = "${path.module}/../../../kuberay"
+
+  values = concat(
+    [file("${path.module}/../../../kuberay/values-${var.size}.yaml")],
+    [yamlencode({
+      image   = var.image
+      auth    = { secretName = var.secrets.ray_token }
+      store   = { region = var.region }
+      network = { podIdentity = true }
+      metrics = { podMonitor = var.monitoring }
+    })],
+    var.values,
+  )
+
+  depends_on = [helm_release.kuberay, helm_release.monitoring]
+}

@@ -1,0 +1,65 @@
+variable "region" {
+  description = "Region of the buckets."
+  type        = string
+}
+
+variable "size" {
+  description = "Which values of the chart: small, medium or large."
+  type        = string
+  default     = "medium"
+
+  validation {
+    condition     = contains(["small", "medium", "large"], var.size)
+    error_message = "Choose small, medium or large."
+  }
+}
+
+variable "image" {
+  description = "The images of infra/docker in your registry: repository, digest, gpuRepository, gpuDigest."
+  type        = map(string)
+
+  validation {
+    condition     = can(regex("^sha256:[0-9a-f]{64}$", var.image["digest"]))
+    error_message = "Name the image by its digest, so that what runs is what was tested."
+  }
+}
+
+variable "secrets" {
+  description = "Names of Kubernetes secrets that you have made: see the README. An empty prefect_database means SQLite on a volume."
+  type = object({
+    ray_token        = optional(string, "s2i-ray-token")
+    prefect_server   = optional(string, "prefect-auth")
+    prefect_database = optional(string, "")
+    grafana          = optional(string, "grafana-admin")
+  })
+  default = {}
+}
+
+variable "work_pool" {
+  description = "Prefect's work pool, which flows are deployed to."
+  type        = string
+  default     = "s2i"
+}
+
+variable "monitoring" {
+  description = "Whether to install Prometheus, Grafana, the dashboards and the alerts."
+  type        = bool
+  default     = true
+}
+
+variable "values" {
+  description = "More values for the chart, as YAML documents; the last wins."
+  type        = list(string)
+  default     = []
+}
+
+variable "versions" {
+  description = "Versions of the charts."
+  type = object({
+    cert_manager = optional(string, "v1.17.2")
+    kuberay      = optional(string, "1.7.0")
+    prefect      = optional(string, "2026.8.18172642")
+    monitoring   = optional(string, "72.6.2")
+  })
+  default = {}
+}

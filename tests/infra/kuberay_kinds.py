@@ -1,0 +1,157 @@
+"""What KubeRay 1.7 takes, from its API reference: the fields that the chart uses, closed, and the operator's own rules.
+
+https://ray-project.github.io/kuberay/reference/api/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+
+KUBERNETES = "1.35"
+
+_string, _boolean, _object = {"type": "string"}, {"type": "boolean"}, {"type": "object"}
+_strings = {"type": "object", "additionalProperties": _string}
+
+
+def _integer(minimum: int = 0) -> dict[str, Any]:
+    return {"type": "integer", "minimum": minimum}
+
+
+def _closed(required: str = "", **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "required": required.split(),
+    }
+
+
+_from_secret = _closed(
+    "valueFrom", valueFrom=_closed("secretKeyRef", secretKeyRef=_closed("name key", name=_string, key=_string))
+)
+_head = _closed(
+    "template rayStartParams",
+    serviceType={"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
+    rayStartParams=_strings,
+    template=_object,
+)
+_group = _closed(
+    "groupName minReplicas maxReplicas template rayStartParams",
+    groupName=_string,
+    replicas=_integer(),
+    minReplicas=_integer(),
+    maxReplicas=_integer(),
+    idleTimeoutSeconds=_integer(),
+    rayStartParams=_strings,
+    template=_object,
+)
+CLUSTER = _closed(
+    "headGroupSpec",
+    rayVersion=_string,
+    authOptions=_closed("mode", mode={"enum": ["token", "disabled"]}, secretName=_string),
+    tlsOptions=_closed(enabled=_boolean),
+    gcsFaultToleranceOptions=_closed(
+        redisAddress=_string, redisUsername=_from_secret, redisPassword=_from_secret, externalStorageNamespace=_string
+    ),
+    enableInTreeAutoscaling=_boolean,
+    autoscalerOptions=_closed(
+        version={"enum": ["v1", "v2"]},
+        idleTimeoutSeconds=_integer(),
+        upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
+        imagePullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
+        securityContext=_object,
+        resources=_object,
+    ),
+    headGroupSpec=_head,
+    workerGroupSpecs={"type": "array", "items": _group},
+)
+_rule = _closed(
+    "policy condition",
+    policy={"enum": ["DeleteCluster", "DeleteWorkers", "DeleteSelf", "DeleteNone"]},
+    condition=_closed(
+        jobStatus={"enum": ["SUCCEEDED", "FAILED"]}, jobDeploymentStatus={"enum": ["Failed"]}, ttlSeconds=_integer()
+    )
+    | {"oneOf": [{"required": ["jobStatus"]}, {"required": ["jobDeploymentStatus"]}]},
+)
+JOB = _closed(
+    "rayClusterSpec entrypoint",
+    entrypoint=_string,
+    entrypointNumCpus={"type": "number"},
+    submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"]},
+    backoffLimit=_integer(),
+    preRunningDeadlineSeconds=_integer(1),
+    activeDeadlineSeconds=_integer(1),
+    deletionStrategy=_closed("deletionRules", deletionRules={"type": "array", "minItems": 1, "items": _rule}),
+    submitterConfig=_closed(backoffLimit=_integer()),
+    submitterPodTemplate=_object,
+    rayClusterSpec=CLUSTER,
+)
+SERVICE = _closed(
+    "rayClusterConfig serveConfigV2",
+    upgradeStrategy=_closed(
+        "type",
+        type={"enum": ["NewCluster", "NewClusterWithIncrementalUpgrade", "None"]},
+        clusterUpgradeOptions=_closed(
+            "gatewayClassName stepSizePercent intervalSeconds",
+            gatewayClassName=_string,
+            stepSizePercent=_integer(1),
+            intervalSeconds=_integer(1),
+            maxSurgePercent=_integer(1),
+        ),
+    ),
+    rayClusterDeletionDelaySeconds=_integer(),
+    excludeHeadPodFromServeSvc=_boolean,
+    serveConfigV2=_string,
+    rayClusterConfig=CLUSTER,
+)
+_SPECS = {"RayCluster": CLUSTER, "RayJob": JOB, "RayService": SERVICE}
+_LONGEST_NAME = {"RayCluster": 63, "RayJob": 47, "RayService": 47}
+
+
+def cluster_of(resource: dict[str, Any]) -> dict[str, Any]:
+    """The spec of the cluster within a resource of any of the three kinds."""
+    spec = resource["spec"]
+    return {"RayCluster": spec, "RayJob": spec.get("rayClusterSpec"), "RayService": spec.get("rayClusterConfig")}[
+        resource["kind"]
+    ]
+
+
+def templates(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every pod template of a resource."""
+    cluster = cluster_of(resource)
+    groups = [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", ())]
+    submitter = resource["spec"].get("submitterPodTemplate")
+    return [group["template"] for group in groups] + ([submitter] if submitter else [])
+
+
+def check(resource: dict[str, Any]) -> None:
+    """Raise where KubeRay, or Kubernetes for a pod of it, would refuse the resource."""
+    kind = resource["kind"]
+    jsonschema.Draft202012Validator(_SPECS[kind]).validate(resource["spec"])
+    name = resource["metadata"]["name"]
+    assert len(name) <= _LONGEST_NAME[kind], f"{name} is too long"
+    cluster = cluster_of(resource)
+    for template in templates(resource):
+        kubernetes_validate.validate(
+            {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "checked"}, "template": template},
+            KUBERNETES,
+            strict=True,
+        )
+    # The operator's rules (its validation.go), where our fields can break them.
+    groups = [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", ())]
+    if cluster.get("autoscalerOptions", {}).get("version") == "v2":
+        assert all(group["template"]["spec"].get("restartPolicy", "Never") == "Never" for group in groups)
+    assert all(group["minReplicas"] <= group["maxReplicas"] for group in groups[1:])
+    if cluster.get("authOptions", {}).get("mode") == "token":
+        major, minor, _ = map(int, cluster["rayVersion"].split("."))
+        assert (major, minor) >= (2, 52)
+    if "gcsFaultToleranceOptions" in cluster:
+        head = groups[0]
+        names = {variable["name"] for variable in head["template"]["spec"]["containers"][0].get("env", ())}
+        assert not names & {"RAY_REDIS_ADDRESS", "REDIS_PASSWORD"}
+        assert "redis-password" not in head["rayStartParams"]
+    options = resource["spec"].get("upgradeStrategy", {}).get("clusterUpgradeOptions")
+    assert options is None or options["stepSizePercent"] <= options["maxSurgePercent"]

@@ -1,0 +1,294 @@
+"""The Helm chart: helm renders it, Kubernetes' and KubeRay's schemas take it, and what must hold of security holds."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from kuberay_kinds import KUBERNETES, check, cluster_of, templates
+from ray.serve.schema import ServeDeploySchema
+
+from cluster.serve.settings import ServeSettings
+
+CHART = Path(__file__).parents[2] / "infra" / "kuberay"
+SIZES = ("small", "medium", "large")
+IMAGE = ["--set", "image.repository=registry.example/s2i"]
+ALL = "job.enabled=true,job.source=s3://archive,job.destination=s3://pictures,service.enabled=true,"
+INGRESS = "service.ingress.enabled=true,service.ingress.host=s2i.example,service.ingress.tlsSecret=s2i-tls"
+
+Helm = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def helm(tool: Callable[[str], str]) -> Helm:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([tool("helm"), *arguments], capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session", params=SIZES)
+def rendered(request: pytest.FixtureRequest, helm: Helm) -> list[dict[str, Any]]:
+    """All resources, with everything switched on."""
+    values = ["-f", str(CHART / f"values-{request.param}.yaml"), *IMAGE, "--set", ALL + INGRESS]
+    answer = helm("template", "night", str(CHART), "-n", "s2i", *values)
+    assert answer.returncode == 0, answer.stderr
+    return [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+
+
+def of(resources: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    found = [resource for resource in resources if resource["kind"] in kinds]
+    assert found, f"no {kinds} in the chart"
+    return found
+
+
+def ray(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return of(resources, "RayCluster", "RayJob", "RayService")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_helm_finds_no_fault(helm: Helm, size: str) -> None:
+    answer = helm("lint", "--strict", str(CHART), "-f", str(CHART / f"values-{size}.yaml"), *IMAGE)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_kubernetes_takes_every_core_resource(rendered: list[dict[str, Any]]) -> None:
+    core = [
+        resource
+        for resource in rendered
+        if resource["apiVersion"].split("/")[0] not in {"ray.io", "monitoring.coreos.com"}
+    ]
+    assert {"ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "Ingress"} == {each["kind"] for each in core}
+    for resource in core:
+        kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+
+
+def test_kuberay_takes_its_resources(rendered: list[dict[str, Any]]) -> None:
+    assert {resource["kind"] for resource in ray(rendered)} == {"RayCluster", "RayJob", "RayService"}
+    for resource in ray(rendered):
+        check(resource)
+
+
+def test_the_checks_of_kuberays_kinds_can_fail(rendered: list[dict[str, Any]]) -> None:
+    job = of(rendered, "RayJob")[0]
+    spoils: list[Callable[[dict[str, Any]], None]] = [
+        lambda spec: spec.update(ttl=1),
+        lambda spec: spec["deletionStrategy"]["deletionRules"][0]["condition"].update(jobDeploymentStatus="Failed"),
+        lambda spec: spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"].update(restartPolicy="Always"),
+        lambda spec: spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"].update(restart="Never"),
+        lambda spec: spec["rayClusterSpec"].update(rayVersion="2.51.0"),
+        lambda spec: spec["rayClusterSpec"]["workerGroupSpecs"][0].update(minReplicas=1000),
+    ]
+    for spoil in spoils:
+        spoiled = copy.deepcopy(job)
+        spoil(spoiled["spec"])
+        with pytest.raises((AssertionError, jsonschema.ValidationError)):
+            check(spoiled)
+
+
+def test_no_head_runs_work_and_idle_workers_go(rendered: list[dict[str, Any]]) -> None:
+    for resource in ray(rendered):
+        cluster = cluster_of(resource)
+        assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+        assert cluster["enableInTreeAutoscaling"] and cluster["autoscalerOptions"]["version"] == "v2"
+        assert cluster["autoscalerOptions"]["idleTimeoutSeconds"] > 0
+
+
+def test_every_cluster_asks_for_the_token(rendered: list[dict[str, Any]]) -> None:
+    for resource in ray(rendered):
+        assert cluster_of(resource)["authOptions"] == {"mode": "token", "secretName": "s2i-ray-token"}
+
+
+def test_every_container_is_bounded_unprivileged_and_watched(rendered: list[dict[str, Any]]) -> None:
+    for resource in ray(rendered):
+        for template in templates(resource):
+            pod = template["spec"]
+            assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] >= 1000
+            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            assert "hostNetwork" not in pod and "hostPID" not in pod
+            assert pod["serviceAccountName"] in {"s2i-batch", "s2i-serve"}
+            head = template["metadata"]["labels"]["s2i/role"] == "head"
+            assert pod["automountServiceAccountToken"] is head
+            for container in pod["containers"]:
+                security = container["securityContext"]
+                assert not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
+                for bound in ("requests", "limits"):
+                    assert {"cpu", "memory"} <= container["resources"][bound].keys()
+                assert ":latest" not in container["image"] and container["image"].partition(":")[2]
+                if container["name"] != "submitter":
+                    assert "livenessProbe" in container and "readinessProbe" in container
+
+
+def test_no_secret_stands_in_a_manifest(rendered: list[dict[str, Any]]) -> None:
+    assert not [resource for resource in rendered if resource["kind"] == "Secret"]
+    for resource in ray(rendered):
+        for template in templates(resource):
+            for container in template["spec"]["containers"]:
+                for variable in container.get("env", ()):
+                    secret = any(
+                        word in variable["name"] for word in ("SECRET", "PASSWORD", "TOKEN", "ACCESS_KEY", "AUTH")
+                    )
+                    assert not (secret and "value" in variable), variable["name"]
+
+
+def test_a_drain_leaves_the_heads_and_is_never_blocked_by_workers(rendered: list[dict[str, Any]]) -> None:
+    budgets = {each["metadata"]["name"]: each["spec"] for each in of(rendered, "PodDisruptionBudget")}
+    assert {"night-batch-head", "night-job-head", "night-serve-head", "night-serve-workers"} == budgets.keys()
+    for budget in budgets.values():
+        # Kubernetes cannot compute a share of pods whose owner it does not know how to count.
+        assert isinstance(budget["minAvailable"], int) and "maxUnavailable" not in budget
+    workers = cluster_of(of(rendered, "RayService")[0])["workerGroupSpecs"][0]
+    assert budgets["night-serve-workers"]["minAvailable"] < workers["minReplicas"]
+
+
+def test_budgets_and_policies_select_pods_that_exist(rendered: list[dict[str, Any]]) -> None:
+    pods = [template["metadata"]["labels"] for resource in ray(rendered) for template in templates(resource)]
+    for resource in of(rendered, "PodDisruptionBudget", "NetworkPolicy"):
+        spec = resource["spec"]
+        labels = (spec.get("selector") or spec["podSelector"])["matchLabels"]
+        assert any(labels.items() <= pod.items() for pod in pods), resource["metadata"]["name"]
+
+
+def test_the_network_is_closed_but_for_what_is_named(rendered: list[dict[str, Any]]) -> None:
+    policies = {each["metadata"]["name"]: each["spec"] for each in of(rendered, "NetworkPolicy")}
+    default = policies["night-default"]
+    assert sorted(default["policyTypes"]) == ["Egress", "Ingress"]
+    pods = [template["metadata"]["labels"] for resource in ray(rendered) for template in templates(resource)]
+    assert all(default["podSelector"]["matchLabels"].items() <= pod.items() for pod in pods)
+    for name, policy in policies.items():
+        for rule in policy.get("ingress", ()):
+            assert rule.get("from"), f"{name} lets everybody in"
+            inside = all("podSelector" in peer for peer in rule["from"])
+            assert inside or rule.get("ports"), f"{name} opens every port"
+        for rule in policy.get("egress", ()):
+            assert rule.get("to"), f"{name} lets everything out"
+            for peer in rule["to"]:
+                block = peer.get("ipBlock", {})
+                if block.get("cidr") == "0.0.0.0/0":
+                    assert "169.254.0.0/16" in block["except"], f"{name} reaches the metadata service"
+
+
+def test_the_dashboard_has_no_way_in_from_outside(rendered: list[dict[str, Any]]) -> None:
+    for ingress in of(rendered, "Ingress"):
+        assert ingress["spec"]["tls"]
+        ports = [
+            path["backend"]["service"]["port"]["number"]
+            for rule in ingress["spec"]["rules"]
+            for path in rule["http"]["paths"]
+        ]
+        assert ports == [8000]
+    for resource in ray(rendered):
+        assert cluster_of(resource)["headGroupSpec"]["serviceType"] == "ClusterIP"
+
+
+def test_a_job_leaves_nothing_behind_however_it_ends(rendered: list[dict[str, Any]]) -> None:
+    rules = of(rendered, "RayJob")[0]["spec"]["deletionStrategy"]["deletionRules"]
+    deleted = {
+        (rule["policy"], *sorted(set(rule["condition"].values()) - {rule["condition"]["ttlSeconds"]})) for rule in rules
+    }
+    for policy in ("DeleteCluster", "DeleteSelf"):
+        assert {(policy, "SUCCEEDED"), (policy, "FAILED"), (policy, "Failed")} <= deleted
+
+
+def test_the_service_is_upgraded_beside_the_old_one(rendered: list[dict[str, Any]]) -> None:
+    spec = of(rendered, "RayService")[0]["spec"]
+    assert spec["upgradeStrategy"]["type"].startswith("NewCluster")
+    worker = cluster_of(of(rendered, "RayService")[0])["workerGroupSpecs"][0]["template"]["spec"]
+    assert worker["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/-/healthz"
+    assert worker["terminationGracePeriodSeconds"] == spec["rayClusterDeletionDelaySeconds"]
+
+
+def test_ray_serve_and_the_service_take_the_config(rendered: list[dict[str, Any]]) -> None:
+    config = ServeDeploySchema.model_validate(yaml.safe_load(of(rendered, "RayService")[0]["spec"]["serveConfigV2"]))
+    assert config.logging_config is not None and config.logging_config.encoding == "JSON"
+    (application,) = config.applications
+    module, _, name = application.import_path.partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
+    settings = ServeSettings.model_validate(application.args)
+    assert settings.access == "keys"
+    # The file of keys is where every pod of the service mounts it.
+    for template in templates(of(rendered, "RayService")[0]):
+        mounts = template["spec"]["containers"][0]["volumeMounts"]
+        assert {"name": "keys", "mountPath": str(Path(settings.keys_file).parent), "readOnly": True} in mounts
+
+
+def test_no_timeout_cuts_live_connections_and_event_streams(rendered: list[dict[str, Any]]) -> None:
+    config = ServeDeploySchema.model_validate(yaml.safe_load(of(rendered, "RayService")[0]["spec"]["serveConfigV2"]))
+    assert config.http_options.request_timeout_s is None
+    limits = ServeSettings.model_validate(config.applications[0].args).limits
+    for ingress in of(rendered, "Ingress"):
+        proxy = ingress["metadata"]["annotations"]
+        assert int(proxy["nginx.ingress.kubernetes.io/proxy-read-timeout"]) >= limits.live_s
+        size = proxy["nginx.ingress.kubernetes.io/proxy-body-size"]
+        assert size.endswith("m") and int(size[:-1]) << 20 > limits.max_recording_bytes
+
+
+def test_a_cut_link_is_noticed_within_a_minute(rendered: list[dict[str, Any]]) -> None:
+    for resource in ray(rendered):
+        for template in templates(resource):
+            (container,) = template["spec"]["containers"]
+            environment = {each["name"]: each.get("value") for each in container.get("env", ())}
+            if template["metadata"]["labels"]["s2i/role"] == "head":
+                period_ms, timeout_ms, times = (
+                    int(environment[f"RAY_health_check_{name}"])
+                    for name in ("period_ms", "timeout_ms", "failure_threshold")
+                )
+                assert (period_ms + timeout_ms) * times < 60_000
+
+
+def test_traces_go_to_the_collector_and_are_let_out(helm: Helm) -> None:
+    chosen = ["--set", ALL + "traces.endpoint=http://collector.monitoring:4318"]
+    answer = helm("template", "n", str(CHART), *IMAGE, *chosen)
+    assert answer.returncode == 0, answer.stderr
+    resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+    for resource in ray(resources):
+        for template in templates(resource):
+            (container,) = template["spec"]["containers"]
+            if container["name"] != "submitter":
+                told = {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector.monitoring:4318"}
+                assert told in container["env"]
+    (default,) = (each for each in of(resources, "NetworkPolicy") if each["metadata"]["name"] == "n-default")
+    ports = [(rule["to"][0], rule["ports"]) for rule in default["spec"]["egress"]]
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert (monitoring, [{"port": 4318, "protocol": "TCP"}]) in ports
+
+
+def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
+    answer = helm("template", "n", str(CHART), "-f", str(CHART / "values-medium.yaml"), *IMAGE)
+    options = cluster_of(of(list(yaml.safe_load_all(answer.stdout)), "RayCluster")[0])["gcsFaultToleranceOptions"]
+    assert options["redisAddress"].startswith("rediss://")
+    assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "s2i-redis"
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("image.tag=latest", "tag"),
+        ("image.repository=", "image.repository is empty"),
+        ("cluster.cpu.maxReplica=3", "additional properties"),
+        ("cluster.head.memory=8GB", "does not match pattern"),
+        ("auth.secretName=", "does not match pattern"),
+        ("store.endpoint=https://user:password@store.example", "does not match pattern"),
+        ("service.enabled=true,disruption.serveWorkers=1", "must be below service.minReplicas"),
+        ("job.enabled=true", "job.source is needed"),
+        ("job.enabled=true,job.source=archive", "does not match pattern"),
+        ("redis.enabled=true", "redis.address is needed"),
+        ("service.args.access=loopback", "not"),
+        ("service.requestTimeoutSeconds=120", "additional properties"),
+        ("service.enabled=true,service.upgrade.type=None", "value must be one of"),
+        ("service.enabled=true,service.ingress.enabled=true,service.ingress.host=a.example", "tlsSecret is needed"),
+        ("service.enabled=true,service.upgrade.type=NewClusterWithIncrementalUpgrade", "gatewayClassName is needed"),
+    ],
+)
+def test_values_that_cannot_work_are_refused(helm: Helm, setting: str, reason: str) -> None:
+    answer = helm("template", "n", str(CHART), *IMAGE, "--set", setting)
+    assert answer.returncode != 0
+    assert reason in answer.stderr, answer.stderr

@@ -1,0 +1,191 @@
+"""The OpenTofu modules: they parse, fit together, and hold what must hold of security. No provider is asked: checked
+here is what is written, not what AWS makes of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hcl import FOLDERS, TERRAFORM, Block, blocks, files
+
+RESOURCES = blocks("resource")
+MODULES = TERRAFORM / "modules"
+
+
+def of(kind: str, folder: Path = TERRAFORM) -> list[Block]:
+    return [block for block in blocks("resource", folder) if block.kind == kind]
+
+
+def allowed(document: Block) -> list[dict[str, Any]]:
+    return [each for each in document.body.get("statement", ()) if each.get("effect", "Allow") == "Allow"]
+
+
+POLICIES = [block for block in blocks("data") if block.kind == "aws_iam_policy_document"]
+
+
+def test_every_file_parses() -> None:
+    assert len(list(files())) > 10
+    assert {folder.name for folder in FOLDERS} >= {"storage", "identities", "cluster", "platform", "complete"}
+
+
+@pytest.mark.parametrize("section", ["variable", "output"])
+def test_every_input_and_output_says_what_it_is(section: str) -> None:
+    for block in blocks(section):
+        assert block.body.get("description", "").endswith("."), str(block)
+        assert section == "output" or "type" in block.body, str(block)
+
+
+def test_every_provider_and_module_from_elsewhere_is_pinned() -> None:
+    for path, content in files():
+        for settings in content.get("terraform", ()):
+            assert settings["required_version"], path
+            for provider in (each for group in settings.get("required_providers", ()) for each in group.values()):
+                assert provider["version"].startswith("~>"), path
+    outside = [block for block in blocks("module") if not block.body["source"].startswith(".")]
+    assert outside
+    for block in outside:
+        assert re.fullmatch(r"\d+\.\d+\.\d+", block.body["version"]), str(block)
+
+
+def test_calls_of_own_modules_fit() -> None:
+    own = [block for block in blocks("module") if block.body["source"].startswith(".")]
+    assert own
+    for call in own:
+        folder = (call.file.parent / call.body["source"]).resolve()
+        variables = {block.name: block.body for block in blocks("variable", folder)}
+        given = call.body.keys() - {"source", "depends_on", "providers"}
+        assert given <= variables.keys(), f"{call}: {given - variables.keys()}"
+        needed = {name for name, body in variables.items() if "default" not in body}
+        assert needed <= given, f"{call}: {needed - given}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(TERRAFORM)))
+def test_names_that_are_used_are_there(folder: Path) -> None:
+    text = "\n".join(path.read_text() for path in sorted(folder.glob("*.tf")))
+    own = [(path, content) for path, content in files(folder) if path.parent == folder]
+
+    def names(section: str) -> set[str]:
+        return {name for _, content in own for entry in content.get(section, ()) for name in entry}
+
+    assert set(re.findall(r"\bvar\.(\w+)", text)) == names("variable")
+    assert set(re.findall(r"\blocal\.(\w+)", text)) <= names("locals")
+    assert set(re.findall(r"\bmodule\.(\w+)", text)) <= names("module")
+    there = {(block.kind, block.name) for block in blocks("resource", folder) + blocks("data", folder)}
+    assert set(re.findall(r"\b((?:aws|helm|kubernetes)_\w+)\.(\w+)\b", text)) <= there
+    for module in names("module"):
+        call = next(block for block in blocks("module", folder) if block.name == module)
+        if call.body["source"].startswith("."):
+            outputs = {block.name for block in blocks("output", (folder / call.body["source"]).resolve())}
+            assert set(re.findall(rf"\bmodule\.{module}\.(\w+)", text)) <= outputs
+
+
+@pytest.mark.parametrize("folder", [MODULES / "storage", TERRAFORM / "bootstrap"], ids=lambda folder: folder.name)
+def test_every_bucket_is_closed_encrypted_and_versioned(folder: Path) -> None:
+    (bucket,) = of("aws_s3_bucket", folder)
+    assert bucket.body["lifecycle"] == [{"prevent_destroy": True}] and not bucket.body.get("force_destroy")
+    every = f"${{aws_s3_bucket.{bucket.name}}}" if "for_each" in bucket.body else None
+
+    def one(kind: str) -> dict[str, Any]:
+        (block,) = of(kind, folder)
+        assert block.body.get("for_each") == every, f"{block} leaves a bucket out"
+        return block.body
+
+    access = one("aws_s3_bucket_public_access_block")
+    for setting in ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"):
+        assert access[setting] is True
+    assert one("aws_s3_bucket_versioning")["versioning_configuration"] == [{"status": "Enabled"}]
+    encryption = one("aws_s3_bucket_server_side_encryption_configuration")["rule"][0]
+    algorithm = encryption["apply_server_side_encryption_by_default"][0]["sse_algorithm"]
+    assert "aws:kms" in algorithm and "none" not in algorithm.lower()
+    rules = one("aws_s3_bucket_lifecycle_configuration")["rule"]
+    assert any("noncurrent_version_expiration" in rule for rule in rules)
+    assert any("abort_incomplete_multipart_upload" in rule for rule in rules)
+    policy = next(each for each in POLICIES if each.file.parent == folder and "OnlyWithTls" in str(each.body))
+    denied = next(each for each in policy.body["statement"] if each["sid"] == "OnlyWithTls")
+    assert denied["effect"] == "Deny" and denied["condition"][0]["variable"] == "aws:SecureTransport"
+    one("aws_s3_bucket_policy")
+
+
+def test_keys_are_renewed() -> None:
+    keys = of("aws_kms_key")
+    assert keys and all(key.body["enable_key_rotation"] is True for key in keys)
+
+
+def test_no_right_is_given_by_a_wildcard() -> None:
+    assert len(POLICIES) >= 5
+    for document in POLICIES:
+        for statement in allowed(document):
+            assert not [action for action in statement["actions"] if "*" in action], str(document)
+            assert "*" not in statement.get("resources", ()), str(document)
+            for principal in statement.get("principals", ()):
+                assert "*" not in principal["identifiers"], str(document)
+
+
+def test_the_wildcard_check_can_fail() -> None:
+    bad = Block("data", "bad", {"statement": [{"actions": ["s3:*"], "resources": ["*"]}]}, TERRAFORM / "bad.tf")
+    assert [action for statement in allowed(bad) for action in statement["actions"] if "*" in action]
+
+
+def test_only_the_writer_writes() -> None:
+    writes = re.compile(r":(Put|Delete|Create|Abort|Generate)")
+    documents = {each.name: each for each in POLICIES if each.file.parent == MODULES / "identities"}
+    for name in ("reader", "analyst"):
+        actions = {action for statement in allowed(documents[name]) for action in statement["actions"]}
+        assert not [action for action in actions if writes.search(action)]
+    archive = [each for each in allowed(documents["writer"]) if "local.archive}" in str(each["resources"])]
+    assert [each["actions"] for each in archive] == [["s3:GetObject"]]
+
+
+def test_nothing_leads_to_the_cluster_from_everywhere() -> None:
+    (eks,) = [block for block in blocks("module") if block.name == "eks"]
+    assert eks.body["endpoint_public_access"] == "${length(var.api_cidrs) > 0}"
+    assert eks.body["encryption_config"] == {"resources": ["secrets"]} and eks.body["create_kms_key"] is True
+    assert "audit" in eks.body["enabled_log_types"]
+    metadata = eks.body["eks_managed_node_groups"]["system"]["metadata_options"]
+    assert metadata == {"http_tokens": "required", "http_put_response_hop_limit": 1}
+    text = "".join(path.read_text() for path in TERRAFORM.rglob("*.tf"))
+    assert re.findall(r'"0\.0\.0\.0/0"', text) == ['"0.0.0.0/0"'], "only the check that refuses it names it"
+
+
+def test_no_secret_is_written_down() -> None:
+    for path in TERRAFORM.rglob("*"):
+        if path.suffix in {".tf", ".yaml", ".example"}:
+            found = re.findall(r'(?i)\b(?:password|secret_key|token|auth_string)\b\s*=\s*"[^"$]+"', path.read_text())
+            assert not found, f"{path}: {found}"
+    assert not [block for block in RESOURCES if block.kind.startswith(("random_password", "kubernetes_secret"))]
+
+
+def test_prefect_and_grafana_ask_for_a_login() -> None:
+    releases = {block.name: str(block.body) for block in of("helm_release", MODULES / "platform")}
+    assert "basicAuth" in releases["prefect_server"] and "existingSecret" in releases["prefect_server"]
+    assert "auth.anonymous" in releases["monitoring"]
+
+
+def test_state_is_remote_encrypted_and_locked() -> None:
+    for path, content in files(TERRAFORM / "examples"):
+        if path.name == "main.tf":
+            (settings,) = content["terraform"]
+            assert "s3" in settings["backend"][0], path
+    (backend,) = [block for block in blocks("output", TERRAFORM / "bootstrap") if block.name == "backend"]
+    assert "encrypt      = true" in backend.body["value"] and "use_lockfile = true" in backend.body["value"]
+
+
+def test_files_that_modules_read_are_there() -> None:
+    for path in TERRAFORM.rglob("*.tf"):
+        for found in re.findall(r'\$\{path\.module\}/([^"$]+)"', path.read_text()):
+            assert (path.parent / found).exists(), f"{path}: {found}"
+
+
+@pytest.mark.skipif(
+    not (shutil.which("tofu") or shutil.which("terraform")), reason="neither tofu nor terraform is here"
+)
+def test_the_files_are_in_the_standard_format() -> None:
+    program = shutil.which("tofu") or shutil.which("terraform")
+    answer = subprocess.run(
+        [str(program), "fmt", "-check", "-recursive", str(TERRAFORM)], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout
