@@ -1,0 +1,118 @@
+"""What several benchmarks need: a store of their own, rows by the million, and the memory that a step took."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from s2i_core.records import IMAGES, SCENES, Status, now
+from s2i_core.storage.embedded import EmbeddedStore
+from s2i_core.storage.objects import ObjectStore
+from tests.bench.results import ROOT
+
+_KINDS = 64
+_OTHER_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
+
+
+@contextmanager
+def own_store() -> Iterator[ObjectStore]:
+    """An embedded S3 server in a temporary folder; the environment leads to it for as long as the block lasts."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="s2i-bench-") as folder:
+        embedded = EmbeddedStore(Path(folder))
+        info = embedded.up()
+        try:
+            for name in _OTHER_AWS:
+                os.environ.pop(name, None)
+            os.environ.update(info.environment())
+            yield ObjectStore(info.settings())
+        finally:
+            embedded.down()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def in_own_process(program: str, *arguments: str) -> dict[str, Any]:
+    """Run a piece of Python alone; it prints one JSON object last. `peak_mb` is added: its largest resident memory."""
+    code = f"{program}\nimport json, resource, sys\n_JSON"
+    code = code.replace(
+        "_JSON",
+        "print(json.dumps(result | {'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def scene_rows(
+    first: int, count: int, digests: Mapping[str, str], *, tokens: tuple[int, int] = (8, 8), width: int = 8
+) -> pa.Table:
+    """Planned scenes, 100 a recording, of some dozen embeddings; `tokens` `(K, C)` and `width` E as the model's."""
+    random = np.random.default_rng(first)
+    number = np.arange(first, first + count)
+    pooled = random.normal(size=(_KINDS, width)).astype(np.float32)
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    heard = random.normal(size=(_KINDS, tokens[0] * tokens[1])).astype("<f2")
+    kind = pa.array(number % _KINDS)
+    columns: dict[str, Any] = {
+        "scene_id": [f"{each:032x}" for each in number],
+        "recording_id": [f"{each:032x}" for each in number // 100],
+        "index": number % 100,
+        "start_s": (number % 100) * 5.0,
+        "end_s": (number % 100) * 5.0 + 5,
+        "focus_start_s": (number % 100) * 5.0,
+        "focus_end_s": (number % 100) * 5.0 + 4,
+        "status": [Status.OK.value] * count,
+        "reason": [None] * count,
+        "confidence": np.full(count, 0.5, np.float32),
+        "speech_share": np.full(count, 0.8, np.float32),
+        "pooled": pa.array(list(pooled), pa.list_(pa.float32())).take(kind),
+        "focus_pooled": pa.array([each.tobytes() for each in pooled.astype("<f2")]).take(kind),
+        "focus_tokens": pa.array([each.tobytes() for each in heard]).take(kind),
+        "model_digest": [digests["model"]] * count,
+        "plan_digest": [digests["plan"]] * count,
+        "run_id": ["bench"] * count,
+        "created_at": [now()] * count,
+    }
+    return pa.table(columns, schema=SCENES)
+
+
+def image_rows(scenes: pa.Table, digests: Mapping[str, str]) -> pa.Table:
+    """The rows of `images` that these scenes come to."""
+    count = scenes.num_rows
+    fixed: dict[str, Any] = {
+        "sha256": "0" * 64,
+        "size_bytes": 1,
+        "format": "webp",
+        "width_px": 128,
+        "height_px": 128,
+        "seed": 1,
+        "style": "3d",
+        "steps": 8,
+        "guidance": 1.0,
+        "similarity": 0.5,
+        "compute_ms": 1.0,
+        "device": "cpu",
+        "model_digest": digests["model"],
+        "image_digest": digests["image"],
+        "run_id": "bench",
+        "created_at": now(),
+    }
+    columns: dict[str, Any] = {name: [value] * count for name, value in fixed.items()}
+    kept = {name: scenes[name] for name in ("scene_id", "recording_id", "start_s", "end_s")}
+    keys = [f"images/{each}.webp" for each in scenes["scene_id"].to_pylist()]
+    table = columns | kept | {"image_id": scenes["scene_id"], "key": keys}
+    return pa.table({name: table[name] for name in IMAGES.names}, schema=IMAGES)
