@@ -16,7 +16,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from s2i_core.config import AudioConfig, ImageConfig, ModelConfig, PoolConfig, ResourceConfig, SceneConfig
+from s2i_core.config import (
+    AudioConfig,
+    DecoderConfig,
+    ImageConfig,
+    LimitConfig,
+    ModelConfig,
+    PoolConfig,
+    ResourceConfig,
+    SceneConfig,
+)
 from s2i_core.presets import PRESETS
 from s2i_core.storage.objects import S3Settings
 
@@ -42,7 +51,9 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("image", ImageConfig, "How a scene becomes an image."),
     ("model", ModelConfig, "Which weights, and where they run."),
     ("resources", ResourceConfig, "What the jobs ask of the cluster."),
+    ("resources.decoder", DecoderConfig, "The process that decodes, and may die while the job goes on."),
     ("resources.decode, .encode, .generate", PoolConfig, "One pool of workers for each of these stages."),
+    ("limits", LimitConfig, "What a run may use up; see [limits](scale.md#limits)."),
 ]
 
 ENVIRONMENT = """## Environment
@@ -53,6 +64,8 @@ ENVIRONMENT = """## Environment
 | `S2I_S3_ALLOW_HTTP` | `1` allows plain HTTP to a host that is not this machine |
 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_PROFILE`, … | the login, found by boto3's standard chain: variables, profile, role of the machine |
 | `AWS_REGION`, `AWS_DEFAULT_REGION` | region of the buckets |
+| `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_EXPORTER`, `OTEL_SERVICE_NAME`, … | where traces go; without the first two there are none ([operating it](operate.md#logs-and-traces)) |
+| `TRACEPARENT` | the span above a run, for whoever starts it within a trace of their own |
 | `S2I_HOME` | folder for what s2i keeps on this machine between runs; without it `.s2i` in the working folder |
 | `S2I_STORE_HOME` | folder of the embedded store for `s2i store`; without it `.s2i/store` in the working folder |
 | `PREFECT_API_URL` | a Prefect server of yours; without it s2i starts one on loopback for the time of the run |
