@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from s2i_core.storage.embedded import EmbeddedStore, StoreInfo
 from s2i_core.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from cluster.local import LocalCluster
 
 _OTHER_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 
@@ -34,6 +38,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreInfo]:
 def objects(store: StoreInfo) -> ObjectStore:
     """A client of the session's store."""
     return ObjectStore(store.settings())
+
+
+@pytest.fixture(scope="session")
+def cluster(store: StoreInfo) -> Iterator[LocalCluster]:
+    """A real cluster for all: a head and two worker nodes with one CPU each, which know the session's store."""
+    from cluster.local import LocalCluster
+
+    with LocalCluster((1, 1), environment=store.environment()) as cluster:
+        yield cluster
 
 
 @pytest.fixture
