@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,16 @@ from s2i_core.storage.objects import ObjectStore
 if TYPE_CHECKING:
     from cluster.local import LocalCluster
 
+_PROCESSES = ("browser", "chaos", "cluster", "e2e", "flows")
+"""Folders of tests that start clusters, servers and browsers, which a busy machine can starve of time."""
 _OTHER_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try tests of real processes a second time; the summary at the end names those that needed it."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in _PROCESSES:
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")

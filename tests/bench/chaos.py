@@ -22,7 +22,7 @@ def run(options: Options) -> dict[str, Any]:
         report = Path(folder) / "report.xml"
         chosen = ["-m", "not slow"] if options.quick else []
         subprocess.run(
-            [sys.executable, "-m", "pytest", "tests/chaos", "-q", f"--junitxml={report}", *chosen],
+            [sys.executable, "-m", "pytest", "tests/chaos", "-q", "--force-reruns=0", f"--junitxml={report}", *chosen],
             cwd=ROOT,
             stdout=sys.stderr,
             check=False,

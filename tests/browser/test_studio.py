@@ -4,6 +4,7 @@ import base64
 import contextlib
 import io
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.browser
 RATE_HZ = 16000
 HUSH_S = 1.0  # before somebody speaks
 SIZE_PX = 64
+STEPS, STEP_S = 4, 0.15  # a step of a real model takes longer than the file of its preview; a tiny one does not
 STATE = "document.body.dataset.state"
 PHONE = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
 DESKTOP = {"viewport": {"width": 1280, "height": 880}, "color_scheme": "light"}
@@ -47,7 +49,7 @@ def settings(tmp_path_factory):
         update={
             "model": ModelConfig(checkpoint=str(folder), device="cpu", threads=1),
             "scenes": SceneConfig(min_s=2, max_s=4, min_confidence=-1),
-            "image": ImageConfig(size_px=SIZE_PX, steps=3, format="png"),
+            "image": ImageConfig(size_px=SIZE_PX, steps=STEPS, format="png"),
         }
     )
     return ServeSettings(run=run, limits=Limits(max_clips=4, max_live=4))
@@ -55,7 +57,9 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def service(settings):
-    return InProcess(settings)
+    service = InProcess(settings)
+    service.generator._pipeline.denoiser.register_forward_pre_hook(lambda *_: time.sleep(STEP_S))
+    return service
 
 
 @pytest.fixture(scope="module")
