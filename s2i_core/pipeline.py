@@ -255,7 +255,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             raise ConfigError(
                 f"size_px={image.size_px}", f"the model draws multiples of {unit}", "Choose one of those."
             )
-        decoder = NativeDecoder(self.layout, self.denoiser, self.scheduler, self.library)
+        library = self.library.styled(image.style)
+        decoder = NativeDecoder(self.layout, self.denoiser, self.scheduler, library)
         try:
             return decoder.draw(embeddings, seeds, image, self.styles.index(image.style), callback)
         except NonFinite as error:

@@ -31,7 +31,7 @@ def judges(
     if threads:
         torch.set_num_threads(threads)
     library = SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER)
-    book = SpriteBook(library, style=library.infos[0].style)
+    book = SpriteBook(library.styled(library.infos[0].style))
     judging.train(work / "judges", book, judging.JudgesConfig(steps=steps), typer.echo)
 
 

@@ -23,7 +23,7 @@ Digest `{digest}`.
 | layout | what to draw and where, from the condition tokens | {layout} |
 | denoiser | U-Net, flow matching in pixels, x-prediction | {denoiser} |
 | image encoder | convolutional, for search, the confidence gate and evaluation | {image_encoder} |
-| library | {sprites} illustrations of {concepts} things (Fluent Emoji 3D, Microsoft, MIT) | none |
+| library | {sprites} illustrations of {concepts} things, in {styles} styles (credits in `NOTICE`) | none |
 
 **It is retrieval-augmented.** The layout asks the library for illustrations that lie near the speech in the shared
 space, and the denoiser sees them laid out on a canvas. Much of what you recognise in a picture was looked up: on
@@ -112,6 +112,7 @@ def card(result: Mapping[str, Any]) -> str:
         digest=facts["model_digest"],
         sprites=facts["library_sprites"],
         concepts=facts["library_concepts"],
+        styles=len(facts["styles"]),
         taken=f"{taken['value']:.0%}" if taken else "some",
         rows="\n".join(f"| {title} | {ours} | {theirs} |" for title, ours, theirs in measured if ours),
         composition="\n".join(f"| {' | '.join(cell(value) for value in row)} |" for row in composition),

@@ -103,8 +103,9 @@ def measure(
     if threads:
         torch.set_num_threads(threads)
     pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
-    tests = TestSet(work, pipeline.library)
-    exam = Examination(pipeline, tests, ImageConfig(), work, data / "scenes.jsonl", checkpoint, tell)
+    image = ImageConfig()
+    tests = TestSet(work, pipeline.library.styled(image.style))
+    exam = Examination(pipeline, tests, image, work, data / "scenes.jsonl", checkpoint, tell)
     if {"composition", "fidelity"} & set(parts):
         train(work / "judges", tests.book, JudgesConfig(), tell)
     exam.own_folder.mkdir(parents=True, exist_ok=True)
@@ -135,6 +136,7 @@ def measure(
             "image": exam.image.model_dump(),
             "threads": torch.get_num_threads(),
             "library_concepts": len(pipeline.library.concepts),
+            "styles": pipeline.styles,
             "library_sprites": len(pipeline.library),
             "parameters": {name: sum(p.numel() for p in getattr(pipeline, name).parameters()) for name in weighed},
         },

@@ -77,7 +77,7 @@ def _own(specs: Sequence[SceneSpec]) -> list[Sequence[Slot]]:
 
 def _named(exam: Examination, one: _Set) -> list[bool]:
     """Whether the crops of each picture, by their nearest illustrations, show every thing that its scene names."""
-    library = exam.pipeline.library
+    library = exam.library
     crops, owner = [], []
     for row, (picture, slots) in enumerate(zip(one.pictures, one.slots, strict=True)):
         for slot in slots:

@@ -18,6 +18,7 @@ from s2i_core.evaluation.cascade import Cascade, TokensOfText
 from s2i_core.evaluation.judges import Judges
 from s2i_core.evaluation.testset import Clip, TestSet
 from s2i_core.identity import config_digest
+from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.reference import Slot, SpritePainter
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
@@ -68,6 +69,11 @@ class Examination:
         return (
             self.folder / "models" / f"{self.pipeline.model_digest[:16]}-{config_digest(self.image.model_dump())[:8]}"
         )
+
+    @property
+    def library(self) -> SpriteLibrary:
+        """The library's drawings of the style that is drawn in."""
+        return self.pipeline.library.styled(self.image.style)
 
     @cached_property
     def cascade(self) -> Cascade:
@@ -163,7 +169,7 @@ class Examination:
     def decoder(self) -> NativeDecoder:
         """What draws, to be asked for its plans."""
         part = self.pipeline
-        return NativeDecoder(part.layout, part.denoiser, part.scheduler, part.library)
+        return NativeDecoder(part.layout, part.denoiser, part.scheduler, self.library)
 
     @cached_property
     def slots(self) -> list[tuple[Slot, ...]]:
@@ -177,7 +183,7 @@ class Examination:
     @cached_property
     def references(self) -> NDArray[np.uint8]:
         """The canvases of what was looked up `(N, S, S, 4)`."""
-        painter = SpritePainter(self.pipeline.library)
+        painter = SpritePainter(self.library)
         return np.stack([painter.reference(slots, self.image.size_px) for slots in self.slots])
 
     @cached_property

@@ -108,7 +108,7 @@ class Understood:
 
 def run(exam: Examination) -> Part:
     """Measure it."""
-    concepts = exam.pipeline.library.concepts
+    concepts = exam.library.concepts
     figures: dict[str, Figure] = {}
     rows: list[list[Cell]] = []
     sure: list[list[Cell]] = []
@@ -199,7 +199,7 @@ def understand(exam: Examination, passage: Passage, sound: NDArray[np.float32]) 
     listening = listen(io.BytesIO(wav(sound)), "passage", AudioConfig())
     utterances = list(listening)
     if not utterances:
-        nothing = Understood(len(pipeline.library.concepts), len(pipeline.library.concepts), False, -1.0)
+        nothing = Understood(len(exam.library.concepts), len(exam.library.concepts), False, -1.0)
         return nothing, nothing
     embedding = pipeline.encode_features([utterance.features for utterance in utterances])
     confidence = pipeline.confidence(embedding.pooled)
@@ -241,7 +241,7 @@ def _place(exam: Examination, vector: NDArray[np.float32], topic: str | None) ->
     """Place of the topic among the library's concepts, from 1; a concept is as near as its nearest illustration."""
     if topic is None:
         return 0
-    library = exam.pipeline.library
+    library = exam.library
     unit = (vector / np.linalg.norm(vector)).astype(np.float32)
     _, order = library.nearest(unit[None], k=len(library))
     return 1 + list(dict.fromkeys(library.infos[n].concept for n in order[0].tolist())).index(topic)
@@ -259,7 +259,7 @@ def _by_words(exam: Examination, passage: Passage, utterances: Sequence[Utteranc
     """The cascade on the same utterances; transcripts are kept by the sound of the features."""
     features = [utterance.features for utterance in utterances]
     vectors = exam.cascade.vectors_of_features(features)
-    scores, _ = exam.pipeline.library.nearest(vectors, k=1)
+    scores, _ = exam.library.nearest(vectors, k=1)
     surest = int(scores[:, 0].argmax())
     durations = np.array([utterance.duration_s for utterance in utterances])
     whole = (durations[:, None] * vectors).sum(0)

@@ -121,7 +121,7 @@ def _images(exam: Examination, figures: dict[str, Figure]) -> Table:
 
 def _library(exam: Examination, figures: dict[str, Figure]) -> Table:
     """Names of things, said by people: is the thing among the library's nearest?"""
-    library = exam.pipeline.library
+    library = exam.library
     place_of = {concept: n for n, concept in enumerate(library.concepts)}
     names = {
         form: place_of[concept.name]

@@ -97,6 +97,7 @@ class SpriteLibrary:
         self._members: dict[str, list[int]] = {}
         for index, info in enumerate(self.infos):
             self._members.setdefault(info.concept, []).append(index)
+        self._styled: dict[str, SpriteLibrary] = {}
         self._vectors: npt.NDArray[np.float32] | None = None
         self.vectors = vectors
         self.embedded_by = embedded_by
@@ -105,6 +106,23 @@ class SpriteLibrary:
     def from_arrays(cls, infos: Sequence[SpriteInfo], sprites: Iterable[RGBA]) -> SpriteLibrary:
         """Encode `(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8 sprites; see `tight_canvas` for making them."""
         return cls(infos, [_encode(sprite) for sprite in sprites])
+
+    @classmethod
+    def joined(cls, libraries: Sequence[SpriteLibrary]) -> SpriteLibrary:
+        """The sprites of several libraries, in their order; without vectors."""
+        infos = [info for each in libraries for info in each.infos]
+        return cls(infos, [data for each in libraries for data in each._webp])
+
+    def styled(self, style: str) -> SpriteLibrary:
+        """The sprites of one style, with their vectors; all of them where there is none, as in a house style."""
+        places = [place for place, info in enumerate(self.infos) if info.style == style]
+        if len(places) in (0, len(self)):
+            return self
+        if style not in self._styled:
+            vectors = None if self._vectors is None else self._vectors[places]
+            chosen = [self.infos[n] for n in places], [self._webp[n] for n in places]
+            self._styled[style] = SpriteLibrary(*chosen, vectors, self.embedded_by)
+        return self._styled[style]
 
     def __len__(self) -> int:
         return len(self.infos)
@@ -131,6 +149,7 @@ class SpriteLibrary:
                 raise ModelError("sprite library", "a vector is zero or not finite", "embed the sprites again")
             vectors = np.ascontiguousarray(vectors / norms, dtype=np.float32)
         self._vectors = vectors
+        self._styled.clear()
 
     def members(self, concept: str) -> tuple[int, ...]:
         """The sprites of a concept; empty for an unknown one."""

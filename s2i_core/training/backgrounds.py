@@ -451,7 +451,26 @@ _PAINTERS: dict[str, Callable[[_Canvas], None]] = {
 }  # fmt: skip
 
 
-def paint(setting: str, time: Time, seed: int, size: int) -> npt.NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Ink:
+    """How a style paints its grounds.
+
+    Attributes:
+        colour: what is left of the colours, 0 to 1.
+        strength: what is left of the whole on the paper, 0 to 1.
+        paper: what it is painted on.
+    """
+
+    colour: float
+    strength: float
+    paper: RGB
+
+
+INKS: dict[str, Ink] = {"outline": Ink(0.0, 0.35, (255, 255, 255)), "sketch": Ink(0.6, 0.5, (251, 247, 238))}
+"""Of the styles that don't paint in full colour."""
+
+
+def paint(setting: str, time: Time, seed: int, size: int, style: str = "") -> npt.NDArray[np.uint8]:
     """Paint a setting.
 
     Args:
@@ -459,6 +478,7 @@ def paint(setting: str, time: Time, seed: int, size: int) -> npt.NDArray[np.uint
         time: one of the setting's times.
         seed: decides the details; the same seed gives the same picture.
         size: pixels a side.
+        style: of what will stand there.
 
     Returns:
         `(size, size, 3)` uint8.
@@ -466,6 +486,18 @@ def paint(setting: str, time: Time, seed: int, size: int) -> npt.NDArray[np.uint
     Raises:
         KeyError: there is no such setting.
     """
+    frame = _paint(setting, time, seed, size)
+    # A plain ground that is asked for by its colour has that colour in every style.
+    if style not in INKS or setting.startswith("plain "):
+        return frame
+    ink, full = INKS[style], frame.astype(np.float32)
+    grey = full.mean(2, keepdims=True)
+    washed = grey + ink.colour * (full - grey)
+    paper = np.asarray(ink.paper, np.float32)
+    return np.asarray(np.rint(paper + ink.strength * (washed - paper)).clip(0, 255), dtype=np.uint8)
+
+
+def _paint(setting: str, time: Time, seed: int, size: int) -> npt.NDArray[np.uint8]:
     if setting.startswith("plain "):
         return np.broadcast_to(np.asarray(PLAIN[setting.removeprefix("plain ")], np.uint8), (size, size, 3)).copy()
     canvas = _Canvas(size, time, np.random.default_rng(seed))

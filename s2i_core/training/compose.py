@@ -188,6 +188,8 @@ _STATURE: Mapping[str, float] = {
     "plant": 0.8, "bird": 0.7, "sea": 0.78, "instrument": 0.75, "weather": 0.85,
 }  # fmt: skip
 _DEFAULT_STATURE = 0.74
+#: Styles whose things throw no soft shadow.
+_SHADELESS = {"flat", "outline", "sketch"}
 #: Drawings that stay right when mirrored: no letters, no clocks.
 _MAY_FLIP = {"animal", "bird", "sea", "plant", "person", "vehicle", "boat", "air", "fruit", "body", "instrument"}
 _KEEP_COLOUR = {"person", "face", "body", "weather", "space"}
@@ -518,14 +520,28 @@ def render(spec: SceneSpec, book: SpriteBook, size: int) -> tuple[npt.NDArray[np
         The image `(size, size, 3)` uint8, and the reference `(size, size, 4)` uint8: the sprites in place on
         transparent ground.
     """
-    frame = paint(spec.setting, spec.time, spec.seed, size).astype(np.float32) / 255.0
-    grounded = SETTINGS[spec.setting].horizon is not None and spec.setting != "sea"
+    style = book.library.infos[spec.slots[0].sprite].style
+    frame = paint(spec.setting, spec.time, spec.seed, size, style).astype(np.float32) / 255.0
+    grounded = SETTINGS[spec.setting].horizon is not None and spec.setting != "sea" and style not in _SHADELESS
     for slot in sorted(spec.slots, key=lambda slot: slot.bottom):
         if grounded and book.category(slot.sprite) not in _FLYING and slot.bottom > 0.6:
             _shadow(frame, slot)
         book.painter.paste_coloured(frame, slot)
     image = np.asarray(np.rint(frame.clip(0, 1) * 255), dtype=np.uint8)
     return image, book.painter.reference(spec.slots, size)
+
+
+def restyle(spec: SceneSpec, book: SpriteBook) -> SceneSpec | None:
+    """The same scene drawn with another library's sprites; `None` if it lacks a thing, or can't give it its colour."""
+    sprites: dict[str, int] = {}
+    for group in spec.groups:
+        members = book.library.members(group.concept)
+        if not members or (group.colour and book.painter.paint_of(members[0]) is None):
+            return None
+        sprites[group.concept] = members[0]
+    groups = tuple(replace(group, sprite=sprites[group.concept]) for group in spec.groups)
+    slots = tuple(replace(slot, sprite=sprites[slot.concept]) for slot in spec.slots)
+    return replace(spec, groups=groups, slots=slots)
 
 
 def _shadow(frame: npt.NDArray[np.float32], slot: Slot) -> None:

@@ -1,7 +1,8 @@
 """The training data of one model, built by one command: library, scenes, speech, frames, teacher's vectors.
 
     data/
-      library/             the sprites, as they ship with the model
+      library/             the sprites of the first style, of which scenes are composed
+      styles/              the same things in the other styles, where they are drawn in them
       scenes.jsonl         one composed scene a line: spec, split, plain caption
       phrases.txt          words, examples and definitions of a dictionary, one a line
       speech-<part>/       what is spoken
@@ -52,6 +53,7 @@ SPLITS: tuple[Split, ...] = ("train", "voices", "combinations")
 TRAIN_PARTS = ("train", "talk", "natural", "phrases", "neural")
 PARTS = ("train", "voices", "combinations", "talk", "natural", "phrases", "neural")
 FRAMES_HZ = 25
+STYLES_FOLDER = "styles"
 _MAX_SPEECH_S = 13.0
 _ROBOTIC: Mapping[str, float] = {"espeak": 1.0}
 _SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4}
@@ -61,7 +63,10 @@ _NEURAL_SHARD = 250
 class DataConfig(Settings):
     """How much of what."""
 
-    styles: tuple[str, ...] = Field(("3d",), description="Styles of illustration; the library holds them all.")
+    styles: tuple[str, ...] = Field(
+        ("3d", "flat", "cartoon", "outline", "sketch", "clipart"),
+        description="Styles of illustration; scenes are composed in the first and drawn in all.",
+    )
     scenes: int = Field(12_000, gt=0, description="Composed scenes of the training split.")
     bare: int = Field(12, ge=0, description="Further utterances of every concept alone, in its several wordings.")
     talk: int = Field(8, ge=0, description="Sentences of ordinary talk about every concept.")
@@ -105,8 +110,11 @@ def build(folder: Path, config: DataConfig, encoder: SpeechEncoder, parts: Seque
     folder.mkdir(parents=True, exist_ok=True)
     library_folder = folder / "library"
     if not (library_folder / "sprites.json").exists():
-        images.library(images.load(config.styles)).save(library_folder)
+        images.library(images.load(config.styles[:1])).save(library_folder)
     book = SpriteBook(SpriteLibrary.load(library_folder))
+    if len(config.styles) > 1 and not (folder / STYLES_FOLDER / "sprites.json").exists():
+        others = images.load(config.styles[1:])
+        images.library(one for one in others if book.library.members(one.concept)).save(folder / STYLES_FOLDER)
     _build_scenes(folder, config, book)
     _build_phrases(folder, config)
     rows, phrases = list(read_scenes(folder)), read_phrases(folder)

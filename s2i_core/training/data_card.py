@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from s2i_core.models.library import SpriteLibrary
-from s2i_core.training.data import PARTS, TRAIN_PARTS, SceneRow, read_phrases, read_scenes
+from s2i_core.training.data import PARTS, STYLES_FOLDER, TRAIN_PARTS, SceneRow, read_phrases, read_scenes
 from s2i_core.training.spec import HOLD_OUT_EVERY
 from s2i_core.training.speech_set import INDEX_FILE, SpeechSet
 
@@ -27,7 +27,9 @@ WORDS = "WordNet 3.0, Princeton University (WordNet licence, free)"
 
 def facts(folder: Path) -> dict[str, Any]:
     """Counts of a data folder; parts that are not built yet are left out."""
-    library = SpriteLibrary.load(folder / "library")
+    own = SpriteLibrary.load(folder / "library")
+    others = [SpriteLibrary.load(folder / STYLES_FOLDER)] if (folder / STYLES_FOLDER).is_dir() else []
+    library = SpriteLibrary.joined([own, *others])
     rows = list(read_scenes(folder))
     speech = {part: _speech(folder / f"speech-{part}") for part in PARTS if _is_built(folder / f"speech-{part}")}
     return {

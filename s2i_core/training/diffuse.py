@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from s2i_core.config import Settings
 from s2i_core.decoders.native import canvas_tensor
+from s2i_core.errors import ConfigError
 from s2i_core.models.denoiser import Denoiser
 from s2i_core.models.library import RGBA, SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
@@ -27,8 +28,8 @@ from s2i_core.models.reference import Slot
 from s2i_core.training import checkpoint
 from s2i_core.training.align import SETTING_NAMES
 from s2i_core.training.backgrounds import TIMES
-from s2i_core.training.compose import SpriteBook, render
-from s2i_core.training.data import FrameSet, SceneRow, read_scenes
+from s2i_core.training.compose import SpriteBook, render, restyle
+from s2i_core.training.data import STYLES_FOLDER, FrameSet, SceneRow, read_scenes
 from s2i_core.training.pictures import as_tensor
 from s2i_core.training.spec import SceneSpec
 
@@ -52,6 +53,7 @@ class DiffuseConfig(Settings):
     moved: float = Field(0.15, ge=0, le=1, description="Share of rows whose references are not quite in place.")
     shift: float = Field(0.02, ge=0, description="Standard deviation of a reference's place, in shares of the frame.")
     scale: float = Field(0.04, ge=0, description="Standard deviation of the logarithm of a reference's size.")
+    restyled: float = Field(0.6, ge=0, le=1, description="Share of rows drawn in another style than the scene's own.")
     drop_place: float = Field(0.1, ge=0, le=1, description="Share of rows that are not told the place.")
     t_mean: float = Field(0.7, description="Mean of the logit of t: above 0 favours much noise.")
     t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
@@ -63,7 +65,7 @@ class DiffuseConfig(Settings):
 
 
 def disturb(slots: tuple[Slot, ...], sprites: int, config: DiffuseConfig, rng: np.random.Generator) -> list[Slot]:
-    """The references as a layout predictor that errs might have placed them."""
+    """The references, of so many sprites, as a layout predictor that errs might have placed them."""
     if rng.random() < config.drop_canvas:
         return []
     moved = rng.random() < config.moved
@@ -110,7 +112,7 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
     modules: dict[str, torch.nn.Module] = {"denoiser": denoiser, "average": average}
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
-    book = SpriteBook(SpriteLibrary.load(data / "library"))
+    books = _books(data, denoiser.config.styles)
     rows = list(read_scenes(data))
     # The dictionary's phrases have no scene; most of the other utterances are about each scene's or concept's picture.
     scenes = FrameSet(*(data / f"frames-{part}" for part in ("train", "talk", "natural")))
@@ -125,15 +127,14 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         rng = np.random.default_rng([config.seed, step])
         noise_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
         chosen = rng.choice(len(texts), config.batch, replace=False)
-        clean, canvas = _draw([rows[text].spec for text in texts[chosen]], book, config, rng)
+        pages = [_page(rows[text].spec, books, config, rng) for text in texts[chosen]]
+        clean, canvas = _draw(pages, config, rng)
         noise = torch.randn(clean.shape, generator=noise_rng)
         logit = torch.randn(config.batch, generator=noise_rng) * config.t_std + config.t_mean
         t = logit.sigmoid()
         noisy = torch.lerp(clean, noise, t[:, None, None, None])
         dropped = torch.from_numpy(rng.random(config.batch) < config.drop_speech)
-        style = torch.tensor(
-            [denoiser.config.styles.index(_style(rows[text].spec.slots, book)) for text in texts[chosen]]
-        )
+        style = torch.tensor([denoiser.config.styles.index(book.styles[0]) for _, book in pages])
         inputs = (noisy, t, tokens[chosen].float(), pooled[chosen].float(), style, canvas)
         told = torch.from_numpy(rng.random(config.batch) >= config.drop_place)
         place = places[torch.from_numpy(texts[chosen])] * told[:, None]
@@ -158,20 +159,40 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
     return average.eval()
 
 
+def _books(data: Path, styles: Sequence[str]) -> list[SpriteBook]:
+    """A book of each style: the scenes' own first."""
+    books = [SpriteBook(SpriteLibrary.load(data / "library"))]
+    if len(styles) > 1:
+        others = SpriteLibrary.load(data / STYLES_FOLDER)
+        books += [SpriteBook(others.styled(style)) for style in styles if style not in books[0].styles]
+    if missing := set(styles) ^ {book.styles[0] for book in books}:
+        raise ConfigError(
+            str(data), f"its styles are not the denoiser's: {', '.join(sorted(missing))}", "Build it anew."
+        )
+    return books
+
+
+def _page(
+    spec: SceneSpec, books: Sequence[SpriteBook], config: DiffuseConfig, rng: np.random.Generator
+) -> tuple[SceneSpec, SpriteBook]:
+    """The scene in its own style or, by chance, in another that has all of its things."""
+    if len(books) > 1 and rng.random() < config.restyled:
+        book = books[1 + int(rng.integers(len(books) - 1))]
+        if (other := restyle(spec, book)) is not None:
+            return other, book
+    return spec, books[0]
+
+
 def _draw(
-    specs: Sequence[SceneSpec], book: SpriteBook, config: DiffuseConfig, rng: np.random.Generator
+    pages: Sequence[tuple[SceneSpec, SpriteBook]], config: DiffuseConfig, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The pictures `(B, 3, S, S)` of some scenes, and their disturbed canvases `(B, 4, S, S)`."""
     pictures: list[NDArray[np.uint8]] = []
     canvases: list[RGBA] = []
-    for spec in specs:
+    for spec, book in pages:
         pictures.append(render(spec, book, config.size_px)[0])
         canvases.append(book.painter.reference(disturb(spec.slots, len(book.library), config, rng), config.size_px))
     return as_tensor(np.stack(pictures)), canvas_tensor(np.stack(canvases))
-
-
-def _style(slots: tuple[Slot, ...], book: SpriteBook) -> str:
-    return book.library.infos[slots[0].sprite].style
 
 
 @torch.no_grad()

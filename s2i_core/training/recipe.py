@@ -80,7 +80,9 @@ def train_diffuse(folder: Path, out: Path, recipe: Recipe, start: Path | None = 
 
     `start` is a checkpoint whose denoiser it goes on from, and whose projection it takes where none was trained here.
     """
-    denoiser = _from(start, "denoiser", Denoiser) if start else _denoiser(recipe)
+    denoiser = _denoiser(recipe)
+    if start:
+        _take_over(denoiser, _from(start, "denoiser", Denoiser))
     diffuse.train(folder, out, _aligned(out, start, "projection", QueryTransformer), recipe.diffuse, denoiser)
 
 
@@ -108,10 +110,7 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | 
         denoiser=average.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )
-    library = SpriteLibrary.load(folder / "library")
-    # What the layout predictor learned to ask for. A library of other drawings is embedded by the image encoder.
-    library.vectors = load_file(folder / "teacher.safetensors")["sprites"]
-    pipeline.with_library(library)
+    pipeline.with_library(_library(folder, average.config.styles))
     pipeline.to(torch.float16).save_pretrained(target)
     (target / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return SpeechToImagePipeline.from_pretrained(target)
@@ -126,6 +125,27 @@ def _denoiser(recipe: Recipe) -> Denoiser:
         widths=recipe.denoiser_widths,
         place_width=len(SETTING_NAMES) + len(TIMES),
     )
+
+
+def _take_over(denoiser: Denoiser, known: Denoiser) -> None:
+    """Go on from the weights of a denoiser that may know fewer styles: a new one begins as its first."""
+    weights = known.state_dict()
+    old, new = tuple(known.config.styles), tuple(denoiser.config.styles)
+    weights["style.weight"] = weights["style.weight"][[old.index(style) if style in old else 0 for style in new]]
+    denoiser.load_state_dict(weights)
+
+
+def _library(folder: Path, styles: Sequence[str]) -> SpriteLibrary:
+    """The sprites of all styles, with what the layout predictor learned to ask for.
+
+    A library of other drawings is embedded by the image encoder.
+    """
+    own = SpriteLibrary.load(folder / "library")
+    vectors = load_file(folder / "teacher.safetensors")["sprites"]
+    others = [SpriteLibrary.load(folder / data.STYLES_FOLDER)] if len(styles) > 1 else []
+    library = SpriteLibrary.joined([own, *others])
+    library.vectors = vectors[[own.members(info.concept)[0] for info in library.infos]]
+    return library
 
 
 def _from(checkpoint_folder: Path, name: str, part: type[M]) -> M:

@@ -86,3 +86,22 @@ def test_a_damaged_library_is_refused(library, tmp_path):
     (tmp_path / "sprites.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="not a sprite library"):
         SpriteLibrary.load(tmp_path)
+
+
+def test_a_style_is_a_library_of_its_own(library):
+    infos = [
+        SpriteInfo(f"{style}/a", "a", "a", "thing", style, "us", "CC0-1.0") for style in ("flat", "flat", "sketch")
+    ]
+    mixed = SpriteLibrary.joined([SpriteLibrary(infos, library._webp)])
+    mixed.vectors = np.eye(3, dtype=np.float32)
+    sketches = mixed.styled("sketch")
+    assert [info.style for info in sketches.infos] == ["sketch"]
+    np.testing.assert_array_equal(sketches.vectors, [[0, 0, 1]])
+    np.testing.assert_array_equal(sketches.rgba(0), library.rgba(2))
+    assert mixed.styled("sketch") is sketches
+    mixed.vectors = np.eye(3, dtype=np.float32)[::-1]
+    np.testing.assert_array_equal(mixed.styled("sketch").vectors, [[1, 0, 0]])
+
+
+def test_a_house_style_stands_for_every_style(library):
+    assert library.styled("3d") is library

@@ -1,5 +1,6 @@
 """Every step of training on tiny parts: it runs, and a run that was cut off ends like one that was not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from safetensors.numpy import save_file
 from tiny import tiny_library
 
-from s2i_core.errors import ModelError
+from s2i_core.errors import ConfigError, ModelError
 from s2i_core.models.denoiser import Denoiser
 from s2i_core.models.image_encoder import ImageEncoder
+from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.reference import Slot
-from s2i_core.training import align, checkpoint, data, diffuse, pictures
+from s2i_core.training import align, checkpoint, data, diffuse, pictures, recipe
 from s2i_core.training.compose import SpriteBook
 
 WIDTH = 8
@@ -50,6 +52,37 @@ def projection() -> QueryTransformer:
     return QueryTransformer(
         width=WIDTH, depth=1, heads=2, mlp_width=16, num_queries=4, token_width=WIDTH, embedding_width=WIDTH
     )
+
+
+def test_a_scene_is_drawn_in_another_style(folder: Path, tmp_path: Path) -> None:
+    own = SpriteBook(SpriteLibrary.load(folder / "library"))
+    infos = [replace(info, style="sketch") for info in own.library.infos[:2]]
+    SpriteLibrary(infos, own.library._webp[:2]).save(tmp_path / "styles")
+    own.save(tmp_path / "library")
+    books = diffuse._books(tmp_path, (*own.styles, "sketch"))
+    config = diffuse.DiffuseConfig(restyled=1)
+    rng = np.random.default_rng(0)
+    styles = set()
+    for row in data.read_scenes(folder):
+        spec, book = diffuse._page(row.spec, books, config, rng)
+        drawn = {group.concept for group in row.spec.groups}
+        assert [book.library.infos[slot.sprite].concept for slot in spec.slots] == [s.concept for s in row.spec.slots]
+        if drawn <= {info.concept for info in infos} and not any(group.colour for group in row.spec.groups):
+            assert book.styles == ("sketch",)
+        if not drawn <= {info.concept for info in infos}:
+            assert book is books[0], "what the style lacks is drawn in the scene's own"
+        styles.add(book.styles)
+    assert len(styles) == 2
+    with pytest.raises(ConfigError, match="styles"):
+        diffuse._books(tmp_path, (*own.styles, "engraving"))
+
+
+def test_a_denoiser_takes_over_one_of_fewer_styles() -> None:
+    sizes = {"token_width": WIDTH, "embedding_width": WIDTH, "widths": (8, 16), "head_width": 8, "groups": 4}
+    known, denoiser = Denoiser(styles=("3d",), **sizes), Denoiser(styles=("3d", "sketch"), **sizes)
+    recipe._take_over(denoiser, known)
+    assert torch.equal(denoiser.style.weight, known.style.weight.expand(2, -1))
+    assert torch.equal(denoiser.pooled.weight, known.pooled.weight)
 
 
 def test_splits_hold_what_they_should(folder: Path) -> None:

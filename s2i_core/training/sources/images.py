@@ -3,12 +3,16 @@
 Which drawings are wanted is decided by the hand-made vocabulary, one emoji a concept: it leaves out flags, skin tones,
 letters, signs, clock faces and trade names, and takes an animal's body where there is one and its face elsewhere.
 What is left to do here is to crop, to centre, and to drop blank drawings and near-duplicates.
+
+Six styles of the same things. Three sets are drawn as they come; of three, the look is finished here: the outlines get
+paper inside them, the sketch is the flat set in pencil and thin colour, and the clip art is cut out with a white edge.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import resvg_py
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
-from s2i_core.models.library import RGBA, SPRITE_SIZE, SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.models.library import RGBA, SPRITE_SIZE, VISIBLE, SpriteInfo, SpriteLibrary, tight_canvas
 from s2i_core.training.sources.captions import Concept, Vocabulary, english
 from s2i_core.training.sources.packages import Package, fetch
 
@@ -32,6 +36,15 @@ FLUENT_FLAT = Package(
     "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
 )
 NOTO = Package("npm", "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad")
+FLUENT_LINES = Package(
+    "npm",
+    "@iconify-json/fluent-emoji-high-contrast",
+    "1.2.6",
+    "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
+)
+TWEMOJI = Package(
+    "npm", "@iconify-json/twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"
+)
 EMOJIBASE = Package(
     "npm", "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
 )
@@ -39,8 +52,12 @@ EMOJIBASE = Package(
 #: Mean difference (0 to 1) of two drawings at 32 px below which the later one is dropped.
 DUPLICATE_BELOW = 0.015
 _RENDER_SIZE = 2 * SPRITE_SIZE
+_EDGE_SHARE = 0.05  # room around a drawing, for what is finished here
+_PENCIL = "#3d3a38"
+_COLOUR_LEFT = 0.45
 
 Draw = Callable[[str], Image.Image | None]
+Finish = Callable[[Image.Image], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ class IconSet:
 def load(
     styles: Iterable[str] = ("3d",), vocabulary: Vocabulary | None = None, cache_dir: Path | None = None
 ) -> list[Illustration]:
-    """Fetch and clean the sets of these styles: "3d", "flat", "cartoon".
+    """Fetch and clean the sets of these styles, some of `ICON_SETS`.
 
     Raises:
         PackageError: a package cannot be fetched.
@@ -161,8 +178,17 @@ def _open_webp(folder: Path) -> Draw:
     return draw
 
 
-def _open_iconify(folder: Path, unit: int) -> Draw:
-    """A set in Iconify's JSON: bodies of SVG on a square of `unit`, found by code point in `chars.json`."""
+def _open_iconify(
+    folder: Path, unit: int, redraw: Callable[[str], str] = str, finish: Finish = Image.Image.copy
+) -> Draw:
+    """A set in Iconify's JSON: bodies of SVG on a square of `unit`, found by code point in `chars.json`.
+
+    Args:
+        folder: of the unpacked package.
+        unit: side of its drawings.
+        redraw: what becomes of a drawing's SVG, before it is rendered.
+        finish: what becomes of the picture.
+    """
     icons = json.loads((folder / "icons.json").read_text(encoding="utf-8"))["icons"]
     names = json.loads((folder / "chars.json").read_text(encoding="utf-8"))
 
@@ -171,12 +197,57 @@ def _open_iconify(folder: Path, unit: int) -> Draw:
         if icon is None:
             return None
         width, height = icon.get("width", unit), icon.get("height", unit)
-        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
+        room = _EDGE_SHARE * max(width, height)
+        box = f"{-room} {-room} {width + 2 * room} {height + 2 * room}"
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{redraw(icon["body"])}</svg>'
         png = resvg_py.svg_to_bytes(svg_string=svg, width=_RENDER_SIZE, skip_system_fonts=True)
         with Image.open(io.BytesIO(bytes(png)), formats=["PNG"]) as image:
-            return image.convert("RGBA")
+            return finish(image.convert("RGBA"))
 
     return draw
+
+
+def _on_paper(image: Image.Image) -> Image.Image:
+    """White wherever the lines enclose something."""
+    alpha = image.getchannel("A")
+    # Lines that almost meet enclose too: what is outside is looked for between thicker ones, on a coarse picture.
+    coarse = alpha.filter(ImageFilter.MaxFilter(5)).reduce(4).point(lambda value: 255 if value > VISIBLE else 0)
+    ImageDraw.floodfill(coarse, (0, 0), 128)
+    enclosed = coarse.point(lambda value: 0 if value == 128 else 255).resize(image.size, Image.Resampling.BILINEAR)
+    paper = Image.new("RGBA", image.size, (255, 255, 255, 0))
+    paper.putalpha(enclosed.filter(ImageFilter.MinFilter(7)).filter(ImageFilter.GaussianBlur(0.7)))
+    return Image.alpha_composite(paper, image)
+
+
+def _pencilled(body: str) -> str:
+    """Every shape in a pencil's line, and its colour thin."""
+
+    def shape(found: re.Match[str]) -> str:
+        colour = found[1] if len(found[1]) == 6 else "".join(2 * digit for digit in found[1][:3])
+        channels = [int(colour[n : n + 2], 16) for n in (0, 2, 4)]
+        thin = "".join(f"{round(255 - _COLOUR_LEFT * (255 - channel)):02x}" for channel in channels)
+        return f'fill="#{thin}"'
+
+    thinned = re.sub(r'fill="#([0-9a-fA-F]{6}|[0-9a-fA-F]{3})"', shape, body)
+    return f'<g stroke="{_PENCIL}" stroke-width="0.55" stroke-linejoin="round">{thinned}</g>'
+
+
+def _by_hand(image: Image.Image) -> Image.Image:
+    """Lines that waver as a hand does."""
+    size = image.size[0]
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+    dx = 1.6 * np.sin(rows / 13) + 1.1 * np.sin((rows + columns) / 7.3)
+    dy = 1.6 * np.sin(columns / 11) + 1.1 * np.sin((rows - columns) / 6.1)
+    at = np.stack([rows + dy, columns + dx]).round().clip(0, size - 1).astype(np.int64)
+    return Image.fromarray(np.asarray(image)[at[0], at[1]]).filter(ImageFilter.GaussianBlur(0.6))
+
+
+def _cut_out(image: Image.Image) -> Image.Image:
+    """With a white edge, as cut from a sheet."""
+    alpha = image.getchannel("A").filter(ImageFilter.GaussianBlur(1)).filter(ImageFilter.MaxFilter(13))
+    edge = Image.new("RGBA", image.size, (255, 255, 255, 0))
+    edge.putalpha(alpha.filter(ImageFilter.GaussianBlur(0.8)))
+    return Image.alpha_composite(edge, image)
 
 
 #: The sets in order of preference, by style. Licence texts: NOTICE.
@@ -186,5 +257,20 @@ ICON_SETS = {
         IconSet("3d", "Fluent Emoji, Microsoft", "MIT", FLUENT_3D, _open_webp),
         IconSet("flat", "Fluent Emoji, Microsoft", "MIT", FLUENT_FLAT, partial(_open_iconify, unit=32)),
         IconSet("cartoon", "Noto Emoji, Google", "Apache-2.0", NOTO, partial(_open_iconify, unit=128)),
+        IconSet(
+            "outline",
+            "Fluent Emoji, Microsoft",
+            "MIT",
+            FLUENT_LINES,
+            partial(_open_iconify, unit=32, finish=_on_paper),
+        ),
+        IconSet(
+            "sketch",
+            "Fluent Emoji, Microsoft",
+            "MIT",
+            FLUENT_FLAT,
+            partial(_open_iconify, unit=32, redraw=_pencilled, finish=_by_hand),
+        ),
+        IconSet("clipart", "Twemoji, Twitter", "CC-BY-4.0", TWEMOJI, partial(_open_iconify, unit=36, finish=_cut_out)),
     )
 }

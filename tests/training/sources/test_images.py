@@ -49,3 +49,24 @@ def test_near_duplicates_are_left_out(tmp_path):
     assert len(found) == 2
     assert [item.concept for item in distinct(found)] == ["dog"]
     assert np.array_equal(found[0].rgba, next(iter(distinct(found))).rgba)
+
+
+def test_styles_that_are_finished_here(tmp_path):
+    ring = '<circle cx="16" cy="16" r="10" fill="none" stroke="#000" stroke-width="2"/>'
+    square = '<rect x="6" y="6" width="20" height="20" fill="#0000ff"/>'
+    for name, body in (("outline", ring), ("sketch", square), ("clipart", square)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "icons.json").write_text(json.dumps({"icons": {"dog": {"body": body, "width": 32, "height": 32}}}))
+        (folder / "chars.json").write_text(json.dumps({DOG: "dog"}))
+        icon_set = ICON_SETS[name]
+        (found,) = _illustrations(icon_set, icon_set.open(folder), VOCABULARY, ANNOTATIONS)
+        middle, edge = found.rgba[64, 64].tolist(), found.rgba[64, 5:9].tolist()
+        if name == "outline":
+            assert middle == [255, 255, 255, 255], "there is paper within the lines"
+        elif name == "sketch":
+            assert middle[2] == 255 and 100 < middle[0] == middle[1] < 200, "its colour is thin"
+            assert min(pixel[2] for pixel in edge) < 120, "it has a pencil's line"
+        else:
+            assert middle == [0, 0, 255, 255]
+            assert min(edge[0][:3]) > 200, "it has a white edge"
