@@ -39,7 +39,7 @@ CHECKPOINT = "diffuse.pt"
 class DiffuseConfig(Settings):
     """How long, how fast, and how much the references are disturbed."""
 
-    steps: int = Field(1200, gt=0, description="Optimizer steps.")
+    steps: int = Field(2000, gt=0, description="Optimizer steps.")
     batch: int = Field(16, gt=1, description="Pictures a step.")
     size_px: int = Field(128, gt=0, description="Side of the pictures.")
     lr: float = Field(5e-4, gt=0, description="Learning rate.")

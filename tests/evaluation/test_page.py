@@ -46,7 +46,8 @@ def test_page_and_card(parts, tmp_path):
     ]
     facts = {"model_digest": "ab" * 16, "image": ImageConfig().model_dump(), "threads": 2, "targets": targets}
     names = ("speech_encoder", "projection", "layout", "denoiser", "image_encoder")
-    facts |= {"styles": ["3d", "sketch"], "library_sprites": 3, "library_concepts": 2, "parameters": dict.fromkeys(names, 1_000_000)}
+    facts |= {"styles": ["3d", "sketch"], "library_sprites": 3, "library_concepts": 2}
+    facts["parameters"] = dict.fromkeys(names, 1_000_000)
     result = report.write(tmp_path / "model.json", "s2i eval", facts | {"parts": parts})
     html = page(result, tmp_path)
     assert "two &lt;red&gt; dogs" in html
