@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,7 +31,7 @@ from s2i_core.errors import DecodeError, ModelError, ObjectGone, StorageError, S
 from s2i_core.logs import Log
 from s2i_core.publish.images import content_type, encode_image
 from s2i_core.records import AudioObject, Failure, ImageSample, SpeechEmbedding, Stage, now, row
-from s2i_core.storage.artifacts import image_key
+from s2i_core.storage.artifacts import image_key, images_folder
 from s2i_core.storage.objects import ObjectStore, parse_uri
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _FACTS = "s2i-image"
+_RECORDINGS_LISTED = 64  # whose images a worker remembers
 
 
 class Hear:
@@ -176,6 +178,8 @@ class Draw:
         self._node = _node()
         self._drawing = threading.Lock()
         self._writers = ThreadPoolExecutor(request.config.resources.write_concurrency)
+        self._listed: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._listing = threading.Lock()
 
     def __call__(self, scenes: pa.Table) -> pa.Table:
         """`PLANNED` to `DRAWN`, row for row."""
@@ -203,7 +207,23 @@ class Draw:
         format = self._config.image.format
         return image_key(self._prefix, scene["recording_id"], start_ms, self._image_id(scene), format)
 
+    def _before(self, recording_id: str) -> frozenset[str]:
+        """Keys of the recording's images that were there when this worker first met it.
+
+        One listing a recording is less work than a question for each scene. What another run writes later is written
+        again, with the same bytes.
+        """
+        with self._listing:
+            if recording_id not in self._listed:
+                folder = images_folder(self._prefix, recording_id)
+                self._listed[recording_id] = frozenset(one.key for one in self._store.list(self._bucket, folder))
+                if len(self._listed) > _RECORDINGS_LISTED:
+                    self._listed.popitem(last=False)
+            return self._listed[recording_id]
+
     def _adopt(self, scene: Mapping[str, Any]) -> dict[str, Any] | None:
+        if self._key(scene) not in self._before(scene["recording_id"]):
+            return None
         there = self._store.head(self._bucket, self._key(scene))
         if there is None:
             return None

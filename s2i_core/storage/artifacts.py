@@ -12,9 +12,14 @@ def join(prefix: str, *parts: str) -> str:
     return posixpath.join(prefix.strip("/"), *parts)
 
 
+def images_folder(prefix: str, recording_id: str) -> str:
+    """What the keys of a recording's images begin with."""
+    return join(prefix, "images", recording_id) + "/"
+
+
 def image_key(prefix: str, recording_id: str, start_ms: int, image_id: str, format: str) -> str:
     """Key of an image; the keys of a recording sort by time. `format` is `webp`, `png` or `jpeg`."""
-    return join(prefix, "images", recording_id, f"{start_ms:09d}-{image_id}.{_EXTENSIONS[format]}")
+    return f"{images_folder(prefix, recording_id)}{start_ms:09d}-{image_id}.{_EXTENSIONS[format]}"
 
 
 def page_key(prefix: str, recording_id: str) -> str:
