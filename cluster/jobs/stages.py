@@ -170,6 +170,7 @@ class Draw:
     def __init__(self, request: JobRequest, digest: str) -> None:
         self._log = _log("draw", request)
         self._pipeline = model.load(request.config.model, request.config.resources.generate, digest)
+        self._device = str(self._pipeline.device)  # once: diffusers goes through all modules to tell it
         self._store = ObjectStore(request.store)
         self._bucket, self._prefix = parse_uri(request.destination)
         self._config = request.config
@@ -282,7 +283,7 @@ class Draw:
             guidance=config.guidance,
             similarity=drawn["similarity"],
             compute_ms=drawn["compute_ms"],
-            device=str(self._pipeline.device),
+            device=self._device,
             model_digest=self._pipeline.model_digest,
             image_digest=self._config.image_digest,
             run_id=self._run_id,
