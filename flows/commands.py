@@ -67,6 +67,7 @@ def run(
     """
     from flows.launch import launch
     from flows.progress import Bars, watching
+    from s2i_core.config import chosen
 
     limits = {
         "limits.deadline_s": deadline,
@@ -83,7 +84,7 @@ def run(
             limit,
             address,
             _absolute(checkpoint),
-            {name: value for name, value in limits.items() if value is not None} | _chosen(settings),
+            {name: value for name, value in limits.items() if value is not None} | chosen(settings),
             retry_failed=retry_failed,
         )
     if as_json:
@@ -109,10 +110,11 @@ def demo(
     """
     from flows.demo import find_samples, run_demo
     from flows.progress import Bars, watching
+    from s2i_core.config import chosen
 
     started = time.monotonic()
     with Bars() as bars, watching(bars):
-        made = run_demo(find_samples(), preset, _absolute(checkpoint), _chosen(settings))
+        made = run_demo(find_samples(), preset, _absolute(checkpoint), chosen(settings))
     elapsed_s = round(time.monotonic() - started, 1)
     if as_json:
         facts = _facts(made.outcome, made.destination) | {"page": made.page.as_uri(), "elapsed_s": elapsed_s}
@@ -143,11 +145,6 @@ def status(
 
 def _absolute(checkpoint: Path | None) -> str:
     return "" if checkpoint is None else str(checkpoint.absolute())
-
-
-def _chosen(settings: list[str] | None) -> dict[str, str]:
-    pairs = [text.partition("=") for text in settings or ()]
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:

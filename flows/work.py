@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
 from cluster.jobs.model import model_digest
 from flows.overview import Totals, outcomes, totals
 from flows.pages import Pages
-from s2i_core.config import RunConfig
+from s2i_core.config import changed
 from s2i_core.errors import ConfigError
 from s2i_core.presets import preset
 from s2i_core.records import AudioObject
@@ -77,7 +76,7 @@ class Archive:
                 "Name a destination outside the source, such as another bucket.",
             )
         chosen = {"model.checkpoint": checkpoint} if checkpoint else {}
-        self.config = _changed(preset(preset_name), chosen | dict(settings or {}))
+        self.config = changed(preset(preset_name), chosen | dict(settings or {}))
         self.model_digest = model_digest(self.config.model)
         self.store = ObjectStore(S3Settings.from_env())
         self.lake = Lake(self.store.settings, self.destination)
@@ -135,22 +134,3 @@ class Archive:
 
 def _within(inner: str, outer: str) -> bool:
     return f"{inner}/".startswith(f"{outer}/")
-
-
-def _changed(config: RunConfig, settings: Mapping[str, Any]) -> RunConfig:
-    """The config with some settings replaced; values may be given as text, as on a command line."""
-    values = config.model_dump()
-    for name, value in settings.items():
-        *path, last = name.split(".")
-        part: Any = values
-        for step in path:
-            part = part.get(step) if isinstance(part, dict) else None
-        if not isinstance(part, dict) or last not in part or isinstance(part[last], dict):
-            raise ConfigError(f"setting {name!r}", "there is no such setting", "s2i_core/config.py describes them all.")
-        part[last] = value
-    try:
-        return RunConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(step) for step in first["loc"]) or "the settings"
-        raise ConfigError(f"setting {name!r}", first["msg"], "s2i_core/config.py describes them all.") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from s2i_core.errors import ConfigError
 from s2i_core.identity import config_digest
 
 
@@ -14,6 +16,39 @@ class Settings(BaseModel):
 
     # Defaults are brought to their type as well: 3600 and 3600.0 would give two digests of the same settings.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def changed(config: S, changes: Mapping[str, Any]) -> S:
+    """The settings with some replaced, by names such as `image.steps`; values may be text, as on a command line.
+
+    Raises:
+        ConfigError: there is no such setting, or it can't have that value.
+    """
+    described = f"{type(config).__module__.replace('.', '/')}.py describes them."
+    values = config.model_dump()
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        part: Any = values
+        for step in path:
+            part = part.get(step) if isinstance(part, dict) else None
+        if not isinstance(part, dict) or last not in part or isinstance(part[last], dict):
+            raise ConfigError(f"setting {name!r}", "there is no such setting", described)
+        part[last] = value
+    try:
+        return type(config).model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(step) for step in first["loc"]) or "the settings"
+        raise ConfigError(f"setting {name!r}", first["msg"], described) from error
+
+
+def chosen(pairs: Iterable[str] | None) -> dict[str, str]:
+    """Changes of settings as a command line gives them, `NAME=VALUE` each."""
+    split = [text.partition("=") for text in pairs or ()]
+    return {name.strip(): value.strip() for name, _, value in split}
 
 
 class AudioConfig(Settings):

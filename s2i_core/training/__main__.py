@@ -8,7 +8,8 @@ from typing import Annotated
 import torch
 import typer
 
-from s2i_core.training import recipe
+from s2i_core.config import chosen
+from s2i_core.training import recipe as recipes
 from s2i_core.training.data import PARTS
 from s2i_core.weights import shipped_checkpoint
 
@@ -22,6 +23,13 @@ Data = Annotated[Path, typer.Option(help="Folder of the training data.")]
 Out = Annotated[Path, typer.Option(help="Folder of the training state.")]
 Start = Annotated[Path | None, typer.Option(help="Checkpoint folder to go on from; by default training starts afresh.")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)]
+Name = Annotated[
+    str, typer.Option("--recipe", help="cpu, an afternoon on two cores; or gpu, for one or more (docs/training.md).")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One setting instead of the recipe's, such as align.steps=3000."),
+]
 _DATA, _OUT = Path("data/first"), Path("runs/first")
 
 
@@ -36,34 +44,52 @@ def data(
     part: Annotated[
         list[str] | None, typer.Option(help=f"Speech to build: {', '.join(PARTS)}; by default all.")
     ] = None,
+    recipe: Name = "cpu",
+    changes: Changes = None,
     threads: Threads = 0,
 ) -> None:
     """Build the data: sprites, scenes, speech, frames, teacher's vectors (needs `infra/install.sh train`)."""
     _use(threads)
     if unknown := set(part or ()) - set(PARTS):
         raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
-    recipe.build_data(data, recipe.cpu_afternoon(), part or PARTS)
+    recipes.build_data(data, recipes.recipe(recipe, chosen(changes)), part or PARTS)
 
 
 @app.command()
-def pictures(data: Data = _DATA, out: Out = _OUT, threads: Threads = 0) -> None:
+def pictures(
+    data: Data = _DATA, out: Out = _OUT, recipe: Name = "cpu", changes: Changes = None, threads: Threads = 0
+) -> None:
     """Train the image encoder."""
     _use(threads)
-    recipe.train_pictures(data, out, recipe.cpu_afternoon())
+    recipes.train_pictures(data, out, recipes.recipe(recipe, chosen(changes)))
 
 
 @app.command()
-def align(data: Data = _DATA, out: Out = _OUT, start: Start = None, threads: Threads = 0) -> None:
+def align(
+    data: Data = _DATA,
+    out: Out = _OUT,
+    start: Start = None,
+    recipe: Name = "cpu",
+    changes: Changes = None,
+    threads: Threads = 0,
+) -> None:
     """Train the projection and the layout predictor."""
     _use(threads)
-    recipe.train_align(data, out, recipe.cpu_afternoon(), start)
+    recipes.train_align(data, out, recipes.recipe(recipe, chosen(changes)), start)
 
 
 @app.command()
-def diffuse(data: Data = _DATA, out: Out = _OUT, start: Start = None, threads: Threads = 0) -> None:
+def diffuse(
+    data: Data = _DATA,
+    out: Out = _OUT,
+    start: Start = None,
+    recipe: Name = "cpu",
+    changes: Changes = None,
+    threads: Threads = 0,
+) -> None:
     """Train the denoiser."""
     _use(threads)
-    recipe.train_diffuse(data, out, recipe.cpu_afternoon(), start)
+    recipes.train_diffuse(data, out, recipes.recipe(recipe, chosen(changes)), start)
 
 
 @app.command()
@@ -72,9 +98,11 @@ def export(
     out: Out = _OUT,
     target: Annotated[Path | None, typer.Option(help="Folder to write; by default what the package ships.")] = None,
     start: Start = None,
+    recipe: Name = "cpu",
+    changes: Changes = None,
 ) -> None:
     """Write the checkpoint; what was not trained here is taken from `--start`."""
-    recipe.export(data, out, target or shipped_checkpoint(), recipe.cpu_afternoon(), start)
+    recipes.export(data, out, target or shipped_checkpoint(), recipes.recipe(recipe, chosen(changes)), start)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ scene and teach the pooled vector alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.numpy import load_file
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from s2i_core.config import Settings
 from s2i_core.models.layout import Layout, LayoutPredictor
@@ -27,6 +26,7 @@ from s2i_core.models.recolour import COLOURS
 from s2i_core.training import checkpoint
 from s2i_core.training.backgrounds import SETTINGS, TIMES
 from s2i_core.training.data import FRAMES_HZ, TRAIN_PARTS, FrameSet, SceneRow, read_scenes
+from s2i_core.training.devices import World, precision
 
 CHECKPOINT = "align.pt"
 SETTING_NAMES = tuple(SETTINGS)
@@ -36,7 +36,7 @@ class AlignConfig(Settings):
     """How long and how fast."""
 
     steps: int = Field(1800, gt=0, description="Optimizer steps.")
-    batch: int = Field(160, gt=1, description="Utterances a step.")
+    batch: int = Field(160, gt=1, description="Utterances a step and process.")
     lr_pretrained: float = Field(2e-4, gt=0, description="Learning rate of the layers that Whisper's decoder gave.")
     lr_new: float = Field(1e-3, gt=0, description="Learning rate of the queries, the heads and the layout predictor.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
@@ -93,6 +93,10 @@ class Targets:
         texts = np.concatenate([teacher["scenes"], teacher["phrases"]])
         arrays = (texts, teacher["sprites"], presence, boxes, chosen, colours, settings, times)
         return cls(*(torch.from_numpy(array) for array in arrays))
+
+    def to(self, device: torch.device) -> Targets:
+        """The same on another device."""
+        return Targets(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def hide(frames: torch.Tensor, longest: int, rng: np.random.Generator) -> torch.Tensor:
@@ -166,6 +170,7 @@ def train(
         config: how long and how fast.
         layout: trained in place; by default a new one.
     """
+    world = World.join(config.device)
     torch.manual_seed(config.seed)
     layout = layout or new_layout(projection)
     modules: dict[str, torch.nn.Module] = {"projection": projection, "layout": layout}
@@ -173,7 +178,7 @@ def train(
         for name, parameter in projection.layers.named_parameters():
             parameter.requires_grad_("cross_attention.k" not in name and "cross_attention.v" not in name)
     for module in modules.values():
-        module.to(config.device).train()
+        module.to(world.device).train()
     pretrained = [p for p in projection.layers.parameters() if p.requires_grad]
     new = [p for n, p in projection.named_parameters() if not n.startswith("layers")] + list(layout.parameters())
     optimizer = torch.optim.AdamW(
@@ -184,25 +189,21 @@ def train(
     rates = [group["lr"] for group in optimizer.param_groups]
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     rows = list(read_scenes(data))
-    targets = Targets.load(data, rows, layout.config.num_slots)
+    targets = Targets.load(data, rows, layout.config.num_slots).to(world.device)
     frames = FrameSet(*(data / f"frames-{part}" for part in TRAIN_PARTS))
     test = FrameSet(data / "frames-voices")
-    log = checkpoint.Log(out, "align")
-    autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
-    # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at these sizes.
-    backend = SDPBackend.MATH if config.device == "cpu" else SDPBackend.EFFICIENT_ATTENTION
+    log = checkpoint.Log(out, "align", speaks=world.leads)
     for step in range(start, config.steps):
-        # A generator a step: a run that was cut off sees the same batches as one that was not.
-        rng = np.random.default_rng([config.seed, step])
+        rng = world.rng(config.seed, step)
         batch, texts = frames.batch(rng, config.batch)
         batch = hide(batch, round(config.mask_s * FRAMES_HZ), rng)
-        spoken = torch.from_numpy(texts)
+        spoken = torch.from_numpy(texts).to(world.device)
         scene = spoken < len(rows)
-        bank = targets.texts[torch.from_numpy(rng.integers(0, len(targets.texts), config.bank))]
+        bank = targets.texts[torch.from_numpy(rng.integers(0, len(targets.texts), config.bank)).to(world.device)]
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
-        with autocast, sdpa_kernel(backend):
-            tokens, pooled = projection(batch.to(config.device))
+        with precision(world.device, config.dtype):
+            tokens, pooled = projection(batch.to(world.device))
             predicted = layout(tokens[scene], pooled[scene])
         contrast = contrastive_loss(pooled, targets.texts[spoken], config.temperature, bank)
         placed = contrast.new_zeros(())
@@ -211,6 +212,7 @@ def train(
         loss = contrast + config.layout_weight * placed
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        world.average_gradients([*pretrained, *new])
         norm = torch.nn.utils.clip_grad_norm_([*pretrained, *new], 1.0)
         if not torch.isfinite(norm):
             log(step, skipped="gradient is not finite")
@@ -218,9 +220,10 @@ def train(
         optimizer.step()
         if step % 20 == 0:
             log(step, contrast=contrast.item(), layout=placed.item())
-        if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
+        if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
             checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
             log(step + 1, **evaluate(projection, layout, test, rows, targets))
+    world.wait()
     for module in modules.values():
         module.eval()
     return layout
@@ -237,14 +240,15 @@ def evaluate(
     counts: list[bool] = []
     settings: list[bool] = []
     for batch, texts in frames.batches(64):
-        tokens, pooled = projection(batch)
+        device = targets.texts.device
+        tokens, pooled = projection(batch.to(device))
         predicted = layout(tokens, pooled)
-        wanted = torch.tensor([rows[text].spec.slots[0].sprite for text in texts])
+        wanted = torch.tensor([rows[text].spec.slots[0].sprite for text in texts], device=device)
         scores = pooled @ targets.sprites.T
         own = scores.gather(1, wanted[:, None])
-        pooled_ranks.append((scores > own + 1e-6).sum(1).numpy())
+        pooled_ranks.append((scores > own + 1e-6).sum(1).cpu().numpy())
         surest = predicted.presence.argmax(1)
-        query = predicted.queries[torch.arange(len(batch)), surest]
+        query = predicted.queries[torch.arange(len(batch), device=device), surest]
         slot_hits += ((query @ targets.sprites.T).argmax(1) == wanted).tolist()
         settings += (predicted.settings.argmax(1) == targets.settings[texts]).tolist()
         counts += ((predicted.presence > 0).sum(1) == targets.presence[texts].sum(1)).tolist()

@@ -51,9 +51,18 @@ def resume(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Opt
 
 
 class Log:
-    """Reports: a JSON line each in `<name>.jsonl` beside the checkpoint, the screen, and TensorBoard if installed."""
+    """Reports: a JSON line each in `<name>.jsonl` beside the checkpoint, the screen, and TensorBoard if installed.
 
-    def __init__(self, folder: Path, name: str) -> None:
+    Args:
+        folder: of the checkpoint.
+        name: of the step of the recipe.
+        speaks: false for a log that says nothing, of one process of many.
+    """
+
+    def __init__(self, folder: Path, name: str, *, speaks: bool = True) -> None:
+        self._speaks = speaks
+        if not speaks:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{name}.jsonl"
         self._name = name
@@ -66,6 +75,8 @@ class Log:
 
     def __call__(self, step: int, **values: Any) -> None:
         """Report the values after `step` steps."""
+        if not self._speaks:
+            return
         row = {"step": step, "elapsed_s": round(time.monotonic() - self._start, 1)} | {
             key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()
         }

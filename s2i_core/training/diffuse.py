@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from s2i_core.config import Settings
 from s2i_core.decoders.native import canvas_tensor
@@ -30,6 +29,7 @@ from s2i_core.training.align import SETTING_NAMES
 from s2i_core.training.backgrounds import TIMES
 from s2i_core.training.compose import SpriteBook, render, restyle
 from s2i_core.training.data import STYLES_FOLDER, FrameSet, SceneRow, read_scenes
+from s2i_core.training.devices import World, precision
 from s2i_core.training.pictures import as_tensor
 from s2i_core.training.spec import SceneSpec
 
@@ -40,7 +40,7 @@ class DiffuseConfig(Settings):
     """How long, how fast, and how much the references are disturbed."""
 
     steps: int = Field(2000, gt=0, description="Optimizer steps.")
-    batch: int = Field(16, gt=1, description="Pictures a step.")
+    batch: int = Field(16, gt=1, description="Pictures a step and process.")
     size_px: int = Field(128, gt=0, description="Side of the pictures.")
     lr: float = Field(5e-4, gt=0, description="Learning rate.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
@@ -105,9 +105,10 @@ def condition(projection: QueryTransformer, frames: FrameSet) -> tuple[torch.Ten
 
 def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseConfig, denoiser: Denoiser) -> Denoiser:
     """Train and return the averaged denoiser; goes on from `out/diffuse.pt` where there is one."""
+    world = World.join(config.device)
     torch.manual_seed(config.seed)
-    denoiser = denoiser.to(config.device, memory_format=torch.channels_last).train()
-    average = Denoiser.from_config(denoiser.config).to(config.device)
+    denoiser = denoiser.to(world.device, memory_format=torch.channels_last).train()
+    average = Denoiser.from_config(denoiser.config).to(world.device)
     average.load_state_dict(denoiser.state_dict())
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
     modules: dict[str, torch.nn.Module] = {"denoiser": denoiser, "average": average}
@@ -116,15 +117,12 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
     rows = list(read_scenes(data))
     # The dictionary's phrases have no scene; most of the other utterances are about each scene's or concept's picture.
     scenes = FrameSet(*(data / f"frames-{part}" for part in ("train", "talk", "natural")))
-    tokens, pooled, texts = condition(projection, scenes)
+    tokens, pooled, texts = condition(projection.to(world.device), scenes)
     del scenes
     places = torch.from_numpy(place_codes(rows))
-    log = checkpoint.Log(out, "diffuse")
-    autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
-    # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at these sizes.
-    backend = SDPBackend.MATH if config.device == "cpu" else SDPBackend.EFFICIENT_ATTENTION
+    log = checkpoint.Log(out, "diffuse", speaks=world.leads)
     for step in range(start, config.steps):
-        rng = np.random.default_rng([config.seed, step])
+        rng = world.rng(config.seed, step)
         noise_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
         chosen = rng.choice(len(texts), config.batch, replace=False)
         pages = [_page(rows[text].spec, books, config, rng) for text in texts[chosen]]
@@ -140,12 +138,13 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         place = places[torch.from_numpy(texts[chosen])] * told[:, None]
         for group in optimizer.param_groups:
             group["lr"] = config.lr * checkpoint.cosine(step, config.steps, config.warmup)
-        with autocast, sdpa_kernel(backend):
-            predicted, taken = denoiser(*(x.to(config.device) for x in (*inputs, dropped, place)))
-        error = (predicted - clean.to(config.device)).square().mean((1, 2, 3))
-        loss = (error / t.to(config.device).clamp(min=config.t_floor).square()).mean()
+        with precision(world.device, config.dtype):
+            predicted, taken = denoiser(*(x.to(world.device) for x in (*inputs, dropped, place)))
+        error = (predicted - clean.to(world.device)).square().mean((1, 2, 3))
+        loss = (error / t.to(world.device).clamp(min=config.t_floor).square()).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        world.average_gradients(denoiser.parameters())
         norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
         if not torch.isfinite(norm):
             log(step, skipped="gradient is not finite")
@@ -154,8 +153,9 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         _average(average, denoiser, min(config.ema, (step + 1) / (step + 10)))
         if step % 20 == 0:
             log(step, loss=loss.item(), error=error.mean().item(), taken=taken.mean().item())
-        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+        if world.leads and ((step + 1) % config.save_every == 0 or step + 1 == config.steps):
             checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
+    world.wait()
     return average.eval()
 
 

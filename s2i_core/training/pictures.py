@@ -19,6 +19,7 @@ from s2i_core.training import checkpoint
 from s2i_core.training.align import contrastive_loss
 from s2i_core.training.compose import SpriteBook, render
 from s2i_core.training.data import SceneRow, read_scenes
+from s2i_core.training.devices import World, precision
 
 CHECKPOINT = "pictures.pt"
 
@@ -27,7 +28,7 @@ class PicturesConfig(Settings):
     """How long and how fast."""
 
     steps: int = Field(1300, gt=0, description="Optimizer steps.")
-    batch: int = Field(80, gt=1, description="Pictures a step, half of them single sprites.")
+    batch: int = Field(80, gt=1, description="Pictures a step and process, half of them single sprites.")
     lr: float = Field(1.5e-3, gt=0, description="Learning rate.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
@@ -61,43 +62,45 @@ def on_white(rgba: RGBA) -> RGBA:
 
 def train(data: Path, out: Path, config: PicturesConfig, encoder: ImageEncoder | None = None) -> ImageEncoder:
     """Train and return the encoder; goes on from `out/pictures.pt` where there is one."""
+    world = World.join(config.device)
     torch.manual_seed(config.seed)
-    encoder = (encoder or ImageEncoder()).to(config.device).train()
+    encoder = (encoder or ImageEncoder()).to(world.device).train()
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.05)
     start = checkpoint.resume(out / CHECKPOINT, {"encoder": encoder}, optimizer)
     book = SpriteBook(SpriteLibrary.load(data / "library"))
     teacher = {name: torch.from_numpy(array) for name, array in load_file(data / "teacher.safetensors").items()}
     rows = list(read_scenes(data))
     scenes = np.array([i for i, row in enumerate(rows) if row.split == "train"])
-    log = checkpoint.Log(out, "pictures")
+    log = checkpoint.Log(out, "pictures", speaks=world.leads)
     size = encoder.config.size_px
-    autocast = torch.autocast(config.device, getattr(torch, config.dtype), enabled=config.dtype != "float32")
     for step in range(start, config.steps):
-        rng = np.random.default_rng([config.seed, step])
+        rng = world.rng(config.seed, step)
         alone = rng.choice(len(book.library), config.batch // 2, replace=False)
         composed = rng.choice(scenes, config.batch - len(alone), replace=False)
         pictures = [single(book.library, book.painter, int(i), size, rng) for i in alone]
         pictures += [render(rows[i].spec, book, size)[0] for i in composed]
-        targets = torch.cat([teacher["sprites"][alone], teacher["scenes"][composed]]).to(config.device)
+        targets = torch.cat([teacher["sprites"][alone], teacher["scenes"][composed]]).to(world.device)
         for group in optimizer.param_groups:
             group["lr"] = config.lr * checkpoint.cosine(step, config.steps, config.warmup)
-        with autocast:
-            vectors = encoder(as_tensor(np.stack(pictures)).to(config.device))
+        with precision(world.device, config.dtype):
+            vectors = encoder(as_tensor(np.stack(pictures)).to(world.device))
         # Every sprite's name is a candidate for every single sprite: more negatives than a batch holds.
         choice = F.cross_entropy(
-            vectors[: len(alone)] @ teacher["sprites"].T.to(config.device) / config.temperature,
-            torch.from_numpy(alone).to(config.device),
+            vectors[: len(alone)] @ teacher["sprites"].T.to(world.device) / config.temperature,
+            torch.from_numpy(alone).to(world.device),
         )
         loss = contrastive_loss(vectors, targets, config.temperature) + choice
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        world.average_gradients(encoder.parameters())
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 0:
             log(step, loss=loss.item(), choice=choice.item())
-        if (step + 1) % config.evaluate_every == 0 or step + 1 == config.steps:
+        if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
             checkpoint.save(out / CHECKPOINT, step + 1, {"encoder": encoder}, optimizer)
             log(step + 1, **_evaluate(encoder, book, teacher, rows))
+    world.wait()
     return encoder.eval()
 
 
@@ -126,7 +129,7 @@ def fit_head(encoder: ImageEncoder, data: Path, config: PicturesConfig) -> None:
     for start in range(0, len(pictures), 128):
         some = pictures[start : start + 128]
         resized = [encoder.resize(as_tensor(picture[None])) for picture, _, _ in some]
-        features.append(encoder.features(torch.cat(resized)).double())
+        features.append(encoder.features(torch.cat(resized).to(encoder.device)).double().cpu())
         targets.append(torch.from_numpy(np.stack([target for _, target, _ in some])).double())
         weights += [weight for _, _, weight in some]
     x, y, w = torch.cat(features), torch.cat(targets), torch.tensor(weights, dtype=torch.float64)[:, None]
@@ -145,11 +148,12 @@ def _evaluate(
     encoder.eval()
     size, rng = encoder.config.size_px, np.random.default_rng(0)
     some = rng.choice(len(book.library), min(200, len(book.library)), replace=False)
-    vectors = encoder(as_tensor(np.stack([single(book.library, book.painter, int(i), size, rng) for i in some])))
+    pictures = np.stack([single(book.library, book.painter, int(i), size, rng) for i in some])
+    vectors = encoder(as_tensor(pictures).to(encoder.device)).cpu()
     sprites = (vectors @ teacher["sprites"].T).argmax(1).numpy() == some
     unseen = [i for i, row in enumerate(rows) if row.split == "combinations"][:200]
     pictures = np.stack([render(rows[i].spec, book, size)[0] for i in unseen])
-    logits = encoder(as_tensor(pictures)) @ teacher["scenes"][unseen].T
+    logits = encoder(as_tensor(pictures).to(encoder.device)).cpu() @ teacher["scenes"][unseen].T
     encoder.train()
     return {
         "sprite_r1": float(sprites.mean()),
