@@ -18,8 +18,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+_LATEST = 0.2
+"""Weight of the latest batch in what is known of the speed."""
+
+
 class QueueFull(Exception):
-    """There is no place left in the queue."""
+    """There is no place left in the queue, or the wait would be too long."""
 
 
 class Expired(Exception):
@@ -59,6 +63,7 @@ class Batcher(Generic[Item, Result]):
         budget: of a batch.
         group: only equal ones run together.
         max_queued: items that may wait.
+        max_wait_s: longest wait that an item may expect, by how fast batches ran so far.
         told: called after each batch, in the event loop.
     """
 
@@ -70,6 +75,7 @@ class Batcher(Generic[Item, Result]):
         *,
         group: Callable[[Item], Hashable] = lambda _: None,
         max_queued: int = 64,
+        max_wait_s: float = float("inf"),
         told: Callable[[BatchFacts], None] = lambda _: None,
     ) -> None:
         self._run = run
@@ -77,6 +83,8 @@ class Batcher(Generic[Item, Result]):
         self._budget = budget
         self._group = group
         self._max_queued = max_queued
+        self._max_wait_s = max_wait_s
+        self._cost_s: float | None = None  # seconds that a unit of cost takes
         self._told = told
         self._queue: deque[_Entry[Item, Result]] = deque()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
@@ -85,6 +93,11 @@ class Batcher(Generic[Item, Result]):
     def __len__(self) -> int:
         """Items that wait."""
         return sum(not entry.future.done() for entry in self._queue)
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds that what waits will take, by how fast batches ran so far; 0 before the first."""
+        return (self._cost_s or 0) * sum(entry.cost for entry in self._queue if not entry.future.done())
 
     async def __call__(self, item: Item, deadline: float = float("inf")) -> Result:
         """The result for one item.
@@ -99,6 +112,8 @@ class Batcher(Generic[Item, Result]):
             Exception: what the function raised for this item.
         """
         if len(self._queue) >= self._max_queued and len(self) >= self._max_queued:
+            raise QueueFull
+        if self.wait_s > self._max_wait_s:
             raise QueueFull
         loop = asyncio.get_running_loop()
         entry = _Entry[Item, Result](item, self._cost(item), self._group(item), deadline, loop.create_future())
@@ -119,6 +134,8 @@ class Batcher(Generic[Item, Result]):
                 started - min(entry.since for entry in batch),
                 time.monotonic() - started,
             )
+            took = facts.ran_s / max(facts.cost, 1e-9)
+            self._cost_s = took if self._cost_s is None else self._cost_s + _LATEST * (took - self._cost_s)
             for entry, outcome in zip(batch, outcomes, strict=True):
                 if entry.future.done():
                     continue

@@ -104,6 +104,7 @@ class Encoder:
             lambda utterances: sum(each.features.shape[1] for each in utterances) / FRAMES_PER_S,
             settings.encoder.batch_cost,
             max_queued=settings.encoder.max_queued,
+            max_wait_s=settings.encoder.max_wait_s,
             told=self._told,
         )
         # Warm: the first call of each length is slower.
@@ -153,6 +154,7 @@ class Generator:
             settings.generator.batch_cost,
             group=lambda order: _shape(order.request.image),
             max_queued=settings.generator.max_queued,
+            max_wait_s=settings.generator.max_wait_s,
             told=self._told,
         )
         self._warm(settings.config().image)

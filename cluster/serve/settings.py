@@ -55,6 +55,9 @@ class Replicas(Settings):
         30.0, gt=0, description="Largest batch: seconds of audio (encoder), or images × steps × 128 px² (generator)."
     )
     max_queued: int = Field(64, ge=1, description="Requests that wait in one copy; more are refused.")
+    max_wait_s: float = Field(
+        6.0, gt=0, description="A request that would wait longer in one copy, by how fast it is, is refused at once."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Replicas:

@@ -139,3 +139,23 @@ def test_a_bad_item_takes_no_other_with_it() -> None:
         assert [facts.items for facts in told] == [1, 3] and told[1].waited_s > 0
 
     asyncio.run(scenario())
+
+
+def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    async def scenario() -> None:
+        def slow(items: list[tuple[str, float]]) -> list[str]:
+            time.sleep(0.02 * sum(cost for _, cost in items))
+            return [name for name, _ in items]
+
+        batches: Batcher[tuple[str, float], str] = Batcher(slow, lambda item: item[1], 10, max_wait_s=0.5)
+        assert batches.wait_s == 0, "nothing is known before the first batch"
+        await batches(("known", 10))
+        tasks = [asyncio.ensure_future(batches((str(n), 10))) for n in range(10)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        refused = await asyncio.gather(*tasks, return_exceptions=True)
+        kinds = [isinstance(each, QueueFull) for each in refused]
+        assert not any(kinds[:3]) and all(kinds[5:]), kinds
+        assert await batches(("later", 1)) == "later", "it goes on"
+
+    asyncio.run(scenario())

@@ -1,0 +1,129 @@
+"""The flow `train_model`: the steps of a training recipe, one after the other, where its worker runs.
+
+Training wants a machine of its own, with a GPU or several: give its deployment a work pool of such machines. Every step
+resumes where it was cut off, so a run that died is run again. Needs the training packages (`infra/install.sh train`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from s2i_core import logs, tracing
+from s2i_core.errors import S2IError
+from s2i_core.logs import Log
+
+Step = Literal["data", "pictures", "align", "diffuse", "export"]
+STEPS: tuple[Step, ...] = ("data", "pictures", "align", "diffuse", "export")
+_PARALLEL = {"pictures", "align", "diffuse"}
+_TOLD_LINES = 20
+
+
+class TrainingFailed(S2IError):
+    """A step of training ended with an error."""
+
+
+@flow(name="train-model", flow_run_name="train {out}", persist_result=False)
+def train_model(
+    data: str = "data/first",
+    out: str = "runs/first",
+    target: str = "runs/first/model",
+    steps: list[Step] | None = None,
+    recipe: Literal["cpu", "gpu"] = "gpu",
+    settings: dict[str, Any] | None = None,
+    start: str = "",
+    processes: Annotated[int, Field(ge=1)] = 1,
+) -> str:
+    """Train a model by a recipe; every step goes on where it was cut off.
+
+    Args:
+        data: folder of the training data, on the worker's machine.
+        out: folder of the training state and its logs.
+        target: folder that the checkpoint is written to.
+        steps: some of data, pictures, align, diffuse, export; all without.
+        recipe: name of the settings: cpu, gpu.
+        settings: single settings instead of the recipe's, such as `{"align.steps": 3000}`.
+        start: folder of a checkpoint whose weights training goes on from; empty starts afresh.
+        processes: how many train together, one a GPU.
+
+    Returns:
+        The folder of the checkpoint.
+
+    Raises:
+        TrainingFailed: a step ended with an error; what was saved before stays.
+    """
+    logs.to_stderr()
+    log = Log("flows", flow="train-model", out=out)
+    with tracing.span("flow train-model", {"s2i.recipe": recipe}):
+        for step in steps or STEPS:
+            log.info("step began", step=step)
+            _run(step, _command(step, Path(data), Path(out), Path(target), recipe, settings or {}, start, processes))
+        create_markdown_artifact(_told(Path(out)), key="s2i-training", description="The last lines of each step's log")
+    return target
+
+
+def _command(
+    step: Step,
+    data: Path,
+    out: Path,
+    target: Path,
+    recipe: str,
+    settings: dict[str, Any],
+    start: str,
+    processes: int,
+) -> list[str]:
+    parallel = processes > 1 and step in _PARALLEL
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if parallel else []
+    command = [sys.executable, *launcher, "-m", "s2i_core.training", step, "--data", str(data), "--recipe", recipe]
+    if step != "data":
+        command += ["--out", str(out)]
+    if step == "export":
+        command += ["--target", str(target)]
+    if start and step in {"align", "diffuse", "export"}:
+        command += ["--start", start]
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    return command
+
+
+def _run(step: str, command: Sequence[str]) -> None:
+    """Run a step; its lines go to the flow's log as they come."""
+    logger = get_run_logger()
+    last: deque[str] = deque(maxlen=_TOLD_LINES)
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                last.append(line.rstrip())
+                logger.info("%s", line.rstrip())
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        said = next((line for line in reversed(last) if line.strip()), "it said nothing")
+        raise TrainingFailed(
+            f"step {step}",
+            f"it ended with {process.returncode}: {said}",
+            "Mend what it says, and run again: it resumes.",
+        )
+
+
+def _told(out: Path) -> str:
+    """The end of each step's log, as Markdown."""
+    parts = []
+    for path in sorted(out.glob("*.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines()[-_TOLD_LINES:]
+        parts.append(f"## {path.stem}\n\n```\n" + "\n".join(lines) + "\n```\n")
+    return "\n".join(parts) or "No step has written a log.\n"
