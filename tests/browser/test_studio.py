@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from audio.audio_files import wav
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from tiny import tiny_pipeline
 
 from browser.waiting import wait
@@ -233,6 +234,31 @@ def test_a_browser_that_cannot_stream_sends_what_it_recorded(chromium, url):
         page.locator("#speak").click()
         reaches(page, "shown")
         assert shown(page).shape == (SIZE_PX, SIZE_PX, 3)
+
+
+def test_a_picture_is_drawn_again_kept_taken_away_and_there_after_a_reload(desktop):
+    desktop.get_by_role("button", name="Speak").click()
+    reaches(desktop, "shown")
+    first = shown(desktop)
+    desktop.get_by_role("button", name="Again").click()
+    wait(desktop, f"{STATE} !== 'shown'")
+    reaches(desktop, "shown")
+    second = shown(desktop)
+    assert not np.array_equal(first, second), "the same words with other noise are another picture"
+    assert desktop.locator("#made > li").count() == 2
+
+    desktop.get_by_role("button", name="Keep").click()
+    wait(desktop, "document.getElementById('keep').getAttribute('aria-pressed') === 'true'")
+    with desktop.expect_download() as download:
+        desktop.locator("#download").click()
+    with Image.open(download.value.path()) as file:
+        assert np.array_equal(np.asarray(file.convert("RGB")), second)
+
+    desktop.reload()
+    wait(desktop, "document.querySelectorAll('#made > li').length === 1")
+    desktop.locator("#made button").click()
+    wait(desktop, "document.getElementById('keep').getAttribute('aria-pressed') === 'true'")
+    assert np.array_equal(shown(desktop), second), "what was kept is there again, and what was not is gone"
 
 
 # ---------------------------------------------------------------------------------------------------- what goes wrong

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 #: Many small commits and slow pictures, so that there is a middle to be killed in.
 _SLOW = SETTINGS | {
-    "image.steps": 60,
+    "image.steps": 40,
     "image.size_px": 128,
     "resources.generate.batch_size": 1,
     "resources.commit_rows": 2,

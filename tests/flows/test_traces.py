@@ -18,6 +18,7 @@ from s2i_core.storage.tables import Lake
 ABOVE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_one_trace_and_one_run_id_lead_from_the_flow_to_the_store(
     objects: ObjectStore, archive: tuple[str, str], checkpoint: str, tmp_path: Path
