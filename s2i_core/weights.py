@@ -11,7 +11,6 @@ from s2i_core.identity import digest, files_digest
 
 LIBRARY_FOLDER = "library"
 _DECISIVE = {".safetensors", ".json"}
-_UNDERSTANDING = ("speech_encoder", "projection", "layout", "image_encoder", LIBRARY_FOLDER)
 
 
 def shipped_checkpoint() -> Path:
@@ -34,11 +33,6 @@ def checkpoint_folder(config: ModelConfig) -> Path:
 def folder_digest(folder: Path) -> str:
     """Name of a checkpoint or a library: the digest of the files that decide what it does."""
     return files_digest((path for path in folder.rglob("*") if path.is_file() and path.suffix in _DECISIVE), folder)
-
-
-def understanding_digest(folder: Path) -> str:
-    """Name of what a checkpoint hears and looks up: two may share it and differ in what draws."""
-    return digest("understanding", *(folder_digest(folder / name) for name in _UNDERSTANDING))
 
 
 def model_digest(config: ModelConfig) -> str:

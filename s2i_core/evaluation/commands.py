@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from s2i_core.identity import digest
+from s2i_core.weights import folder_digest
+
+if TYPE_CHECKING:
+    from s2i_core.models.library import SpriteLibrary
 
 PARTS = ("retrieval", "composition", "fidelity", "robustness", "passages", "latency", "pictures")
 """Modules of this package with a function `run(Examination) -> Part`, in the order of the page."""
@@ -98,7 +106,7 @@ def measure(
     from s2i_core.evaluation.judges import JudgesConfig, train
     from s2i_core.evaluation.testset import TestSet
     from s2i_core.pipeline import SpeechToImagePipeline
-    from s2i_core.weights import shipped_checkpoint, understanding_digest
+    from s2i_core.weights import shipped_checkpoint
 
     if threads:
         torch.set_num_threads(threads)
@@ -109,7 +117,7 @@ def measure(
     if {"composition", "fidelity"} & set(parts):
         train(work / "judges", tests.book, JudgesConfig(), tell)
     exam.own_folder.mkdir(parents=True, exist_ok=True)
-    understanding = understanding_digest(Path(checkpoint) if checkpoint else shipped_checkpoint())
+    understanding = understanding_digest(Path(checkpoint) if checkpoint else shipped_checkpoint(), exam.library)
     weights = {name: understanding if name in UNDERSTANDING_PARTS else pipeline.model_digest for name in PARTS}
     for name, part in stored.items():
         path = exam.own_folder / f"{name}.json"
@@ -142,6 +150,14 @@ def measure(
         },
         "parts": {name: json.loads(path.read_text("utf-8")) for name, path in done.items() if path.exists()},
     }
+
+
+def understanding_digest(folder: Path, library: SpriteLibrary) -> str:
+    """Name of what a checkpoint hears and looks up in a library: two may share it and differ in what draws."""
+    looked_up = hashlib.sha256(json.dumps([asdict(info) for info in library.infos]).encode())
+    looked_up.update(b"" if library.vectors is None else library.vectors.tobytes())
+    parts = ("speech_encoder", "projection", "layout", "image_encoder")
+    return digest("understanding", *(folder_digest(folder / name) for name in parts), looked_up.hexdigest())
 
 
 def write(results: dict[str, Any], out: Path) -> dict[str, Any]:
