@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PARTS = ("retrieval", "composition", "fidelity", "robustness", "passages", "latency", "pictures")
 """Modules of this package with a function `run(Examination) -> Part`, in the order of the page."""
-UNDERSTANDING_PARTS = ("retrieval", "robustness", "passages")
-"""Those in which nothing is drawn: they hold for every checkpoint with the same understanding."""
+HEARING_PARTS = ("retrieval", "robustness")
+"""Those that compare vectors alone: they hold for every checkpoint that hears and sees alike, however it draws."""
 
 
 Checkpoint = Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")]
@@ -117,8 +117,8 @@ def measure(
     if {"composition", "fidelity"} & set(parts):
         train(work / "judges", tests.book, JudgesConfig(), tell)
     exam.own_folder.mkdir(parents=True, exist_ok=True)
-    understanding = understanding_digest(Path(checkpoint) if checkpoint else shipped_checkpoint(), exam.library)
-    weights = {name: understanding if name in UNDERSTANDING_PARTS else pipeline.model_digest for name in PARTS}
+    hearing = hearing_digest(Path(checkpoint) if checkpoint else shipped_checkpoint(), exam.library)
+    weights = {name: hearing if name in HEARING_PARTS else pipeline.model_digest for name in PARTS}
     for name, part in stored.items():
         path = exam.own_folder / f"{name}.json"
         if part.get("weights") == weights.get(name) and not path.exists():
@@ -152,12 +152,12 @@ def measure(
     }
 
 
-def understanding_digest(folder: Path, library: SpriteLibrary) -> str:
-    """Name of what a checkpoint hears and looks up in a library: two may share it and differ in what draws."""
+def hearing_digest(folder: Path, library: SpriteLibrary) -> str:
+    """Name of what a checkpoint hears and sees, and of what it knows: two may share it and differ in what they draw."""
     looked_up = hashlib.sha256(json.dumps([asdict(info) for info in library.infos]).encode())
     looked_up.update(b"" if library.vectors is None else library.vectors.tobytes())
-    parts = ("speech_encoder", "projection", "layout", "image_encoder")
-    return digest("understanding", *(folder_digest(folder / name) for name in parts), looked_up.hexdigest())
+    parts = ("speech_encoder", "projection", "image_encoder")
+    return digest("hearing", *(folder_digest(folder / name) for name in parts), looked_up.hexdigest())
 
 
 def write(results: dict[str, Any], out: Path) -> dict[str, Any]:

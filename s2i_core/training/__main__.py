@@ -14,7 +14,7 @@ from s2i_core.training.data import PARTS
 from s2i_core.weights import shipped_checkpoint
 
 app = typer.Typer(
-    help="Train the model that ships: run data, pictures, align, diffuse, export in this order; each resumes.",
+    help="Train the model that ships: run data, pictures, align, place, diffuse, export in this order; each resumes.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -76,6 +76,20 @@ def align(
     """Train the projection and the layout predictor."""
     _use(threads)
     recipes.train_align(data, out, recipes.recipe(recipe, chosen(changes)), start)
+
+
+@app.command()
+def place(
+    data: Data = _DATA,
+    out: Out = _OUT,
+    start: Start = None,
+    recipe: Name = "cpu",
+    changes: Changes = None,
+    threads: Threads = 0,
+) -> None:
+    """Train the layout predictor alone, on what the projection hears."""
+    _use(threads)
+    recipes.train_place(data, out, recipes.recipe(recipe, chosen(changes)), start)
 
 
 @app.command()

@@ -133,13 +133,17 @@ def contrastive_loss(
     return (F.cross_entropy(logits, labels) + backward) / 2
 
 
-def layout_loss(layout: Layout, targets: Targets, scenes: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Presence, box, sprite and colour of every slot, and the place."""
+def layout_loss(
+    layout: Layout, targets: Targets, scenes: torch.Tensor, temperature: float, own_colour: float = 1.0
+) -> torch.Tensor:
+    """Presence, box, sprite and colour of every slot, and the place; `own_colour` weighs slots without another."""
     filled = targets.presence[scenes].bool()
     presence = F.binary_cross_entropy_with_logits(layout.presence, targets.presence[scenes])
     boxes = F.l1_loss(layout.boxes[filled], targets.boxes[scenes][filled])
     logits = layout.queries[filled] @ targets.sprites.T / temperature
-    colours = F.cross_entropy(layout.colours[filled], targets.colours[scenes][filled])
+    weights = torch.ones(layout.colours.shape[-1], device=layout.colours.device)
+    weights[0] = own_colour
+    colours = F.cross_entropy(layout.colours[filled], targets.colours[scenes][filled], weights)
     sprites = F.cross_entropy(logits, targets.chosen[scenes][filled])
     settings = F.cross_entropy(layout.settings, targets.settings[scenes])
     times = F.cross_entropy(layout.times, targets.times[scenes])

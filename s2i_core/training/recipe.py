@@ -20,12 +20,13 @@ from s2i_core.models.layout import LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.training import align, checkpoint, data, data_card, diffuse, pictures
+from s2i_core.training import align, checkpoint, data, data_card, diffuse, pictures, place
 from s2i_core.training.align import SETTING_NAMES, AlignConfig
 from s2i_core.training.backgrounds import TIMES
 from s2i_core.training.data import DataConfig
 from s2i_core.training.diffuse import DiffuseConfig
 from s2i_core.training.pictures import PicturesConfig
+from s2i_core.training.place import PlaceConfig
 from s2i_core.training.sources import whisper
 from s2i_core.training.teacher import WIDTH
 
@@ -40,6 +41,7 @@ class Recipe(Settings):
     data: DataConfig = DataConfig()
     pictures: PicturesConfig = PicturesConfig()
     align: AlignConfig = AlignConfig()
+    place: PlaceConfig = PlaceConfig()
     diffuse: DiffuseConfig = DiffuseConfig()
     denoiser_widths: tuple[int, ...] = Field((128, 256), description="Channels of the denoiser's resolutions.")
 
@@ -100,8 +102,15 @@ def train_align(folder: Path, out: Path, recipe: Recipe, start: Path | None = No
     layout.save_pretrained(out / _ALIGNED / "layout")
 
 
+def train_place(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
+    """Step 4: the layout predictor alone, on the tokens of the trained projection; `start` as of `train_diffuse`."""
+    projection = _aligned(out, start, "projection", QueryTransformer)
+    layout = place.train(folder, out, projection, _aligned(out, start, "layout", LayoutPredictor), recipe.place)
+    layout.save_pretrained(out / _ALIGNED / "layout")
+
+
 def train_diffuse(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
-    """Step 4: the denoiser, on the tokens of the trained projection.
+    """Step 5: the denoiser, on the tokens of the trained projection.
 
     `start` is a checkpoint whose denoiser it goes on from, and whose projection it takes where none was trained here.
     """
@@ -112,7 +121,7 @@ def train_diffuse(folder: Path, out: Path, recipe: Recipe, start: Path | None = 
 
 
 def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | None = None) -> SpeechToImagePipeline:
-    """Step 5: put the parts together in diffusers' folder layout, float16 on disk, with the library.
+    """Step 6: put the parts together in diffusers' folder layout, float16 on disk, with the library.
 
     Parts that were not trained here are those of the checkpoint `start`.
     """

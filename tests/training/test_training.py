@@ -13,7 +13,7 @@ from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.reference import Slot
-from s2i_core.training import align, checkpoint, data, diffuse, pictures, recipe
+from s2i_core.training import align, checkpoint, data, diffuse, pictures, place, recipe
 from s2i_core.training.compose import SpriteBook
 
 WIDTH = 8
@@ -106,6 +106,36 @@ def test_pictures_and_diffuse_learn_something(folder: Path, tmp_path: Path) -> N
     assert all(torch.isfinite(p).all() for p in average.parameters())
     again = Denoiser.from_config(denoiser.config)
     assert checkpoint.resume(tmp_path / diffuse.CHECKPOINT, {"average": again}) == 3
+
+
+def test_a_layout_learns_alone_and_a_run_cut_off_ends_like_one_that_was_not(folder: Path, tmp_path: Path) -> None:
+    config = place.PlaceConfig(steps=4, batch=6, warmup=1, held_out=0.3, evaluate_every=2)
+    ears = projection()
+    start = align.new_layout(ears).state_dict()
+
+    def run(out: str) -> dict[str, torch.Tensor]:
+        layout = align.new_layout(ears)
+        layout.load_state_dict(start)
+        return place.train(folder, tmp_path / out, ears, layout, config).state_dict()
+
+    class Cut(Exception):
+        pass
+
+    def once(*_: object) -> None:
+        saved(*_)
+        raise Cut
+
+    whole = run("whole")
+    assert any(not torch.equal(whole[name], start[name]) for name in start)
+    saved = checkpoint.save
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(checkpoint, "save", once)
+        run("cut")
+    resumed = run("cut")
+    for name, weight in whole.items():
+        torch.testing.assert_close(resumed[name], weight)
+    log = (tmp_path / "whole" / "place.jsonl").read_text()
+    assert '"colour"' in log and '"setting"' in log
 
 
 def test_what_says_the_same_is_no_negative() -> None:
