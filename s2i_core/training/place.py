@@ -30,12 +30,12 @@ _PARTS = ("train", "talk", "natural")
 class PlaceConfig(Settings):
     """How long and how fast."""
 
-    steps: int = Field(800, gt=0, description="Optimizer steps.")
+    steps: int = Field(450, gt=0, description="Optimizer steps.")
     batch: int = Field(256, gt=1, description="Utterances a step and process.")
-    lr: float = Field(4e-4, gt=0, description="Learning rate.")
+    lr: float = Field(3e-4, gt=0, description="Learning rate.")
     warmup: int = Field(100, ge=1, description="Steps of linear warm-up.")
     weight_decay: float = Field(0.1, ge=0, description="Of AdamW.")
-    noise: float = Field(0.9, ge=0, description="Noise on the tokens, in their standard deviations.")
+    noise: float = Field(0.6, ge=0, description="Noise on the tokens, in their standard deviations.")
     sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
     own_colour: float = Field(
         0.3, gt=0, description="Weight of slots that keep their own colour, in the colours' loss."
