@@ -47,12 +47,13 @@ def data(
     recipe: Name = "cpu",
     changes: Changes = None,
     threads: Threads = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that speak.")] = 1,
 ) -> None:
     """Build the data: sprites, scenes, speech, frames, teacher's vectors (needs `infra/install.sh train`)."""
     _use(threads)
     if unknown := set(part or ()) - set(PARTS):
         raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
-    recipes.build_data(data, recipes.recipe(recipe, chosen(changes)), part or PARTS)
+    recipes.build_data(data, recipes.recipe(recipe, chosen(changes)), part or PARTS, workers)
 
 
 @app.command()

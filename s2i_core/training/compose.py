@@ -280,7 +280,7 @@ def _finish(
     told_setting: bool,
     told_time: bool = False,
 ) -> SceneSpec:
-    slots = _lay_out(rng, book, groups, relation, setting)
+    slots = _as_told(_lay_out(rng, book, groups, relation, setting), groups, relation)
     # Columns count before rows, and sprites above each other share a column.
     ordered = sorted(slots, key=lambda slot: (round(slot.box[0] * 5), slot.box[1]))
     return SceneSpec(groups, tuple(ordered), setting, int(rng.integers(2**31)), relation, time, told_setting, told_time)
@@ -413,6 +413,19 @@ def _lay_out(
     if len(members) == MAX_SLOTS and len(order) == 1:
         return _grid(rng, book, order[0], horizon)
     return _row(rng, book, members, horizon, mixed=len(order) > 1)
+
+
+def _as_told(slots: list[Slot], groups: Sequence[Group], relation: Relation | None) -> list[Slot]:
+    """The same mirrored, if need be, so that what is told first stands left wherever the words leave the sides open.
+
+    A place that the words do not decide teaches a predictor the mean of two places, where nothing stands.
+    """
+    if len(groups) == 1 or relation in {"left", "right", "above"}:
+        return slots
+    first, last = ([slot.box[0] for slot in slots if slot.concept == groups[n].concept] for n in (0, -1))
+    if np.mean(first) <= np.mean(last):
+        return slots
+    return [replace(slot, box=(round(1 - slot.box[0], 4), *slot.box[1:])) for slot in slots]
 
 
 def _row(

@@ -11,7 +11,7 @@
 
 A text is known by its number: that of its scene, or, for a phrase, its own after the last scene.
 
-Parts that are trained on: `train`, the scenes worded by robotic voices; `talk`, ordinary sentences that name one
+Parts that are trained on: `train`, the scenes worded by robotic and other voices; `talk`, ordinary sentences that name one
 thing; `natural`, both by voices made from people's; `phrases`, the dictionary; `neural`, some of everything by the most
 natural voices. Parts to test on: `voices` has voices that training never hears, `combinations` things that it never
 shows together.
@@ -67,7 +67,7 @@ class DataConfig(Settings):
         ("3d", "flat", "cartoon", "outline", "sketch", "clipart"),
         description="Styles of illustration; scenes are composed in the first and drawn in all.",
     )
-    scenes: int = Field(12_000, gt=0, description="Composed scenes of the training split.")
+    scenes: int = Field(30_000, gt=0, description="Composed scenes of the training split.")
     bare: int = Field(12, ge=0, description="Further utterances of every concept alone, in its several wordings.")
     talk: int = Field(8, ge=0, description="Sentences of ordinary talk about every concept.")
     wordings: int = Field(1, gt=0, description="Spoken wordings of every composed scene.")
@@ -79,6 +79,10 @@ class DataConfig(Settings):
     examples: int = Field(16_000, ge=0, description="Example phrases of the dictionary.")
     definitions: int = Field(8_000, ge=0, description="Definitions of the dictionary.")
     neural: int = Field(750, ge=0, description="Utterances of all kinds by neural voices, a second of work each.")
+    scene_voices: dict[str, float] = Field(
+        {"espeak": 0.5, "flite": 0.25, "piper": 0.25},
+        description="Engine of each utterance of the part `train`, by share.",
+    )
     natural_voices: dict[str, float] = Field(
         {"flite": 0.5, "piper": 0.5}, description="Engine of each utterance of the part `natural`, by share."
     )
@@ -98,7 +102,9 @@ class SceneRow:
     caption: str
 
 
-def build(folder: Path, config: DataConfig, encoder: SpeechEncoder, parts: Sequence[str] = PARTS) -> None:
+def build(
+    folder: Path, config: DataConfig, encoder: SpeechEncoder, parts: Sequence[str] = PARTS, workers: int = 1
+) -> None:
     """Build what is missing in `folder`; what exists is kept, so a build that was cut off goes on.
 
     Args:
@@ -106,6 +112,7 @@ def build(folder: Path, config: DataConfig, encoder: SpeechEncoder, parts: Seque
         config: how much of what.
         encoder: makes the frames.
         parts: what is spoken, some of `PARTS`: several processes may build a part each.
+        workers: processes that speak.
     """
     folder.mkdir(parents=True, exist_ok=True)
     library_folder = folder / "library"
@@ -138,6 +145,7 @@ def build(folder: Path, config: DataConfig, encoder: SpeechEncoder, parts: Seque
             augmentation=None if is_test else config.augmentation,
             seed=config.seed + _SEEDS.get(part, 0),
             shard_size=_NEURAL_SHARD if part == "neural" else 1000,
+            workers=workers,
         )
         _build_frames(folder / f"frames-{part}", speech, encoder)
 
@@ -206,7 +214,7 @@ def _utterances(rows: list[SceneRow], split: Split, config: DataConfig, book: Sp
         count = config.bare if is_bare else config.wordings if split == "train" else 1
         wordings = captions(row.spec, book, rng, max(count, 1))
         for n in range(count):
-            chosen.append(_say(text_id, wordings[n % len(wordings)], split, config, rng))
+            chosen.append(_say(text_id, wordings[n % len(wordings)], split, config, rng, config.scene_voices))
     rng.shuffle(chosen)  # type: ignore[arg-type]
     return chosen
 

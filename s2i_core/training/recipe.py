@@ -82,9 +82,9 @@ def new_projection() -> QueryTransformer:
     return whisper.query_transformer(whisper.tiny_en(), NUM_QUERIES, token_width=WIDTH, embedding_width=WIDTH)
 
 
-def build_data(folder: Path, recipe: Recipe, parts: Sequence[str] = data.PARTS) -> None:
+def build_data(folder: Path, recipe: Recipe, parts: Sequence[str] = data.PARTS, workers: int = 1) -> None:
     """Step 1: the data, or some parts of its speech."""
-    data.build(folder, recipe.data, whisper.speech_encoder(whisper.tiny_en()), parts)
+    data.build(folder, recipe.data, whisper.speech_encoder(whisper.tiny_en()), parts, workers)
     data_card.write(folder)
 
 
