@@ -48,11 +48,14 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         layout: tokens to what lies where.
         denoiser: draws.
         scheduler: the flow-matching schedule.
+        layout_projection: frames to tokens for the layout alone, which follow the condition tokens; without it the
+            layout reads those.
 
     The retrieval library is an attribute, `library`, because it is data and no network; `with_library` swaps it.
     """
 
-    model_cpu_offload_seq = "speech_encoder->projection->layout->denoiser->image_encoder"
+    model_cpu_offload_seq = "speech_encoder->projection->layout_projection->layout->denoiser->image_encoder"
+    _optional_components = ["layout_projection"]  # noqa: RUF012 -- diffusers adds a list to it
     sampling_rate_hz = SAMPLING_RATE_HZ
 
     def __init__(
@@ -63,6 +66,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         layout: LayoutPredictor,
         denoiser: Denoiser,
         scheduler: FlowMatchEulerDiscreteScheduler,
+        layout_projection: QueryTransformer | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -72,6 +76,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             layout=layout,
             denoiser=denoiser,
             scheduler=scheduler,
+            layout_projection=layout_projection,
         )
         self.library = SpriteLibrary([], [])
         self.model_digest = ""
@@ -109,8 +114,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             raise ModelError(str(path), f"it cannot be loaded: {error}", "Copy the checkpoint again.") from error
         pipeline.library = SpriteLibrary.load(path / LIBRARY_FOLDER)
         pipeline.model_digest = folder_digest(path)
-        for name in ("speech_encoder", "projection", "image_encoder", "layout", "denoiser"):
-            getattr(pipeline, name).eval().requires_grad_(False)
+        for network in pipeline.networks.values():
+            network.eval().requires_grad_(False)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline  # type: ignore[no-any-return]
 
@@ -173,8 +178,14 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
 
     @property
     def token_shape(self) -> tuple[int, int]:
-        """(K, C): number and width of the condition tokens."""
-        return self.projection.config.num_queries, self.projection.config.token_width
+        """(K, C): number and width of the tokens, those of the layout among them."""
+        hearers = [self.projection, self.layout_projection] if self.layout_projection else [self.projection]
+        return sum(hearer.config.num_queries for hearer in hearers), self.projection.config.token_width
+
+    @property
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """The networks that it has, by their names."""
+        return {name: part for name, part in self.components.items() if isinstance(part, torch.nn.Module)}
 
     @property
     def embedding_width(self) -> int:
@@ -204,7 +215,10 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             for start in range(0, len(rows), _ENCODE_ROWS):
                 some = rows[start : start + _ENCODE_ROWS]
                 batch = torch.from_numpy(np.stack([features[row] for row in some])).to(device, dtype)
-                t, p = self.projection(self.projection.thin(self.speech_encoder(batch)))
+                frames = self.projection.thin(self.speech_encoder(batch))
+                t, p = self.projection(frames)
+                if self.layout_projection:
+                    t = torch.cat([t, self.layout_projection(frames)[0]], dim=1)
                 tokens[some], pooled[some] = t, p
         share = torch.tensor([_sounding_share(feature) for feature in features], dtype=torch.float32)
         return SpeechEmbedding(tokens=tokens, pooled=pooled, speech_share=share)

@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from tiny import tiny_library, tiny_pipeline
 
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ConfigError, ModelError
+from s2i_core.models.layout import LayoutPredictor
 from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.records import SpeechEmbedding
 from s2i_core.weights import shipped_checkpoint
 
 
@@ -47,6 +50,34 @@ def test_no_row_depends_on_another_of_any_length() -> None:
         alone = pipeline.encode_speech([waveform], 16000)
         torch.testing.assert_close(alone.tokens[0], together.tokens[row], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(alone.pooled[0], together.pooled[row], rtol=1e-4, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_the_layout_may_hear_for_itself(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    torch.manual_seed(3)
+    own = copy.deepcopy(pipeline.projection)
+    torch.nn.init.normal_(own.queries)
+    layout = LayoutPredictor(token_width=8, embedding_width=8, num_slots=2, width=8, depth=1, heads=2, own_tokens=4)
+    pipeline.register_modules(layout_projection=own.eval(), layout=layout.eval())
+    pipeline.save_pretrained(tmp_path)
+    loaded = SpeechToImagePipeline.from_pretrained(tmp_path)
+    assert loaded.token_shape == (8, 8)
+
+    heard = loaded.encode_speech([noise(1)], 16_000)
+    plain = tiny_pipeline().encode_speech([noise(1)], 16_000)
+    torch.testing.assert_close(heard.tokens[:, :4], plain.tokens)
+    torch.testing.assert_close(heard.pooled, plain.pooled)
+    torch.testing.assert_close(
+        layout(heard.tokens, heard.pooled).boxes, layout(heard.tokens[:, 4:], heard.pooled).boxes
+    )
+
+    other = SpeechEmbedding(heard.tokens.clone(), heard.pooled, heard.speech_share)
+    other.tokens[:, 4:] += 1
+    assert (layout(other.tokens, other.pooled).boxes != layout(heard.tokens, heard.pooled).boxes).any()
+    alone = ImageConfig(size_px=64, steps=2, references=0)
+    drawn = [loaded.generate(each, [1], alone) for each in (heard, other)]
+    assert (drawn[0] == drawn[1]).all(), "the denoiser must not see the layout's tokens"
 
 
 def test_too_long_and_other_rates_are_refused() -> None:

@@ -118,6 +118,7 @@ class NativeDecoder:
         tokens, pooled = embeddings.tokens.to(device, dtype), embeddings.pooled.to(device, dtype)
         layout = self.predict(SpeechEmbedding(tokens, pooled, embeddings.speech_share))
         slots, place = self.plan(layout, image.references), layout.place()
+        tokens = self.layout.others(tokens)
         canvas = np.stack([self._painter.reference(each, size) for each in slots])
         reference = canvas_tensor(canvas).to(device, dtype)
         styles = torch.full((batch,), style, dtype=torch.long, device=device)

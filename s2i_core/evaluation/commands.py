@@ -135,7 +135,6 @@ def measure(
         temporary.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
     done = {name: exam.own_folder / f"{name}.json" for name in PARTS}
-    weighed = ("speech_encoder", "projection", "layout", "denoiser", "image_encoder")
     return {
         "folder": exam.own_folder,
         "checkpoint": checkpoint,
@@ -146,7 +145,7 @@ def measure(
             "library_concepts": len(pipeline.library.concepts),
             "styles": pipeline.styles,
             "library_sprites": len(pipeline.library),
-            "parameters": {name: sum(p.numel() for p in getattr(pipeline, name).parameters()) for name in weighed},
+            "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in pipeline.networks.items()},
         },
         "parts": {name: json.loads(path.read_text("utf-8")) for name, path in done.items() if path.exists()},
     }

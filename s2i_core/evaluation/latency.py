@@ -159,8 +159,8 @@ def _memory(exam: Examination, figures: dict[str, Figure]) -> Table:
     stages: dict[str, float] = json.loads(said.splitlines()[-1])
     figures["memory_mib"] = Figure(max(stages.values()), 1, max(stages.values()), max(stages.values()))
     rows: list[list[Cell]] = [[name, round(mib)] for name, mib in stages.items()]
-    for name in ("speech_encoder", "projection", "layout", "denoiser", "image_encoder"):
-        parameters = sum(p.numel() for p in getattr(exam.pipeline, name).parameters())
+    for name, network in exam.pipeline.networks.items():
+        parameters = sum(p.numel() for p in network.parameters())
         rows.append([f"{name.replace('_', ' ')}: {parameters / 1e6:.1f} M parameters", round(parameters * 4 / _MIB, 1)])
     return Table("Memory of one process, at most, after each stage; then the parts in float32", ("stage", "MiB"), rows)
 

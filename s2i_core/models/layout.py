@@ -1,9 +1,9 @@
-"""The layout predictor: what to draw, how many and where, from the condition tokens alone.
+"""The layout predictor: what to draw, how many and where, from tokens of the speech alone.
 
 N slots, each a learned query that attends to the tokens, say whether they hold an object, where its box lies, which
-direction of the shared space the library is asked for, and which colour the object was given. The composer's order
-(left to right, then top to bottom) is the order of the slots, so training needs no matching. One query more asks for
-the place: which setting, at which time of day.
+direction of the shared space the library is asked for, and which colour the object was given. The slots have no order
+of their own: training gives each scene's things to the slots that fit them best, as in DETR (Carion et al. 2020, arXiv
+2005.12872). One query more asks for the place: which setting, at which time of day.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _one_hot(logits: torch.Tensor) -> torch.Tensor:
 
 
 class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Condition tokens `(B, K, C)` and the pooled vector `(B, E)` to a `Layout`.
+    """Tokens of the speech `(B, K, C)` and the pooled vector `(B, E)` to a `Layout`.
 
     Args:
         token_width: C.
@@ -58,6 +58,8 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         width, depth, heads: shape of the transformer decoder.
         num_colours: how many of `recolour.COLOURS` it knows; 0 for a predictor that leaves all drawings as they are.
         num_settings, num_times: how many settings and times of day it tells apart; 0 for one that knows none.
+        own_tokens: how many of the K tokens, the last ones, are meant for it: those of a projection of its own, which
+            the denoiser does not see. 0 for a predictor that reads what the denoiser reads.
     """
 
     @register_to_config
@@ -72,6 +74,7 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         num_colours: int = 0,
         num_settings: int = 0,
         num_times: int = 0,
+        own_tokens: int = 0,
     ) -> None:
         super().__init__()
         self.slots = nn.Parameter(torch.randn(num_slots, width) * 0.02)
@@ -90,8 +93,13 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
             self.settings = nn.Linear(width, num_settings)
             self.times = nn.Linear(width, num_times)
 
+    def others(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Those of the tokens `(B, K, C)` that are not its own, `(B, K - own, C)`: what the denoiser is told."""
+        return tokens[:, : tokens.shape[1] - self.config.own_tokens]
+
     def forward(self, tokens: torch.Tensor, pooled: torch.Tensor) -> Layout:
         """Predict the layouts."""
+        tokens = tokens[:, -self.config.own_tokens :]  # all of them where it has none of its own
         context = torch.cat([self.context(tokens), self.pooled(pooled.to(tokens.dtype))[:, None]], dim=1)
         batch = tokens.shape[0]
         asked = torch.cat([self.slots, self.place]) if self.config.num_settings else self.slots

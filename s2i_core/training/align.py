@@ -2,13 +2,14 @@
 
 The pooled vector learns to be the text teacher's vector of what was said (of a scene its plain caption), by a
 contrastive loss (InfoNCE, van den Oord et al. 2018) in both directions, with many more texts than the batch holds as
-negatives. The layout predictor learns the composer's slots: whether one is filled, its box, its colour, and the sprite
-in it, as a choice among all sprites of the library; and the setting and the time of day. Dictionary phrases have no
-scene and teach the pooled vector alone.
+negatives. The layout predictor learns the composer's slots, in whichever order fits best: whether one is filled, its
+box, its colour, and the sprite in it, as a choice among all sprites of the library; and the setting and the time of
+day. Dictionary phrases have no scene and teach the pooled vector alone.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -133,25 +134,65 @@ def contrastive_loss(
     return (F.cross_entropy(logits, labels) + backward) / 2
 
 
-def layout_loss(
-    layout: Layout, targets: Targets, scenes: torch.Tensor, temperature: float, own_colour: float = 1.0
-) -> torch.Tensor:
-    """Presence, box, sprite and colour of every slot, and the place; `own_colour` weighs slots without another."""
-    filled = targets.presence[scenes].bool()
-    presence = F.binary_cross_entropy_with_logits(layout.presence, targets.presence[scenes])
-    boxes = F.l1_loss(layout.boxes[filled], targets.boxes[scenes][filled])
-    logits = layout.queries[filled] @ targets.sprites.T / temperature
-    weights = torch.ones(layout.colours.shape[-1], device=layout.colours.device)
-    weights[0] = own_colour
-    colours = F.cross_entropy(layout.colours[filled], targets.colours[scenes][filled], weights)
-    sprites = F.cross_entropy(logits, targets.chosen[scenes][filled])
+@dataclass(frozen=True)
+class LayoutWeights:
+    """What counts how much in `layout_loss`; presence counts 1.
+
+    Attributes:
+        boxes, sprites, colours, place: of the other parts.
+        own_colour: of a thing in its own colour among the colours, most things having none told.
+        sprite_temperature: of the choice among the library's sprites.
+    """
+
+    boxes: float = 5.0
+    sprites: float = 1.0
+    colours: float = 1.0
+    place: float = 0.5
+    own_colour: float = 1.0
+    sprite_temperature: float = 0.07
+
+
+def layout_loss(layout: Layout, targets: Targets, scenes: torch.Tensor, weights: LayoutWeights) -> torch.Tensor:
+    """Presence, box, sprite and colour of every slot under the matching that costs least, and the place.
+
+    Args:
+        layout: of B utterances.
+        targets: what all scenes should be.
+        scenes: which of them each utterance is about `(B,)`.
+        weights: what counts how much.
+    """
+    filled = targets.presence[scenes]  # (B, S), as all below before the matching
+    boxes, chosen, colours = targets.boxes[scenes], targets.chosen[scenes], targets.colours[scenes]
+    slots = filled.shape[1]
+    by_sprite = (layout.queries @ targets.sprites.T / weights.sprite_temperature).log_softmax(-1)
+    by_colour = layout.colours.log_softmax(-1)
+    balance = torch.ones(by_colour.shape[-1], device=by_colour.device)
+    balance[0] = weights.own_colour
+    balance = balance[colours] * filled
+    balance = balance / (balance.sum() / filled.sum()).clamp(min=1e-6)
+    # (B, slots predicted, slots wanted)
+    there = F.softplus(-layout.presence)[:, :, None] * filled[:, None]
+    there = there + F.softplus(layout.presence)[:, :, None] * (1 - filled[:, None])
+    boxed = (layout.boxes[:, :, None] - boxes[:, None]).abs().mean(-1)
+    named = -by_sprite.gather(2, chosen[:, None].expand(-1, slots, -1))
+    painted = -by_colour.gather(2, colours[:, None].expand(-1, slots, -1)) * balance[:, None]
+    shown = weights.boxes * boxed + weights.sprites * named + weights.colours * painted
+    cost = there + shown * filled[:, None]
+    orders = torch.tensor(list(itertools.permutations(range(slots))), device=cost.device)
+    rows = torch.arange(slots, device=cost.device)
+    best = orders[cost.detach()[:, rows, orders].sum(-1).argmin(1)]  # (B, S): what each slot is to be
+
+    def matched(each: torch.Tensor) -> torch.Tensor:
+        return each.gather(2, best[:, :, None]).squeeze(2)
+
     settings = F.cross_entropy(layout.settings, targets.settings[scenes])
     times = F.cross_entropy(layout.times, targets.times[scenes])
-    return presence + 5 * boxes + colours + sprites + 0.5 * (settings + times)
+    things = matched(shown * filled[:, None]).sum() / filled.sum()
+    return matched(there).mean() + things + weights.place * (settings + times)
 
 
-def new_layout(projection: QueryTransformer) -> LayoutPredictor:
-    """A layout predictor before training, of the projection's widths."""
+def new_layout(projection: QueryTransformer, own_tokens: int = 0) -> LayoutPredictor:
+    """A layout predictor before training, of the projection's widths; `own_tokens` as of the class."""
     shape = projection.config
     return LayoutPredictor(
         token_width=shape.token_width,
@@ -159,6 +200,7 @@ def new_layout(projection: QueryTransformer) -> LayoutPredictor:
         num_colours=len(COLOURS),
         num_settings=len(SETTING_NAMES),
         num_times=len(TIMES),
+        own_tokens=own_tokens,
     )
 
 
@@ -212,7 +254,8 @@ def train(
         contrast = contrastive_loss(pooled, targets.texts[spoken], config.temperature, bank)
         placed = contrast.new_zeros(())
         if scene.any():
-            placed = layout_loss(predicted, targets, spoken[scene], config.sprite_temperature)
+            weights = LayoutWeights(sprite_temperature=config.sprite_temperature)
+            placed = layout_loss(predicted, targets, spoken[scene], weights)
         loss = contrast + config.layout_weight * placed
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

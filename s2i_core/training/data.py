@@ -11,10 +11,10 @@
 
 A text is known by its number: that of its scene, or, for a phrase, its own after the last scene.
 
-Parts that are trained on: `train`, the scenes worded by robotic and other voices; `talk`, ordinary sentences that name one
-thing; `natural`, both by voices made from people's; `phrases`, the dictionary; `neural`, some of everything by the most
-natural voices. Parts to test on: `voices` has voices that training never hears, `combinations` things that it never
-shows together.
+Parts that are trained on: `train`, the scenes, worded by robotic voices and others; `talk`, ordinary sentences that
+name one thing; `natural`, both by voices made from people's; `phrases`, the dictionary; `neural`, some of everything by
+the most natural voices. Parts to test on: `voices` has voices that training never hears, `combinations` things that it
+never shows together.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class DataConfig(Settings):
     definitions: int = Field(8_000, ge=0, description="Definitions of the dictionary.")
     neural: int = Field(750, ge=0, description="Utterances of all kinds by neural voices, a second of work each.")
     scene_voices: dict[str, float] = Field(
-        {"espeak": 0.5, "flite": 0.25, "piper": 0.25},
+        {"espeak": 0.65, "flite": 0.25, "piper": 0.1},
         description="Engine of each utterance of the part `train`, by share.",
     )
     natural_voices: dict[str, float] = Field(
@@ -395,12 +395,16 @@ class FrameSet:
     def __len__(self) -> int:
         return sum(len(texts) for texts in self.texts.values())
 
-    def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
-        """A random batch of one length `(size, T, D)` float32 with its texts; lengths as frequent as their rows."""
+    def pick(self, rng: np.random.Generator, size: int) -> tuple[int, NDArray[np.int64]]:
+        """A length, as often as it has rows, and `size` of its rows at random."""
         lengths = list(self.texts)
         share = np.array([len(self.texts[n]) for n in lengths], dtype=np.float64)
         length = lengths[int(rng.choice(len(lengths), p=share / share.sum()))]
-        rows = rng.choice(len(self.texts[length]), min(size, len(self.texts[length])), replace=False)
+        return length, rng.choice(len(self.texts[length]), min(size, len(self.texts[length])), replace=False)
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """A random batch of one length `(size, T, D)` float32 with its texts; see `pick`."""
+        length, rows = self.pick(rng, size)
         return torch.from_numpy(self.frames[length][rows]).float(), self.texts[length][rows]
 
     def batches(self, size: int) -> Iterator[tuple[torch.Tensor, NDArray[np.int64]]]:

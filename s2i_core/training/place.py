@@ -1,8 +1,8 @@
-"""Train the layout predictor alone, on the tokens of a projection that stays as it is.
+"""Train the layout by itself: a projection of its own, and the predictor that reads that one's tokens.
 
-Beside the contrast the layout's losses weigh little in `align`, and what is rare, colours first, is learnt last. On
-tokens that are computed once a step costs a fraction. Some scenes are held out, and the predictor that does best on
-them is kept: some thousand scenes are soon known by heart.
+Beside the contrast of `align` the layout's losses weigh little, and what is rare is learnt last: colours, numbers, what
+lies where. A second projection, which begins as the trained one, learns nothing but these; what the first one hears,
+and what the denoiser was taught to read, stay as they are.
 """
 
 from __future__ import annotations
@@ -11,133 +11,175 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
 from s2i_core.config import Settings
-from s2i_core.models.layout import LayoutPredictor
+from s2i_core.models.layout import Layout, LayoutPredictor
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.training import checkpoint
-from s2i_core.training.align import Targets, layout_loss
-from s2i_core.training.data import FrameSet, SceneRow, read_scenes
+from s2i_core.training.align import LayoutWeights, Targets, hide, layout_loss
+from s2i_core.training.data import FRAMES_HZ, FrameSet, SceneRow, read_scenes
 from s2i_core.training.devices import World, precision
-from s2i_core.training.diffuse import condition
 
 CHECKPOINT = "place.pt"
-_PARTS = ("train", "talk", "natural")
 
 
 class PlaceConfig(Settings):
     """How long and how fast."""
 
-    steps: int = Field(450, gt=0, description="Optimizer steps.")
-    batch: int = Field(256, gt=1, description="Utterances a step and process.")
-    lr: float = Field(3e-4, gt=0, description="Learning rate.")
-    warmup: int = Field(100, ge=1, description="Steps of linear warm-up.")
-    weight_decay: float = Field(0.1, ge=0, description="Of AdamW.")
-    noise: float = Field(0.6, ge=0, description="Noise on the tokens, in their standard deviations.")
-    sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
-    own_colour: float = Field(
-        0.3, gt=0, description="Weight of slots that keep their own colour, in the colours' loss."
+    parts: tuple[str, ...] = Field(
+        ("train", "talk", "natural", "neural"),
+        description="Parts of the data whose utterances have a scene; of `neural` those that do.",
     )
-    composed: float = Field(0.75, ge=0, le=1, description="Share of composed scenes among the utterances of a step.")
-    held_out: float = Field(0.05, gt=0, lt=1, description="Share of the scenes that training does not see.")
-    evaluate_every: int = Field(50, gt=0, description="Steps between evaluations and saves.")
-    dtype: str = Field("float32", description="Of the autocast; `float32` turns it off.")
+    steps: int = Field(1800, gt=0, description="Optimizer steps.")
+    batch: int = Field(160, gt=1, description="Utterances a step and process.")
+    lr_projection: float = Field(2e-4, gt=0, description="Learning rate of the projection, which is trained already.")
+    lr_layout: float = Field(6e-4, gt=0, description="Learning rate of the layout predictor.")
+    warmup: int = Field(60, ge=1, description="Steps of linear warm-up.")
+    weight_decay: float = Field(0.05, ge=0, description="Of AdamW.")
+    mask_s: float = Field(0.2, ge=0, description="Longest stretch of frames that is hidden, two of them an utterance.")
+    colours: float = Field(1.0, ge=0, description="Weight of the colours' loss.")
+    own_colour: float = Field(0.5, gt=0, description="Weight of a thing in its own colour in it.")
+    place: float = Field(1.0, ge=0, description="Weight of setting and time of day.")
+    sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
+    evaluate_every: int = Field(100, gt=0, description="Steps between evaluations and saves.")
+    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
     device: str = Field("cpu", description="Where to train.")
     seed: int = Field(0, ge=0, description="Of the batches.")
 
 
 def train(
-    data: Path, out: Path, projection: QueryTransformer, layout: LayoutPredictor, config: PlaceConfig
-) -> LayoutPredictor:
-    """Train in place, and return the layout predictor that did best; goes on from `out/place.pt` where there is one."""
+    data: Path,
+    out: Path,
+    hearing: QueryTransformer,
+    projection: QueryTransformer,
+    layout: LayoutPredictor,
+    config: PlaceConfig,
+) -> None:
+    """Train `projection` and `layout` in place; goes on from `out/place.pt` where there is one.
+
+    Args:
+        data: folder of the training data.
+        out: folder of the training state.
+        hearing: the trained projection, which gives the pooled vector; it stays as it is.
+        projection: the layout's own.
+        layout: the predictor; it reads as many tokens as `projection` has queries.
+        config: how long and how fast.
+    """
     world = World.join(config.device)
     torch.manual_seed(config.seed)
-    layout = layout.to(world.device).train()
-    best = LayoutPredictor.from_config(layout.config).to(world.device)
-    best.load_state_dict(layout.state_dict())
-    record = torch.nn.ParameterDict({"loss": torch.nn.Parameter(torch.tensor(float("inf")), requires_grad=False)})
-    modules: dict[str, torch.nn.Module] = {"layout": layout, "best": best, "record": record}
+    modules: dict[str, torch.nn.Module] = {"projection": projection, "layout": layout}
+    for module in modules.values():
+        module.to(world.device).train()
+    hearing.to(world.device).eval()
+    # The pooled vector is the other projection's.
+    heard = [p for name, p in projection.named_parameters() if not name.startswith("to_pooled")]
+    read = list(layout.parameters())
     optimizer = torch.optim.AdamW(
-        layout.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        [{"params": heard, "lr": config.lr_projection}, {"params": read, "lr": config.lr_layout}],
+        betas=(0.9, 0.98),
+        weight_decay=config.weight_decay,
     )
+    rates = [group["lr"] for group in optimizer.param_groups]
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     rows = list(read_scenes(data))
     targets = Targets.load(data, rows, layout.config.num_slots).to(world.device)
-    tokens, pooled, texts = condition(
-        projection.to(world.device), FrameSet(*(data / f"frames-{part}" for part in _PARTS))
+    frames = FrameSet(*(data / f"frames-{part}" for part in config.parts))
+    pooled = _pooled(hearing, frames)
+    test = FrameSet(data / "frames-combinations")
+    weights = LayoutWeights(
+        colours=config.colours,
+        place=config.place,
+        own_colour=config.own_colour,
+        sprite_temperature=config.sprite_temperature,
     )
-    spread = tokens.float().std()
-    plain, composed, held = _shares(texts, rows, config)
     log = checkpoint.Log(out, "place", speaks=world.leads)
     for step in range(start, config.steps):
         rng = world.rng(config.seed, step)
-        many = round(config.composed * config.batch) if len(plain) else config.batch
-        chosen = np.concatenate([rng.choice(composed, many), rng.choice(plain, config.batch - many)])
-        noise_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        noise = torch.randn(len(chosen), *tokens.shape[1:], generator=noise_rng)
-        heard = tokens[chosen].float() + config.noise * spread * noise
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * checkpoint.cosine(step, config.steps, config.warmup)
+        length, chosen = frames.pick(rng, config.batch)
+        chosen = chosen[frames.texts[length][chosen] < len(rows)]  # the dictionary's phrases have no scene
+        scenes = torch.from_numpy(frames.texts[length][chosen]).to(world.device)
+        batch = hide(torch.from_numpy(frames.frames[length][chosen]).float(), round(config.mask_s * FRAMES_HZ), rng)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
         with precision(world.device, config.dtype):
-            predicted = layout(heard.to(world.device), pooled[chosen].float().to(world.device))
-        scenes = torch.from_numpy(texts[chosen]).to(world.device)
-        loss = layout_loss(predicted, targets, scenes, config.sprite_temperature, config.own_colour)
+            tokens, _ = projection(batch.to(world.device))
+            predicted = layout(tokens, pooled[length][chosen].to(world.device, torch.float32))
+        loss = layout_loss(predicted, targets, scenes, weights)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        world.average_gradients(layout.parameters())
-        torch.nn.utils.clip_grad_norm_(layout.parameters(), 1.0)
+        world.average_gradients([*heard, *read])
+        norm = torch.nn.utils.clip_grad_norm_([*heard, *read], 1.0)
+        if not torch.isfinite(norm):
+            log(step, skipped="gradient is not finite")
+            continue
         optimizer.step()
+        if step % 20 == 0:
+            log(step, loss=loss.item())
         if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
-            found = evaluate(layout, tokens[held], pooled[held], texts[held], targets, config)
-            if found["loss"] < record["loss"]:
-                best.load_state_dict(layout.state_dict())
-                record["loss"].fill_(found["loss"])
             checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
-            log(step + 1, train=loss.item(), **found)
+            log(step + 1, **evaluate(hearing, projection, layout, test, rows, targets))
     world.wait()
-    return best.eval()
+    for module in modules.values():
+        module.eval()
 
 
-def _shares(
-    texts: NDArray[np.int64], rows: list[SceneRow], config: PlaceConfig
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Places of utterances about a thing alone, of composed scenes, and of composed scenes that are held out."""
-    told = np.array([len(row.spec.slots) > 1 or row.spec.told_setting or _coloured(row) for row in rows])
-    rng = np.random.default_rng([config.seed, 1])
-    kept = told & (rng.random(len(rows)) < config.held_out)
-    places = np.arange(len(texts))
-    return places[~told[texts]], places[told[texts] & ~kept[texts]], places[kept[texts]]
-
-
-def _coloured(row: SceneRow) -> bool:
-    return any(slot.colour for slot in row.spec.slots)
+@torch.no_grad()
+def _pooled(hearing: QueryTransformer, frames: FrameSet, rows: int = 64) -> dict[int, torch.Tensor]:
+    """The pooled vectors of all utterances by their length, each `(N, E)` float16."""
+    found = {}
+    for length, each in frames.frames.items():
+        vectors = []
+        for first in range(0, len(each), rows):
+            batch = torch.from_numpy(each[first : first + rows]).float().to(hearing.device)
+            with torch.autocast(hearing.device.type, torch.bfloat16):
+                vectors.append(hearing(batch)[1])
+        found[length] = torch.cat(vectors).half().cpu()
+    return found
 
 
 @torch.inference_mode()
 def evaluate(
+    hearing: QueryTransformer,
+    projection: QueryTransformer,
     layout: LayoutPredictor,
-    tokens: torch.Tensor,
-    pooled: torch.Tensor,
-    texts: NDArray[np.int64],
+    frames: FrameSet,
+    rows: list[SceneRow],
     targets: Targets,
-    config: PlaceConfig,
 ) -> dict[str, float]:
-    """The loss, and the shares of scenes with the right number and place, of slots with the right thing and colour."""
-    layout.eval()
+    """Shares of the scenes of a set that are right, each where the scene tells of it.
+
+    `things`: the sprites are those of the scene, however often; `number`: where there are several of a kind, each thing
+    is there as often as told; `count`: as many slots as the scene has; `colour`: where a thing is repainted, each thing
+    has its colour; `own_colour`: the same of the other scenes; `setting`, `time`: where they are told.
+    """
+    projection.eval(), layout.eval()
     device = targets.texts.device
-    scenes = torch.from_numpy(texts).to(device)
-    predicted = layout(tokens.float().to(device), pooled.float().to(device))
-    filled = targets.presence[scenes].bool()
-    colours, wanted = predicted.colours[filled].argmax(1), targets.colours[scenes][filled]
-    things = (predicted.queries[filled] @ targets.sprites.T).argmax(1) == targets.chosen[scenes][filled]
-    layout.train()
-    return {
-        "loss": float(layout_loss(predicted, targets, scenes, config.sprite_temperature, config.own_colour)),
-        "count": float(((predicted.presence > 0).sum(1) == filled.sum(1)).float().mean()),
-        "setting": float((predicted.settings.argmax(1) == targets.settings[scenes]).float().mean()),
-        "colour": float((colours == wanted)[wanted > 0].float().mean()),
-        "own_colour": float((colours == 0)[wanted == 0].float().mean()),
-        "thing": float(things.float().mean()),
+    found: dict[str, list[bool]] = {
+        name: [] for name in ("things", "number", "count", "colour", "own_colour", "setting", "time")
     }
+    for batch, texts in frames.batches(64):
+        heard = batch.to(device)
+        predicted: Layout = layout(projection(heard)[0], hearing(heard)[1])
+        sprites = (predicted.queries @ targets.sprites.T).argmax(-1).tolist()
+        colours, present = predicted.colours.argmax(-1).tolist(), (predicted.presence > 0).tolist()
+        settings, times = predicted.settings.argmax(1).tolist(), predicted.times.argmax(1).tolist()
+        for n, text in enumerate(texts.tolist()):
+            spec, filled = rows[text].spec, int(targets.presence[text].sum())
+            shown = [(s, c) for s, c, p in zip(sprites[n], colours[n], present[n], strict=True) if p]
+            wanted = list(zip(targets.chosen[text].tolist(), targets.colours[text].tolist(), strict=True))[:filled]
+            things = sorted(s for s, _ in shown)
+            found["things"].append(set(things) == {s for s, _ in wanted})
+            found["count"].append(len(shown) == filled)
+            if any(group.count > 1 for group in spec.groups):
+                found["number"].append(things == sorted(s for s, _ in wanted))
+            painted = any(c for _, c in wanted)
+            found["colour" if painted else "own_colour"].append(
+                sorted(c for _, c in shown) == sorted(c for _, c in wanted)
+            )
+            if spec.told_setting:
+                found["setting"].append(settings[n] == int(targets.settings[text]))
+            if spec.told_time:
+                found["time"].append(times[n] == int(targets.times[text]))
+    projection.train(), layout.train()
+    return {name: float(np.mean(right)) for name, right in found.items() if right}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from s2i_core.training.teacher import WIDTH
 
 M = TypeVar("M", bound=torch.nn.Module)
 _ALIGNED = "aligned"
+_LAYOUT_PROJECTION = "layout_projection"
 NUM_QUERIES = 16
 
 
@@ -103,9 +105,14 @@ def train_align(folder: Path, out: Path, recipe: Recipe, start: Path | None = No
 
 
 def train_place(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
-    """Step 4: the layout predictor alone, on the tokens of the trained projection; `start` as of `train_diffuse`."""
-    projection = _aligned(out, start, "projection", QueryTransformer)
-    layout = place.train(folder, out, projection, _aligned(out, start, "layout", LayoutPredictor), recipe.place)
+    """Step 4: the layout's own projection and its predictor; `start` is a checkpoint whose parts they go on from."""
+    hearing = _aligned(out, start, "projection", QueryTransformer)
+    known = [place for place in (out / _ALIGNED, start) if place and (place / _LAYOUT_PROJECTION).is_dir()]
+    projection = _from(known[0], _LAYOUT_PROJECTION, QueryTransformer) if known else copy.deepcopy(hearing)
+    layout = align.new_layout(projection, own_tokens=projection.config.num_queries)
+    layout.load_state_dict(_aligned(out, start, "layout", LayoutPredictor).state_dict())
+    place.train(folder, out, hearing, projection, layout, recipe.place)
+    projection.save_pretrained(out / _ALIGNED / _LAYOUT_PROJECTION)
     layout.save_pretrained(out / _ALIGNED / "layout")
 
 
@@ -136,11 +143,14 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | 
     else:
         average = _denoiser(recipe)
         _trained(out / diffuse.CHECKPOINT, {"denoiser": _denoiser(recipe), "average": average})
+    layout = _aligned(out, start, "layout", LayoutPredictor)
+    own = _aligned(out, start, _LAYOUT_PROJECTION, QueryTransformer) if layout.config.own_tokens else None
     pipeline = SpeechToImagePipeline(
         speech_encoder=whisper.speech_encoder(whisper.tiny_en()),
-        projection=_aligned(out, start, "projection", QueryTransformer).eval(),
+        projection=_aligned(out, start, "projection", QueryTransformer),
         image_encoder=image_encoder.eval(),
-        layout=_aligned(out, start, "layout", LayoutPredictor).eval(),
+        layout=layout,
+        layout_projection=own,
         denoiser=average.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )

@@ -206,3 +206,15 @@ def test_composing_is_quick(book):
     for _ in range(100):
         compose(rng, book, 128)
     assert (time.process_time() - start) / 100 < 0.030, "the target is 8 ms on a free core"
+
+
+def test_what_the_words_leave_open_stands_in_the_order_of_telling(specs):
+    open_sides = 0
+    for spec in specs:
+        if len(spec.groups) > 1 and spec.relation not in {"left", "right", "above"}:
+            open_sides += 1
+            places = [[s.box[0] for s in spec.slots if s.concept == group.concept] for group in spec.groups]
+            assert np.mean(places[0]) <= np.mean(places[-1]) + 1e-6, spec
+    assert open_sides > 100
+    turned = [s for s in specs if s.relation == "right"]
+    assert all(s.slots[-1].concept == s.groups[0].concept for s in turned) and turned

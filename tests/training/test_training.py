@@ -1,5 +1,6 @@
 """Every step of training on tiny parts: it runs, and a run that was cut off ends like one that was not."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.models.denoiser import Denoiser
 from s2i_core.models.image_encoder import ImageEncoder
+from s2i_core.models.layout import Layout
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.reference import Slot
@@ -109,14 +111,15 @@ def test_pictures_and_diffuse_learn_something(folder: Path, tmp_path: Path) -> N
 
 
 def test_a_layout_learns_alone_and_a_run_cut_off_ends_like_one_that_was_not(folder: Path, tmp_path: Path) -> None:
-    config = place.PlaceConfig(steps=4, batch=6, warmup=1, held_out=0.3, evaluate_every=2)
-    ears = projection()
-    start = align.new_layout(ears).state_dict()
+    config = place.PlaceConfig(parts=("train", "talk"), steps=4, batch=6, warmup=1, evaluate_every=2, dtype="float32")
+    hearing = projection()
+    begun = {"projection": projection(), "layout": align.new_layout(hearing, own_tokens=hearing.config.num_queries)}
+    start = {name: copy.deepcopy(module.state_dict()) for name, module in begun.items()}
 
-    def run(out: str) -> dict[str, torch.Tensor]:
-        layout = align.new_layout(ears)
-        layout.load_state_dict(start)
-        return place.train(folder, tmp_path / out, ears, layout, config).state_dict()
+    def run(out: str) -> dict[str, dict[str, torch.Tensor]]:
+        own, layout = copy.deepcopy(begun["projection"]), copy.deepcopy(begun["layout"])
+        place.train(folder, tmp_path / out, hearing, own, layout, config)
+        return {"projection": own.state_dict(), "layout": layout.state_dict()}
 
     class Cut(Exception):
         pass
@@ -126,16 +129,53 @@ def test_a_layout_learns_alone_and_a_run_cut_off_ends_like_one_that_was_not(fold
         raise Cut
 
     whole = run("whole")
-    assert any(not torch.equal(whole[name], start[name]) for name in start)
+    for name, weights in start.items():
+        assert any(not torch.equal(whole[name][weight], value) for weight, value in weights.items())
     saved = checkpoint.save
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Cut):
         patch.setattr(checkpoint, "save", once)
         run("cut")
     resumed = run("cut")
-    for name, weight in whole.items():
-        torch.testing.assert_close(resumed[name], weight)
+    for name, weights in whole.items():
+        torch.testing.assert_close(resumed[name], weights)
     log = (tmp_path / "whole" / "place.jsonl").read_text()
-    assert '"colour"' in log and '"setting"' in log
+    assert '"count"' in log and '"things"' in log
+
+
+def said(*slots: tuple[int, float, int]) -> Layout:
+    """A layout of one utterance that is sure of its slots: sprite of three, centre x, colour."""
+    count = len(slots)
+    return Layout(
+        presence=torch.full((1, count), 9.0),
+        boxes=torch.tensor([[[x, 0.5, 0.2, 0.2] for _, x, _ in slots]]),
+        queries=torch.eye(3)[torch.tensor([[sprite for sprite, _, _ in slots]])],
+        colours=20 * torch.eye(4)[torch.tensor([[colour for _, _, colour in slots]])],
+        settings=torch.tensor([[9.0, 0.0]]),
+        times=torch.tensor([[9.0, 0.0]]),
+    )
+
+
+def test_slots_may_hold_the_things_in_any_order_but_each_with_its_own_place_and_colour() -> None:
+    targets = align.Targets(
+        texts=torch.eye(3)[:1],
+        sprites=torch.eye(3),
+        presence=torch.tensor([[1.0, 1.0]]),
+        boxes=torch.tensor([[[0.3, 0.5, 0.2, 0.2], [0.7, 0.5, 0.2, 0.2]]]),
+        chosen=torch.tensor([[0, 1]]),
+        colours=torch.tensor([[2, 0]]),
+        settings=torch.tensor([0]),
+        times=torch.tensor([0]),
+    )
+
+    def loss(*slots: tuple[int, float, int]) -> float:
+        return align.layout_loss(said(*slots), targets, torch.tensor([0]), align.LayoutWeights()).item()
+
+    right = loss((0, 0.3, 2), (1, 0.7, 0))
+    assert right < 0.01
+    assert loss((1, 0.7, 0), (0, 0.3, 2)) == pytest.approx(right, abs=1e-5)
+    assert loss((0, 0.7, 2), (1, 0.3, 0)) > right + 0.3  # places exchanged
+    assert loss((0, 0.3, 0), (1, 0.7, 2)) > right + 5  # colours exchanged
+    assert loss((0, 0.3, 2), (0, 0.7, 0)) > right + 5  # one thing twice
 
 
 def test_what_says_the_same_is_no_negative() -> None:
