@@ -18,11 +18,7 @@ Digest `{digest}`.
 
 | part | what | parameters |
 |---|---|---|
-| speech encoder | Whisper tiny.en's encoder (OpenAI, MIT) | {speech_encoder} |
-| projection | query transformer that starts from Whisper tiny.en's decoder layers | {projection} |
-| layout | what to draw and where, from the condition tokens | {layout} |
-| denoiser | U-Net, flow matching in pixels, x-prediction | {denoiser} |
-| image encoder | convolutional, for search, the confidence gate and evaluation | {image_encoder} |
+{networks}
 | library | {sprites} illustrations of {concepts} things, in {styles} styles (credits in `NOTICE`) | none |
 
 **It is retrieval-augmented.** The layout asks the library for illustrations that lie near the speech in the shared
@@ -73,6 +69,14 @@ person was trained on; people are used in tests only. No photograph.
 Weights: Apache-2.0; those that come from Whisper: MIT. Credits in `NOTICE`.
 """
 
+_NETWORKS = {
+    "speech_encoder": "Whisper tiny.en's encoder (OpenAI, MIT)",
+    "projection": "query transformer that starts from Whisper tiny.en's decoder layers",
+    "layout_projection": "another one, started from the first, that listens for the layout alone",
+    "layout": "what to draw and where, from their tokens",
+    "denoiser": "U-Net, flow matching in pixels, x-prediction",
+    "image_encoder": "convolutional, for search, the confidence gate and evaluation",
+}
 _ROWS = (
     ("retrieval", "neural_caption_r1", "speech → caption in 1,000, neural voices: R@1"),
     ("retrieval", "neural_caption_r10", "… R@10"),
@@ -120,5 +124,9 @@ def card(result: Mapping[str, Any]) -> str:
             f"| {row['title']} | {row['target']} | {row['measured']} | {marks[row['met']]} |"
             for row in facts["targets"]
         ),
-        **{name: f"{count / 1e6:.1f} M" for name, count in facts["parameters"].items()},
+        networks="\n".join(
+            f"| {name.replace('_', ' ')} | {what} | {facts['parameters'][name] / 1e6:.1f} M |"
+            for name, what in _NETWORKS.items()
+            if name in facts["parameters"]
+        ),
     )
