@@ -28,10 +28,9 @@ class PlaceConfig(Settings):
     """How long and how fast."""
 
     parts: tuple[str, ...] = Field(
-        ("train", "talk", "natural", "neural"),
-        description="Parts of the data whose utterances have a scene; of `neural` those that do.",
+        ("train", "talk"), description="Parts of the data to learn from; of their utterances those that have a scene."
     )
-    steps: int = Field(1800, gt=0, description="Optimizer steps.")
+    steps: int = Field(2400, gt=0, description="Optimizer steps.")
     batch: int = Field(160, gt=1, description="Utterances a step and process.")
     lr_projection: float = Field(2e-4, gt=0, description="Learning rate of the projection, which is trained already.")
     lr_layout: float = Field(6e-4, gt=0, description="Learning rate of the layout predictor.")
