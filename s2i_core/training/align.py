@@ -191,6 +191,12 @@ def layout_loss(layout: Layout, targets: Targets, scenes: torch.Tensor, weights:
     return matched(there).mean() + things + weights.place * (settings + times)
 
 
+def freeze_cross(projection: QueryTransformer) -> None:
+    """Keep keys and values of the cross-attention as they are: Whisper's, which already finds words in frames."""
+    for name, parameter in projection.layers.named_parameters():
+        parameter.requires_grad_("cross_attention.k" not in name and "cross_attention.v" not in name)
+
+
 def new_layout(projection: QueryTransformer, own_tokens: int = 0) -> LayoutPredictor:
     """A layout predictor before training, of the projection's widths; `own_tokens` as of the class."""
     shape = projection.config
@@ -221,8 +227,7 @@ def train(
     layout = layout or new_layout(projection)
     modules: dict[str, torch.nn.Module] = {"projection": projection, "layout": layout}
     if config.freeze_cross:
-        for name, parameter in projection.layers.named_parameters():
-            parameter.requires_grad_("cross_attention.k" not in name and "cross_attention.v" not in name)
+        freeze_cross(projection)
     for module in modules.values():
         module.to(world.device).train()
     pretrained = [p for p in projection.layers.parameters() if p.requires_grad]

@@ -17,7 +17,7 @@ from s2i_core.config import Settings
 from s2i_core.models.layout import Layout, LayoutPredictor
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.training import checkpoint
-from s2i_core.training.align import LayoutWeights, Targets, hide, layout_loss
+from s2i_core.training.align import LayoutWeights, Targets, freeze_cross, hide, layout_loss
 from s2i_core.training.data import FRAMES_HZ, FrameSet, SceneRow, read_scenes
 from s2i_core.training.devices import World, precision
 
@@ -71,8 +71,9 @@ def train(
     for module in modules.values():
         module.to(world.device).train()
     hearing.to(world.device).eval()
-    # The pooled vector is the other projection's.
-    heard = [p for name, p in projection.named_parameters() if not name.startswith("to_pooled")]
+    freeze_cross(projection)
+    projection.to_pooled.requires_grad_(False)  # the pooled vector is the other projection's
+    heard = [p for p in projection.parameters() if p.requires_grad]
     read = list(layout.parameters())
     optimizer = torch.optim.AdamW(
         [{"params": heard, "lr": config.lr_projection}, {"params": read, "lr": config.lr_layout}],
