@@ -8,9 +8,11 @@ from typing import Annotated
 import torch
 import typer
 
-from s2i_core.config import chosen
+from s2i_core.config import changed, chosen
+from s2i_core.evaluation import report
 from s2i_core.training import recipe as recipes
 from s2i_core.training.data import PARTS
+from s2i_core.training.scaling import ScalingConfig, measure, table
 from s2i_core.weights import shipped_checkpoint
 
 app = typer.Typer(
@@ -118,6 +120,23 @@ def export(
 ) -> None:
     """Write the checkpoint; what was not trained here is taken from `--start`."""
     recipes.export(data, out, target or shipped_checkpoint(), recipes.recipe(recipe, chosen(changes)), start)
+
+
+@app.command()
+def scaling(
+    data: Data = _DATA,
+    out: Out = Path("runs/scaling"),
+    results: Annotated[Path, typer.Option(help="File to write.")] = Path("docs/results/data_scaling.json"),
+    changes: Changes = None,
+    threads: Threads = 0,
+) -> None:
+    """Measure what more data and more steps would buy: short trainings on shares of the data."""
+    _use(threads)
+    settings = changed(ScalingConfig(), chosen(changes))
+    points = measure(data, out, settings, recipes.new_projection)
+    figures = {"settings": settings.model_dump(mode="json"), "points": points}
+    report.write(results, "python -m s2i_core.training scaling", figures)
+    typer.echo(table(points))
 
 
 if __name__ == "__main__":

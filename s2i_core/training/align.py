@@ -36,6 +36,8 @@ SETTING_NAMES = tuple(SETTINGS)
 class AlignConfig(Settings):
     """How long and how fast."""
 
+    parts: tuple[str, ...] = Field(TRAIN_PARTS, description="Parts of the data to learn from.")
+    share: float = Field(1.0, gt=0, le=1, description="Share of their utterances to learn from.")
     steps: int = Field(1800, gt=0, description="Optimizer steps.")
     batch: int = Field(160, gt=1, description="Utterances a step and process.")
     lr_pretrained: float = Field(2e-4, gt=0, description="Learning rate of the layers that Whisper's decoder gave.")
@@ -241,7 +243,7 @@ def train(
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     rows = list(read_scenes(data))
     targets = Targets.load(data, rows, layout.config.num_slots).to(world.device)
-    frames = FrameSet(*(data / f"frames-{part}" for part in TRAIN_PARTS))
+    frames = FrameSet(*(data / f"frames-{part}" for part in config.parts)).thinned(config.share, config.seed)
     test = FrameSet(data / "frames-voices")
     log = checkpoint.Log(out, "align", speaks=world.leads)
     for step in range(start, config.steps):

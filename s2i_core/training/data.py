@@ -395,6 +395,15 @@ class FrameSet:
     def __len__(self) -> int:
         return sum(len(texts) for texts in self.texts.values())
 
+    def thinned(self, share: float, seed: int) -> FrameSet:
+        """This set with a random share of each length's rows, at least one; a smaller share is part of a larger."""
+        if share < 1:
+            for n, texts in self.texts.items():
+                order = np.random.default_rng([seed, n]).permutation(len(texts))
+                kept = np.sort(order[: max(1, round(share * len(texts)))])
+                self.frames[n], self.texts[n] = self.frames[n][kept], texts[kept]
+        return self
+
     def pick(self, rng: np.random.Generator, size: int) -> tuple[int, NDArray[np.int64]]:
         """A length, as often as it has rows, and `size` of its rows at random."""
         lengths = list(self.texts)

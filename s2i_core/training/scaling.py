@@ -1,0 +1,87 @@
+"""What would more training buy? The same short training of the projection on growing shares of the data.
+
+Each run learns from a share of the utterances and is asked at several of its steps. One run more begins from random
+weights instead of Whisper's decoder layers, and says what that beginning is worth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from s2i_core.config import Settings
+from s2i_core.models.projection import QueryTransformer
+from s2i_core.training import align
+from s2i_core.training.align import AlignConfig
+from s2i_core.training.data import FrameSet
+
+
+class ScalingConfig(Settings):
+    """How much of what."""
+
+    shares: tuple[float, ...] = Field((0.125, 0.5, 1.0), description="Shares of the utterances, a run each.")
+    parts: tuple[str, ...] = Field(("train", "talk"), description="Parts of the data to learn from.")
+    steps: int = Field(240, gt=0, description="Optimizer steps of a run.")
+    evaluate_every: int = Field(60, gt=0, description="Steps between the points of a curve.")
+    batch: int = Field(96, gt=1, description="Utterances a step.")
+    from_random: bool = Field(True, description="Whether to make the run that begins from random weights.")
+
+
+def measure(
+    data: Path, out: Path, config: ScalingConfig, begin: Callable[[], QueryTransformer]
+) -> list[dict[str, Any]]:
+    """The points of all curves; runs that are done in `out` are not made again.
+
+    Args:
+        data: folder of the training data.
+        out: folder of the runs' states.
+        config: how much of what.
+        begin: makes the projection before training, with Whisper's layers.
+
+    Returns:
+        For each run and each evaluated step: start, share, utterances, step, seconds, and recall of the right thing
+        among all of the library's, by the pooled vector, at 1 and 5: bare names by voices that training never hears.
+    """
+    runs = [("whisper", share) for share in config.shares]
+    if config.from_random:
+        runs.append(("random", max(config.shares)))
+    total = len(FrameSet(*(data / f"frames-{part}" for part in config.parts)))
+    points: list[dict[str, Any]] = []
+    for start, share in runs:
+        folder = out / f"{start}-{share:g}"
+        settings = AlignConfig(
+            parts=config.parts,
+            share=share,
+            steps=config.steps,
+            batch=config.batch,
+            evaluate_every=config.evaluate_every,
+            freeze_cross=start == "whisper",
+        )
+        projection = begin()
+        if start == "random":
+            torch.manual_seed(settings.seed)
+            projection = QueryTransformer.from_config(projection.config)
+        align.train(data, folder, projection, settings)
+        for line in (folder / "align.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if "r1" in row:
+                known = {"start": start, "share": share, "utterances": round(share * total)}
+                points.append(known | {name: row[name] for name in ("step", "elapsed_s", "r1", "r5")})
+    return points
+
+
+def table(points: list[dict[str, Any]]) -> str:
+    """The curves as a table in Markdown: a run a row, a step a column."""
+    steps = sorted({point["step"] for point in points})
+    lines = ["| starts from | utterances | " + " | ".join(f"{step} steps" for step in steps) + " |"]
+    lines.append("|---" * (len(steps) + 2) + "|")
+    for start, utterances in dict.fromkeys((point["start"], point["utterances"]) for point in points):
+        found = {p["step"]: p["r1"] for p in points if (p["start"], p["utterances"]) == (start, utterances)}
+        cells = " | ".join(f"{found[step]:.2f}" if step in found else "" for step in steps)
+        lines.append(f"| {start} | {utterances:,} | {cells} |")
+    return "\n".join(lines)
