@@ -103,7 +103,7 @@ class SpeechEmbedding:
     """What the speech encoder and the projection say of B utterances.
 
     Attributes:
-        tokens: condition tokens `(B, K, C)`.
+        tokens: condition tokens, then those for the layout `(B, K, C)`.
         pooled: vector in the space shared with images `(B, E)`, L2-normalised.
         speech_share: share of each input that is speech, 0 to 1 `(B,)`.
     """
@@ -168,7 +168,7 @@ class Scene:
     focus_pooled: bytes
     """float16 little-endian `(E,)`: the focus alone, which conditions the image."""
     focus_tokens: bytes
-    """float16 little-endian `(K, C)`: the focus's condition tokens."""
+    """float16 little-endian `(K, C)`: the focus's condition tokens, then those for the layout."""
     model_digest: str
     plan_digest: str
     run_id: str

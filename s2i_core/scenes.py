@@ -45,7 +45,7 @@ class Embedded:
     Attributes:
         start_s: start in the recording.
         end_s: end in the recording.
-        tokens: condition tokens, float16 `(K, C)`.
+        tokens: condition tokens, then those for the layout, float16 `(K, C)`.
         pooled: float32 `(E,)`, L2-normalised.
         confidence: cosine to the nearest image of the library.
         speech_share: share of the encoder's input that is speech, 0 to 1.
