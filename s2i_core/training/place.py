@@ -30,7 +30,7 @@ class PlaceConfig(Settings):
     parts: tuple[str, ...] = Field(
         ("train", "talk"), description="Parts of the data to learn from; of their utterances those that have a scene."
     )
-    steps: int = Field(2400, gt=0, description="Optimizer steps.")
+    steps: int = Field(2200, gt=0, description="Optimizer steps.")
     batch: int = Field(160, gt=1, description="Utterances a step and process.")
     lr_projection: float = Field(2e-4, gt=0, description="Learning rate of the projection, which is trained already.")
     lr_layout: float = Field(6e-4, gt=0, description="Learning rate of the layout predictor.")

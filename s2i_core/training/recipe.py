@@ -30,6 +30,7 @@ from s2i_core.training.pictures import PicturesConfig
 from s2i_core.training.place import PlaceConfig
 from s2i_core.training.sources import whisper
 from s2i_core.training.teacher import WIDTH
+from s2i_core.weights import LIBRARY_FOLDER
 
 M = TypeVar("M", bound=torch.nn.Module)
 _ALIGNED = "aligned"
@@ -155,7 +156,7 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | 
         denoiser=average.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )
-    pipeline.with_library(_library(folder, average.config.styles))
+    pipeline.with_library(_library(folder, average.config.styles, start))
     pipeline.to(torch.float16).save_pretrained(target)
     (target / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return SpeechToImagePipeline.from_pretrained(target)
@@ -180,15 +181,18 @@ def _take_over(denoiser: Denoiser, known: Denoiser) -> None:
     denoiser.load_state_dict(weights)
 
 
-def _library(folder: Path, styles: Sequence[str]) -> SpriteLibrary:
+def _library(folder: Path, styles: Sequence[str], start: Path | None) -> SpriteLibrary:
     """The sprites of all styles, with what the layout predictor learned to ask for.
 
-    A library of other drawings is embedded by the image encoder.
+    That of the checkpoint `start` if it has the same sprites: vectors made on another machine differ in their last
+    bits, and the model would get another name for nothing. Other drawings are embedded by the image encoder.
     """
     own = SpriteLibrary.load(folder / "library")
     vectors = load_file(folder / "teacher.safetensors")["sprites"]
     others = [SpriteLibrary.load(folder / data.STYLES_FOLDER)] if len(styles) > 1 else []
     library = SpriteLibrary.joined([own, *others])
+    if start and (known := SpriteLibrary.load(start / LIBRARY_FOLDER)).infos == library.infos:
+        return known
     library.vectors = vectors[[own.members(info.concept)[0] for info in library.infos]]
     return library
 
