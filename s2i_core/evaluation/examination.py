@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from s2i_core.config import ImageConfig
 from s2i_core.decoders.native import NativeDecoder
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
-from s2i_core.evaluation.judges import Judges
+from s2i_core.evaluation.judges import Judges, shipped
 from s2i_core.evaluation.testset import Clip, TestSet
 from s2i_core.identity import config_digest
 from s2i_core.models.library import SpriteLibrary
@@ -52,6 +52,7 @@ class Examination:
         folder: of the evaluation's data.
         scenes: `scenes.jsonl` of the training data, if it is at hand.
         checkpoint: folder of the model, if it is not the shipped one.
+        judge: folder of the judges of pictures, if they are not the shipped ones.
         tell: told what is being done.
     """
 
@@ -61,6 +62,7 @@ class Examination:
     folder: Path
     scenes: Path | None = None
     checkpoint: str | None = None
+    judge: Path | None = None
     tell: Callable[[str], None] = lambda _: None
 
     @property
@@ -82,8 +84,8 @@ class Examination:
 
     @cached_property
     def judges(self) -> Judges:
-        """The judge of pictures."""
-        return Judges.load(self.folder / "judges")
+        """The judges of pictures."""
+        return Judges.load(self.judge or shipped(), self.library.concepts)
 
     def hear(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
         """The model's pooled vectors of clips `(N, E)`."""
