@@ -9,30 +9,43 @@ from typing import Annotated
 import torch
 import typer
 
+from s2i_core.config import ImageConfig
 from s2i_core.evaluation import blind, latency
 from s2i_core.evaluation import judges as judging
 from s2i_core.evaluation import sentences as recorded
+from s2i_core.evaluation.namer import NamerConfig
+from s2i_core.evaluation.scenery import SceneryConfig
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.training.compose import SpriteBook
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 app = typer.Typer(help="Prepare what `s2i eval` measures with.", no_args_is_help=True, add_completion=False)
 
-_STEPS = judging.JudgesConfig().steps
+_STEPS, _NAMER_STEPS = SceneryConfig().steps, NamerConfig().steps
 
 
 @app.command()
 def judges(
+    checkpoint: Annotated[str, typer.Option(help="Folder of the model whose library's things it is to know.")] = "",
     work: Annotated[Path, typer.Option(help="Folder of the evaluation's data.")] = Path("data/eval"),
-    steps: Annotated[int, typer.Option(help="Optimizer steps, half a second of one core each.", min=1)] = _STEPS,
+    steps: Annotated[
+        int, typer.Option(help="Optimizer steps of the judge of settings, a fifth of a second of one core each.", min=1)
+    ] = _STEPS,
+    namer_steps: Annotated[
+        int, typer.Option(help="Optimizer steps of the namer of things, a quarter of a second of one core each.", min=1)
+    ] = _NAMER_STEPS,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
 ) -> None:
-    """Train the judge of pictures; goes on where it was cut off. With few steps it can't tell many things apart."""
+    """Train the judge of pictures anew, for `s2i eval --judge data/eval/judges`; goes on where it was cut off.
+
+    A judge ships with the package. Another is needed where the library has other things.
+    """
     if threads:
         torch.set_num_threads(threads)
-    library = SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER)
-    book = SpriteBook(library.styled(library.infos[0].style))
-    judging.train(work / "judges", book, judging.JudgesConfig(steps=steps), typer.echo)
+    library = SpriteLibrary.load((Path(checkpoint) if checkpoint else shipped_checkpoint()) / LIBRARY_FOLDER)
+    book = SpriteBook(library.styled(ImageConfig().style))
+    config = judging.JudgesConfig(scenery=SceneryConfig(steps=steps), namer=NamerConfig(steps=namer_steps))
+    judging.train(work / "judges", book, config, typer.echo)
 
 
 @app.command()

@@ -35,8 +35,8 @@ transcript, its vector by the text teacher, and the same decoder.
 |---|---|---|
 {rows}
 
-Composition on unseen combinations, judged by a network that was trained on composed pictures alone. The first row says
-how far that judge can be trusted.
+Composition on unseen combinations, judged by networks that were trained on composed pictures alone. The first row says
+how far they can be trusted.
 
 | pictures | object | setting | colour | number | relation |
 |---|---|---|---|---|---|

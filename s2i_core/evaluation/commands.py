@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PARTS = ("retrieval", "composition", "fidelity", "robustness", "passages", "latency", "pictures")
 """Modules of this package with a function `run(Examination) -> Part`, in the order of the page."""
+JUDGED_PARTS = ("composition", "fidelity")
+"""Those that ask the judge of pictures: another judge, other figures."""
 HEARING_PARTS = ("retrieval", "robustness")
 """Those that compare vectors alone: they hold for every checkpoint that hears and sees alike, however it draws."""
 
@@ -27,7 +29,8 @@ HEARING_PARTS = ("retrieval", "robustness")
 Checkpoint = Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")]
 Only = Annotated[list[str] | None, typer.Option(help=f"Only this part; give it again for more: {', '.join(PARTS)}.")]
 Out = Annotated[Path, typer.Option(help="Folder of the results: model.json and model/index.html.")]
-Work = Annotated[Path, typer.Option(help="Folder of test speech, the judge and unfinished results.")]
+Work = Annotated[Path, typer.Option(help="Folder of test speech and unfinished results.")]
+Judge = Annotated[str, typer.Option(help="Folder of a judge of pictures; empty takes the shipped one.")]
 Data = Annotated[Path, typer.Option(help="Training data of the model, for the check of memorisation.")]
 Again = Annotated[bool, typer.Option("--again", help="Measure parts again that are done for this model.")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)]
@@ -40,6 +43,7 @@ def evaluate(
     out: Out = Path("docs/results"),
     work: Work = Path("data/eval"),
     data: Data = Path("data/first"),
+    judge: Judge = "",
     again: Again = False,
     threads: Threads = 0,
     as_json: AsJson = False,
@@ -47,8 +51,8 @@ def evaluate(
     """Measure the model on voices, words and combinations that training never saw, beside a cascade.
 
     Parts that are done for the same weights are kept, here or in the result file: a run that was cut off goes on. The
-    first run makes the test speech (half an hour on two cores) and trains the judge of pictures (as long); later ones
-    take minutes. Needs the training packages: infra/install.sh train.
+    first run makes the test speech (half an hour on two cores); later ones take minutes. Needs the training packages:
+    infra/install.sh train.
     """
     from rich.console import Console
 
@@ -68,7 +72,7 @@ def evaluate(
 
         known = out / "model.json"
         stored = json.loads(known.read_text("utf-8"))["figures"].get("parts", {}) if known.exists() else {}
-        results = measure(checkpoint or None, parts, work, data, again, threads, tell, stored)
+        results = measure(checkpoint or None, parts, work, data, judge, again, threads, tell, stored)
         tell("Writing the page")
         result = write(results, out)
     comparisons = result["figures"]["targets"]
@@ -88,6 +92,7 @@ def measure(
     parts: tuple[str, ...],
     work: Path,
     data: Path,
+    judge: str,
     again: bool,
     threads: int,
     tell: Any,
@@ -95,7 +100,7 @@ def measure(
 ) -> dict[str, Any]:
     """Measure the parts and return what is known of the model, part by part, with facts of the model.
 
-    A part of `stored` stands for one that was measured here if it was measured on the same weights.
+    A part of `stored` stands for one that was measured here if it was measured on the same weights, by the same judge.
     """
     import time
 
@@ -103,7 +108,7 @@ def measure(
 
     from s2i_core.config import ImageConfig
     from s2i_core.evaluation.examination import Examination
-    from s2i_core.evaluation.judges import JudgesConfig, train
+    from s2i_core.evaluation.judges import judge_digest, shipped
     from s2i_core.evaluation.testset import TestSet
     from s2i_core.pipeline import SpeechToImagePipeline
     from s2i_core.weights import shipped_checkpoint
@@ -113,19 +118,25 @@ def measure(
     pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
     image = ImageConfig()
     tests = TestSet(work, pipeline.library.styled(image.style))
-    exam = Examination(pipeline, tests, image, work, data / "scenes.jsonl", checkpoint, tell)
-    if {"composition", "fidelity"} & set(parts):
-        train(work / "judges", tests.book, JudgesConfig(), tell)
+    judge_folder = Path(judge) if judge else None
+    exam = Examination(pipeline, tests, image, work, data / "scenes.jsonl", checkpoint, judge_folder, tell)
     exam.own_folder.mkdir(parents=True, exist_ok=True)
     hearing = hearing_digest(Path(checkpoint) if checkpoint else shipped_checkpoint(), exam.library)
     weights = {name: hearing if name in HEARING_PARTS else pipeline.model_digest for name in PARTS}
+    judged_by = judge_digest(judge_folder or shipped())
+    weights |= {name: digest("judged", pipeline.model_digest, judged_by) for name in JUDGED_PARTS}
+    paths = {name: exam.own_folder / f"{name}.json" for name in PARTS}
+
+    def done(name: str) -> bool:
+        path = paths[name]
+        return path.exists() and json.loads(path.read_text("utf-8")).get("weights") == weights[name]
+
     for name, part in stored.items():
-        path = exam.own_folder / f"{name}.json"
-        if part.get("weights") == weights.get(name) and not path.exists():
-            path.write_text(json.dumps(part, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        if part.get("weights") == weights.get(name) and not done(name):
+            paths[name].write_text(json.dumps(part, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     for name in parts:
-        path = exam.own_folder / f"{name}.json"
-        if path.exists() and not again:
+        path = paths[name]
+        if done(name) and not again:
             continue
         tell(name)
         started = time.monotonic()
@@ -134,7 +145,6 @@ def measure(
         temporary = path.with_suffix(".part")
         temporary.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
-    done = {name: exam.own_folder / f"{name}.json" for name in PARTS}
     return {
         "folder": exam.own_folder,
         "checkpoint": checkpoint,
@@ -147,7 +157,7 @@ def measure(
             "library_sprites": len(pipeline.library),
             "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in pipeline.networks.items()},
         },
-        "parts": {name: json.loads(path.read_text("utf-8")) for name, path in done.items() if path.exists()},
+        "parts": {name: json.loads(path.read_text("utf-8")) for name, path in paths.items() if done(name)},
     }
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from s2i_core.config import ImageConfig
 from s2i_core.decoders.native import NativeDecoder
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
-from s2i_core.evaluation.judges import Judges
+from s2i_core.evaluation.judges import Judges, shipped
 from s2i_core.evaluation.testset import Clip, TestSet
 from s2i_core.identity import config_digest
 from s2i_core.models.library import SpriteLibrary
@@ -52,6 +52,7 @@ class Examination:
         folder: of the evaluation's data.
         scenes: `scenes.jsonl` of the training data, if it is at hand.
         checkpoint: folder of the model, if it is not the shipped one.
+        judge: folder of the judges of pictures, if they are not the shipped ones.
         tell: told what is being done.
     """
 
@@ -61,6 +62,7 @@ class Examination:
     folder: Path
     scenes: Path | None = None
     checkpoint: str | None = None
+    judge: Path | None = None
     tell: Callable[[str], None] = lambda _: None
 
     @property
@@ -82,8 +84,8 @@ class Examination:
 
     @cached_property
     def judges(self) -> Judges:
-        """The judge of pictures."""
-        return Judges.load(self.folder / "judges")
+        """The judges of pictures."""
+        return Judges.load(self.judge or shipped(), self.library.concepts)
 
     def hear(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
         """The model's pooled vectors of clips `(N, E)`."""
@@ -181,10 +183,14 @@ class Examination:
         return self.decoder.plan(self.decoder.predict(self.embedding(mode)), self.image.references)
 
     @cached_property
+    def painter(self) -> SpritePainter:
+        """Lays out the library's drawings."""
+        return SpritePainter(self.library)
+
+    @cached_property
     def references(self) -> NDArray[np.uint8]:
         """The canvases of what was looked up `(N, S, S, 4)`."""
-        painter = SpritePainter(self.library)
-        return np.stack([painter.reference(slots, self.image.size_px) for slots in self.slots])
+        return np.stack([self.painter.reference(slots, self.image.size_px) for slots in self.slots])
 
     @cached_property
     def pasted(self) -> NDArray[np.uint8]:

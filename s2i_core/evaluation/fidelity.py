@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core.evaluation.composed import as_input, test_scenes
 from s2i_core.evaluation.examination import Examination
-from s2i_core.evaluation.judges import as_input, test_scenes
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
 from s2i_core.training.compose import render, sample_spec
 from s2i_core.training.data import read_scenes
@@ -123,7 +123,7 @@ def training_scenes(exam: Examination) -> list[SceneSpec]:
 
 
 def _pixels(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    small = as_input(pictures).unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2))
+    small = as_input(pictures, 2 * _SMALL).unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2))
     return np.asarray(small.flatten(1).numpy() / 2, dtype=np.float32)
 
 

@@ -1,19 +1,27 @@
-"""A judge learns to tell three discs apart, and its training can be cut off."""
+"""Judges learn to tell three discs apart, and the shipped ones know the shipped library's things."""
 
 from __future__ import annotations
+
+import json
+import shutil
 
 import numpy as np
 import pytest
 from tiny import tiny_library
 
-from s2i_core.errors import ConfigError
+from s2i_core.errors import ConfigError, ModelError
 from s2i_core.evaluation import judges
-from s2i_core.evaluation.judges import Judges, JudgesConfig
+from s2i_core.evaluation.judges import Judges, JudgesConfig, judge_digest
+from s2i_core.evaluation.namer import NamerConfig
+from s2i_core.evaluation.scenery import SceneryConfig
 from s2i_core.models.reference import Slot
 from s2i_core.training.compose import SpriteBook, bare_spec, render
 from s2i_core.training.spec import Group, SceneSpec
 
-CONFIG = JudgesConfig(scenes=24, steps=40, batch=12, save_every=20)
+CONFIG = JudgesConfig(
+    scenes=24, tests=6, scenery=SceneryConfig(steps=6, batch=6), namer=NamerConfig(steps=40, batch=12, save_every=20)
+)
+CONCEPTS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
@@ -22,25 +30,38 @@ def book() -> SpriteBook:
 
 
 @pytest.fixture(scope="module")
-def judge(book, tmp_path_factory) -> Judges:
-    return judges.train(tmp_path_factory.mktemp("judges"), book, CONFIG)
+def folder(book, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("judges")
+    judges.train(folder, book, CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def judge(folder) -> Judges:
+    return Judges.load(folder, CONCEPTS)
 
 
 def test_it_names_what_it_learnt(book, judge):
     specs = [bare_spec(np.random.default_rng(n), book, n % 3) for n in range(12)]
+    slots = [spec.slots for spec in specs]
     pictures = np.stack([render(spec, book, 128)[0] for spec in specs])
-    right = judge.right(pictures, specs, book)
+    right = judge.right(pictures, specs, slots)
     assert sum(right["object"]) >= 9
     assert [len(right[aspect]) for aspect in ("number", "colour", "setting", "relation")] == [0, 0, 0, 0]
-    wrong = judge.right(pictures[[1, 2, 0]], specs[:3], book)
+    wrong = judge.right(pictures[[1, 2, 0]], specs[:3], slots[:3])
     assert sum(wrong["object"]) < sum(right["object"][:3])
+
+
+def test_where_nothing_is_to_be_nothing_is_right(book, judge):
+    spec = bare_spec(np.random.default_rng(0), book, 0)
+    assert judge.right(render(spec, book, 128)[0][None], [spec], [()])["object"] == [False]
 
 
 def test_only_what_a_scene_tells_is_asked(book, judge):
     groups = (Group(0, "red", count=2), Group(1, "green", colour="green"))
     slots = tuple(Slot(n, ("red", "green")[n], (0.3 + 0.4 * n, 0.5, 0.3, 0.3)) for n in (0, 1))
     spec = SceneSpec(groups, slots, "grass", 0, relation="left", told_setting=True)
-    right = judge.right(render(spec, book, 64)[0][None], [spec], book)
+    right = judge.right(render(spec, book, 64)[0][None], [spec], [spec.slots])
     assert {aspect: len(found) for aspect, found in right.items()} == {
         "object": 1,
         "number": 1,
@@ -50,18 +71,28 @@ def test_only_what_a_scene_tells_is_asked(book, judge):
     }
 
 
-def test_features_are_one_vector_a_picture_of_any_size(book, judge):
+def test_features_are_one_vector_a_picture_of_any_size(judge):
     small, large = (np.full((2, size, size, 3), 200, np.uint8) for size in (64, 128))
     np.testing.assert_allclose(judge.features(small), judge.features(large), atol=1e-4)
 
 
-def test_a_finished_judge_is_not_trained_again(book, tmp_path, judge):
-    with pytest.raises(ConfigError, match="no judge is trained"):
-        Judges.load(tmp_path)
+def test_finished_judges_are_not_trained_again(book, folder):
     told: list[str] = []
-    config = CONFIG.model_copy(update={"steps": 2, "save_every": 1})
-    judges.train(tmp_path, book, config, told.append)
-    assert told[-1].startswith("judge: step 2 of 2")
-    told.clear()
-    assert judges.train(tmp_path, book, config, told.append).concepts == ("red", "green", "blue")
+    assert judges.train(folder, book, CONFIG, told.append).concepts == CONCEPTS
     assert not told
+    card = json.loads((folder / "judge.json").read_text("utf-8"))
+    assert card["steps"] == {"scenery": 6, "namer": 40}
+    assert card["accuracy"]["object"]["n"] == 6
+    assert card["digest"] == judge_digest(folder)
+
+
+def test_a_judge_that_is_missing_damaged_or_of_another_library_is_refused(folder, tmp_path):
+    with pytest.raises(ConfigError, match="no judge is trained here"):
+        Judges.load(tmp_path, CONCEPTS)
+    with pytest.raises(ConfigError, match="3 things and the library has 4; not in both: violet"):
+        Judges.load(folder, (*CONCEPTS, "violet"))
+    other = shutil.copytree(folder, tmp_path / "other", ignore=shutil.ignore_patterns("scenes", "*.pt"))
+    (other / "namer.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModelError, match="not a judge"):
+        Judges.load(other, CONCEPTS)
+    assert judge_digest(other) != judge_digest(folder)
