@@ -81,7 +81,7 @@ class NativeDecoder:
         for row in range(len(presence)):
             filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
             surest = sorted(filled, key=lambda n: -presence[row, n])[:references]
-            _, found = self.library.nearest(queries[row, surest], k=1)
+            _, found = self.library.nearest(_agreed(queries[row, surest]), k=1)
             plans.append(
                 tuple(
                     Slot(int(sprite), self.library.infos[sprite].concept, _box(boxes[row, n]), _colour(colours[row, n]))
@@ -154,6 +154,16 @@ class NativeDecoder:
         alpha = reference[:, 3:].float()
         share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()
         return Drawing(pixels, slots, share)
+
+
+def _agreed(queries: NDArray[np.float32], alike: float = 0.8) -> NDArray[np.float32]:
+    """Queries `(N, E)` of unit length, each replaced by the mean of those that ask for nearly the same.
+
+    Three of a kind are asked for three times, and should be found as the same drawing.
+    """
+    kin = (queries @ queries.T > alike).astype(np.float32)
+    means = kin @ queries
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
 
 
 def _box(values: NDArray[np.float32]) -> Box:

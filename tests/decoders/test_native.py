@@ -4,6 +4,7 @@ import torch
 from tiny import tiny_pipeline
 
 from s2i_core.config import ImageConfig
+from s2i_core.decoders import native
 from s2i_core.decoders.native import canvas_tensor
 from s2i_core.errors import ConfigError, GenerationError
 from s2i_core.models.layout import LayoutPredictor
@@ -87,3 +88,12 @@ def test_a_reference_takes_the_colour_that_the_layout_says(pipeline: SpeechToIma
         knows.layout.colours.bias.copy_(torch.arange(1 + len(COLOURS)) == 1 + list(COLOURS).index("blue"))
     assert {slot.colour for slots in knows.draw(embeddings(3), [1, 2, 3], IMAGE).slots for slot in slots} == {"blue"}
     assert {slot.colour for slots in pipeline.draw(embeddings(3), [1, 2, 3], IMAGE).slots for slot in slots} == {None}
+
+
+def test_slots_that_ask_for_nearly_the_same_find_the_same() -> None:
+    angles = np.radians([0, 20, 90])
+    asked = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    agreed = native._agreed(asked)
+    np.testing.assert_allclose(agreed[0], agreed[1], atol=1e-6)
+    np.testing.assert_allclose(agreed[0], [np.cos(np.radians(10)), np.sin(np.radians(10))], atol=1e-6)
+    np.testing.assert_allclose(agreed[2], asked[2], atol=1e-6)
