@@ -11,10 +11,12 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path, PurePosixPath
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -29,6 +31,7 @@ from s2i_core.storage.objects import ObjectStore, parse_uri
 from s2i_core.storage.tables import Lake
 
 if TYPE_CHECKING:
+    from s2i_core.audio.isolated import DecoderProcess
     from s2i_core.publish.page import Card, Fault, Frame
 
 Counted = Callable[[int, int], None]
@@ -114,17 +117,22 @@ class Pages:
         A recording that cannot be read any more has no page; it is named in the result and not tried again until its
         images change.
         """
+        from s2i_core.audio.isolated import DecoderProcess
+
         made = self._manifest()
         unpublished: list[str] = []
         counted(0, len(pending))
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ExitStack() as ends, ThreadPoolExecutor(_WORKERS) as pool:
+            idle: SimpleQueue[DecoderProcess] = SimpleQueue()
+            for _ in range(_WORKERS):
+                idle.put(ends.enter_context(DecoderProcess(self._config.resources.decoder)))
             waiting = list(pending)
             running: dict[Future[bool], Illustrated] = {}
             done = 0
             while waiting or running:
                 while waiting and len(running) < _WORKERS:
                     one = waiting.pop(0)
-                    running[pool.submit(self._write, one)] = one
+                    running[pool.submit(self._write, one, idle)] = one
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
                     one = running.pop(future)
@@ -176,8 +184,8 @@ class Pages:
             mine = mine & (pc.field("recording_id") == recording_id)
         return self._lake.scenes.read(columns, mine)
 
-    def _write(self, one: Illustrated) -> bool:
-        """Make and put the page; False where the recording is gone or cannot be read."""
+    def _write(self, one: Illustrated, idle: SimpleQueue[DecoderProcess]) -> bool:
+        """Make and put the page, with one of the idle decoders; False where the recording is gone or unreadable."""
         from s2i_core.publish.audio import web_audio
         from s2i_core.publish.page import Stretch, recording_page
 
@@ -186,13 +194,16 @@ class Pages:
         columns = ["scene_id", "start_s", "end_s", "status", "reason", "confidence"]
         scenes = self._scenes(one.recording_id, columns).to_pylist()
         confidence = {scene["scene_id"]: scene["confidence"] for scene in scenes}
+        decoder = idle.get()
         try:
             with self._store.open(AudioObject(bucket, key, row["etag"], row["size_bytes"])) as file:
-                audio, audio_type = web_audio(file, row["source_uri"], self._config.audio)
+                audio, audio_type = web_audio(file, row["source_uri"], self._config.audio, decoder.decode)
         except S2IError as error:
             if error.transient and not isinstance(error, ObjectGone):
                 raise
             return False
+        finally:
+            idle.put(decoder)
         page = recording_page(
             one.title,
             audio,

@@ -181,6 +181,19 @@ class IsolatedDecoder:
         _, body = self._next(_INFO)
         self.info = AudioInfo(**json.loads(body))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the file, which stays open; a child that was left half-way is ended."""
+        if not self._answered:
+            self._process.close()
+
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         try:
             while True:
@@ -195,8 +208,7 @@ class IsolatedDecoder:
             self.damage = end["damage"]
             self._contents = Contents(end["sha256"], end["size_bytes"])
         finally:
-            if not self._answered:
-                self._process.close()
+            self.close()
 
     def contents(self) -> Contents:
         """Digest and size of the file's bytes; known after the last chunk."""
@@ -315,7 +327,8 @@ def _serve(end: socket.socket, memory_bytes: int) -> None:
         kind, body = _receive(end)
         assert kind == _OPEN
         wanted = json.loads(body)
-        config = AudioConfig(**wanted["config"])
+        # Checked where it was made; and a page's sound has another rate than the one that settings allow for speech.
+        config = AudioConfig.model_construct(**wanted["config"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
         cpu_s = int(usage.ru_utime + usage.ru_stime + config.max_decode_s) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Callable
 from typing import BinaryIO
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from s2i_core.audio.decode import decode
+from s2i_core.audio.decode import Decoder, decode
+from s2i_core.audio.isolated import IsolatedDecoder
 from s2i_core.config import AudioConfig
+
+Decode = Callable[[BinaryIO, str, AudioConfig], Decoder | IsolatedDecoder]
 
 # Opus in WebM: free, and played by current Chromium builds, Firefox and Safari alike, which AAC and Ogg are not.
 _TYPE = "audio/webm"
@@ -19,7 +23,9 @@ _BITS_PER_S = 32_000
 _RATE_HZ = 48_000
 
 
-def web_audio(file: BinaryIO, name: str = "audio", config: AudioConfig | None = None) -> tuple[bytes, str]:
+def web_audio(
+    file: BinaryIO, name: str = "audio", config: AudioConfig | None = None, decode: Decode = decode
+) -> tuple[bytes, str]:
     """Mono Opus in WebM at 32 kbit/s: 14 MB an hour; equal audio gives equal bytes.
 
     It is decoded by the same decoder as the speech, so that a picture's time means the same instant in both, damaged
@@ -29,6 +35,7 @@ def web_audio(file: BinaryIO, name: str = "audio", config: AudioConfig | None = 
         file: any recording that `audio.decode` reads; seekable; stays open.
         name: its URI or path, for messages.
         config: limits on size and time.
+        decode: a decoder in this process, or `DecoderProcess.decode` for files that nobody vouches for.
 
     Returns:
         The file's bytes and its MIME type.

@@ -8,7 +8,8 @@ import pytest
 
 from publish.recordings import tone, wav
 from s2i_core.audio.decode import decode
-from s2i_core.config import AudioConfig
+from s2i_core.audio.isolated import DecoderProcess
+from s2i_core.config import AudioConfig, DecoderConfig
 from s2i_core.errors import DecodeError
 from s2i_core.publish.audio import levels, web_audio
 
@@ -31,6 +32,17 @@ def test_it_is_small_opus_in_webm_of_the_same_length_and_on_the_same_clock():
 def test_equal_audio_gives_equal_bytes():
     source = wav(tone(2))
     assert web_audio(io.BytesIO(source)) == web_audio(io.BytesIO(source))
+
+
+def test_a_decoder_of_its_own_gives_the_same_and_is_ready_for_the_next():
+    source = wav(tone(2))
+    with DecoderProcess(DecoderConfig()) as decoder:
+        for _ in range(2):
+            assert web_audio(io.BytesIO(source), decode=decoder.decode) == web_audio(io.BytesIO(source))
+            child = decoder.pid
+            with pytest.raises(DecodeError, match="no audio"):
+                web_audio(io.BytesIO(b"no audio at all" * 99), "no audio", decode=decoder.decode)
+        assert decoder.pid == child, "a file that is no audio is no reason to start another"
 
 
 def test_what_is_no_audio_is_refused_by_name():
