@@ -11,12 +11,15 @@ from tiny import tiny_library
 
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.evaluation import judges
-from s2i_core.evaluation.judges import Judges, JudgesConfig, judge_digest
+from s2i_core.evaluation.composed import test_scenes as unseen_scenes
+from s2i_core.evaluation.judges import Judges, JudgesConfig, judge_digest, shipped
 from s2i_core.evaluation.namer import NamerConfig
 from s2i_core.evaluation.scenery import SceneryConfig
+from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.reference import Slot
 from s2i_core.training.compose import SpriteBook, bare_spec, render
 from s2i_core.training.spec import Group, SceneSpec
+from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 CONFIG = JudgesConfig(
     scenes=24, tests=6, scenery=SceneryConfig(steps=6, batch=6), namer=NamerConfig(steps=40, batch=12, save_every=20)
@@ -96,3 +99,27 @@ def test_a_judge_that_is_missing_damaged_or_of_another_library_is_refused(folder
     with pytest.raises(ModelError, match="not a judge"):
         Judges.load(other, CONCEPTS)
     assert judge_digest(other) != judge_digest(folder)
+
+
+def test_the_shipped_judges_are_right_about_pictures_of_unseen_combinations():
+    library = SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER)
+    book = SpriteBook(library.styled("3d"))
+    judge = Judges.load(shipped(), book.library.concepts)
+    specs = unseen_scenes(book, 60, seed=41)
+    several = [spec for spec in specs if any(group.count > 1 for group in spec.groups)]
+    specs = several[:8] + [spec for spec in specs if spec not in several][:20]
+    pictures = np.stack([render(spec, book, 128)[0] for spec in specs])
+    right = judge.right(pictures, specs, [spec.slots for spec in specs])
+    for aspect, least in {"object": 0.8, "number": 0.7, "setting": 0.8, "colour": 0.7, "relation": 0.8}.items():
+        assert len(right[aspect]) >= 4
+        assert np.mean(right[aspect]) >= least, aspect
+    # Pictures of other scenes: the judges can say no.
+    wrong = judge.right(np.roll(pictures, 1, axis=0), specs, [spec.slots for spec in specs])
+    assert np.mean(wrong["object"]) < 0.2
+
+
+def test_the_shipped_judges_are_small_and_say_what_they_are():
+    card = json.loads((shipped() / "judge.json").read_text("utf-8"))
+    assert card["digest"] == judge_digest(shipped())
+    assert card["accuracy"]["object"]["right"] >= 0.85 * card["accuracy"]["object"]["n"]
+    assert sum(path.stat().st_size for path in shipped().iterdir()) < 4e6
