@@ -13,7 +13,7 @@ from s2i_core.storage.objects import ObjectStore
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 #: A random model is never sure of anything, and its pictures need not be good.
-SETTINGS = {"scenes.min_confidence": -1, "image.steps": 1, "image.size_px": 64}
+SETTINGS = {"scenes.min_confidence": -1, "image.steps": 1, "image.guidance": 1, "image.size_px": 64}
 _RATE_HZ = 16000
 
 

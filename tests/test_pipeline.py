@@ -32,7 +32,7 @@ def test_saved_and_loaded_draws_the_same(saved: Path) -> None:
         pipeline(waveforms, image=ImageConfig(size_px=64, steps=2), output_type="np")
         for pipeline in (tiny_pipeline(), SpeechToImagePipeline.from_pretrained(saved))
     ]
-    assert (pictures[0] == pictures[1]).all()
+    assert np.abs(pictures[0].astype(int) - pictures[1].astype(int)).max() <= 1
 
 
 def test_digest_follows_the_weights(saved: Path, tmp_path: Path) -> None:

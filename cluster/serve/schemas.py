@@ -42,7 +42,7 @@ class Options(Message):
     size: Annotated[int, Field(ge=64, le=1024)] | None = Field(
         None, description="Width and height in pixels.", examples=[128]
     )
-    steps: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Denoising steps.", examples=[8])
+    steps: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Denoising steps.", examples=[6])
     format: Format | None = Field(None, description="Of the image file.", examples=["webp"])
 
 
@@ -190,7 +190,7 @@ LIVE_EVENTS: dict[str, dict[str, Any]] = {
         "type": "preview",
         "utterance": 0,
         "step": 1,
-        "steps": 8,
+        "steps": 6,
         "image": "<base64>",
         "content_type": "image/webp",
     },
