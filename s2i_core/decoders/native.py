@@ -18,6 +18,8 @@ from s2i_core.models.recolour import COLOURS
 from s2i_core.models.reference import Box, Slot, SpritePainter
 from s2i_core.records import SpeechEmbedding
 
+EDGE = 0.01
+"""Free room at the edge of the frame, as a share of it."""
 Progress = Callable[[int, torch.Tensor], None]
 """Called after each step with its number and the present estimate of the pictures `(B, 3, S, S)`, -1 to 1."""
 
@@ -84,7 +86,12 @@ class NativeDecoder:
             _, found = self.library.nearest(_agreed(queries[row, surest]), k=1)
             plans.append(
                 tuple(
-                    Slot(int(sprite), self.library.infos[sprite].concept, _box(boxes[row, n]), _colour(colours[row, n]))
+                    Slot(
+                        int(sprite),
+                        self.library.infos[sprite].concept,
+                        _within(boxes[row, n], self.library.extent(sprite)),
+                        _colour(colours[row, n]),
+                    )
                     for n, sprite in sorted(zip(surest, found[:, 0].tolist(), strict=True))
                 )
             )
@@ -166,9 +173,18 @@ def _agreed(queries: NDArray[np.float32], alike: float = 0.8) -> NDArray[np.floa
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
 
 
-def _box(values: NDArray[np.float32]) -> Box:
-    cx, cy, w, h = (float(value) for value in values)
-    return cx, cy, w, h
+def _within(box: NDArray[np.float32], extent: tuple[float, float]) -> Box:
+    """A box moved, and made smaller if need be, so that the drawing that fills it lies within the frame.
+
+    Args:
+        box: centre and extent, as the layout says.
+        extent: width and height of the drawing on its canvas; it keeps its proportions, see `SpritePainter.placement`.
+    """
+    cx, cy, w, h = (float(value) for value in box)
+    side = min(max(w / extent[0], h / extent[1]), (1 - 2 * EDGE) / max(extent))
+    width, height = side * extent[0], side * extent[1]
+    x, y = (min(max(at, EDGE + size / 2), 1 - EDGE - size / 2) for at, size in ((cx, width), (cy, height)))
+    return x, y, width, height
 
 
 def _colour(logits: NDArray[np.float32]) -> str | None:

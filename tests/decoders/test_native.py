@@ -97,3 +97,13 @@ def test_slots_that_ask_for_nearly_the_same_find_the_same() -> None:
     np.testing.assert_allclose(agreed[0], agreed[1], atol=1e-6)
     np.testing.assert_allclose(agreed[0], [np.cos(np.radians(10)), np.sin(np.radians(10))], atol=1e-6)
     np.testing.assert_allclose(agreed[2], asked[2], atol=1e-6)
+
+
+def test_nothing_is_cut_at_the_frame() -> None:
+    wide = (0.9, 0.3)
+    for box in ((0.95, 0.02, 0.5, 0.2), (0.5, 0.5, 0.3, 0.99), (0.0, 1.0, 1.0, 1.0)):
+        cx, cy, w, h = native._within(np.float32(box), wide)
+        assert w / h == pytest.approx(3.0)
+        assert cx - w / 2 >= 0 and cx + w / 2 <= 1 and cy - h / 2 >= 0 and cy + h / 2 <= 1
+    inside = (0.4, 0.6, 0.45, 0.15)
+    assert native._within(np.float32(inside), wide) == pytest.approx(inside, abs=1e-6)
