@@ -19,7 +19,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from s2i_core.audio.decode import UNREADABLE, AudioInfo, decode
+from s2i_core.audio.decode import UNREADABLE, AudioInfo, Decoder, decode
 from s2i_core.audio.source import Contents, time_is_up
 from s2i_core.config import AudioConfig, DecoderConfig
 from s2i_core.errors import DecodeError, LimitExceeded, S2IError
@@ -181,14 +181,6 @@ class IsolatedDecoder:
         _, body = self._next(_INFO)
         self.info = AudioInfo(**json.loads(body))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Frees the file, which stays open; a child that was left half-way is ended."""
         if not self._answered:
@@ -249,6 +241,10 @@ class IsolatedDecoder:
             self._process.send(_STOP, b"", self._name)
             return
         self._process.send(_DATA, data, self._name)
+
+
+Decode = Callable[[BinaryIO, str, AudioConfig], Decoder | IsolatedDecoder]
+"""Opens a file for decoding: `audio.decode.decode` in this process, or `DecoderProcess.decode`."""
 
 
 def _error(name: str, told: dict[str, Any]) -> S2IError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from s2i_core.audio.decode import AudioInfo, Decoder, decode
 from s2i_core.audio.features import log_mel
-from s2i_core.audio.isolated import IsolatedDecoder
+from s2i_core.audio.isolated import Decode, IsolatedDecoder
 from s2i_core.audio.vad import level_dbfs, segment
 from s2i_core.config import AudioConfig
 from s2i_core.records import Gap, Segment
@@ -96,7 +96,7 @@ def listen(
     file: BinaryIO,
     name: str,
     config: AudioConfig,
-    decode: Callable[[BinaryIO, str, AudioConfig], Decoder | IsolatedDecoder] = decode,
+    decode: Decode = decode,
 ) -> Listening:
     """Opens a recording and finds its speech.
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Callable
+from contextlib import closing
 from typing import BinaryIO
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from s2i_core.audio.decode import Decoder, decode
-from s2i_core.audio.isolated import IsolatedDecoder
+from s2i_core.audio.decode import decode
+from s2i_core.audio.isolated import Decode
 from s2i_core.config import AudioConfig
-
-Decode = Callable[[BinaryIO, str, AudioConfig], Decoder | IsolatedDecoder]
 
 # Opus in WebM: free, and played by current Chromium builds, Firefox and Safari alike, which AAC and Ogg are not.
 _TYPE = "audio/webm"
@@ -47,7 +45,7 @@ def web_audio(
     out = io.BytesIO()
     # Bit-exact: neither random ids nor the encoder's version in the file.
     with (
-        decode(file, name, settings) as decoder,
+        closing(decode(file, name, settings)) as decoder,
         av.open(out, "w", format="webm", options={"fflags": "+bitexact"}) as container,
     ):
         stream = container.add_stream("libopus", rate=_RATE_HZ, layout="mono", options={"flags": "+bitexact"})
