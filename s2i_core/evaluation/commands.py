@@ -120,6 +120,8 @@ def measure(
     tests = TestSet(work, pipeline.library.styled(image.style))
     judge_folder = Path(judge) if judge else None
     exam = Examination(pipeline, tests, image, work, data / "scenes.jsonl", checkpoint, judge_folder, tell)
+    if set(JUDGED_PARTS) & set(parts):
+        _ = exam.judges  # a judge that is lacking is said before anything is drawn
     exam.own_folder.mkdir(parents=True, exist_ok=True)
     hearing = hearing_digest(Path(checkpoint) if checkpoint else shipped_checkpoint(), exam.library)
     weights = {name: hearing if name in HEARING_PARTS else pipeline.model_digest for name in PARTS}

@@ -127,7 +127,10 @@ def scaling(
     data: Data = _DATA,
     out: Out = Path("runs/scaling"),
     results: Annotated[Path, typer.Option(help="File to write.")] = Path("docs/results/data_scaling.json"),
-    changes: Changes = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One setting of `training/scaling.py`, such as steps=480."),
+    ] = None,
     threads: Threads = 0,
 ) -> None:
     """Measure what more data and more steps would buy: short trainings on shares of the data."""
