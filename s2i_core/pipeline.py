@@ -24,13 +24,14 @@ from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.decoders.native import Drawing, NativeDecoder, NonFinite
 from s2i_core.errors import ConfigError, GenerationError, ModelError
 from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.grounds import Grounds
 from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.layout import LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
-from s2i_core.weights import LIBRARY_FOLDER, checkpoint_folder, folder_digest, model_digest
+from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER, checkpoint_folder, folder_digest, model_digest
 
 FORMAT_VERSION = 1
 _FACTS = "s2i.json"
@@ -51,7 +52,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         layout_projection: frames to tokens for the layout alone, which follow the condition tokens; without it the
             layout reads those.
 
-    The retrieval library is an attribute, `library`, because it is data and no network; `with_library` swaps it.
+    The retrieval library is an attribute, `library`, because it is data and no network; `with_library` swaps it. So are
+    the coarse `grounds` that pictures start from; without them, they start from noise.
     """
 
     model_cpu_offload_seq = "speech_encoder->projection->layout_projection->layout->denoiser->image_encoder"
@@ -79,6 +81,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             layout_projection=layout_projection,
         )
         self.library = SpriteLibrary([], [])
+        self.grounds: Grounds | None = None
         self.model_digest = ""
 
     # ---------------------------------------------------------------------------------------------- load and save
@@ -113,6 +116,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
             raise ModelError(str(path), f"it cannot be loaded: {error}", "Copy the checkpoint again.") from error
         pipeline.library = SpriteLibrary.load(path / LIBRARY_FOLDER)
+        pipeline.grounds = Grounds.load(path / GROUNDS_FOLDER)
         pipeline.model_digest = folder_digest(path)
         for network in pipeline.networks.values():
             network.eval().requires_grad_(False)
@@ -125,6 +129,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         with _quiet():
             super().save_pretrained(str(path), safe_serialization=True, **kwargs)
         self.library.save(path / LIBRARY_FOLDER)
+        if self.grounds is not None:
+            self.grounds.save(path / GROUNDS_FOLDER)
         (path / _FACTS).write_text(json.dumps({"format_version": FORMAT_VERSION}) + "\n", encoding="utf-8")
         self.model_digest = folder_digest(path)
 
@@ -270,7 +276,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
                 f"size_px={image.size_px}", f"the model draws multiples of {unit}", "Choose one of those."
             )
         library = self.library.styled(image.style)
-        decoder = NativeDecoder(self.layout, self.denoiser, self.scheduler, library)
+        decoder = NativeDecoder(self.layout, self.denoiser, self.scheduler, library, self.grounds)
         try:
             return decoder.draw(embeddings, seeds, image, self.styles.index(image.style), callback)
         except NonFinite as error:

@@ -24,7 +24,7 @@ def cpu() -> RunConfig:
 def draft() -> RunConfig:
     """As `cpu`, with fewer denoising steps and no guidance, a third of the work: a quick look at an archive."""
     base = cpu()
-    return base.model_copy(update={"name": "draft", "image": ImageConfig(steps=4, guidance=1.0)})
+    return base.model_copy(update={"name": "draft", "image": ImageConfig(steps=4)})
 
 
 def gpu() -> RunConfig:

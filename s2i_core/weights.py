@@ -10,6 +10,7 @@ from s2i_core.errors import ModelError
 from s2i_core.identity import digest, files_digest
 
 LIBRARY_FOLDER = "library"
+GROUNDS_FOLDER = "grounds"
 _DECISIVE = {".safetensors", ".json"}
 
 

@@ -1,4 +1,8 @@
-"""The native decoder: predict a layout, look its objects up in the library, denoise with them in view."""
+"""The native decoder: predict a layout, look its objects up in the library, denoise with them in view.
+
+With references, a picture starts from a coarse ground of the place that was heard (`models/grounds.py`), under noise;
+without, from noise alone.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 
 from s2i_core.config import ImageConfig
 from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.grounds import Grounds, begun
 from s2i_core.models.layout import Layout, LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.recolour import COLOURS
@@ -33,11 +38,13 @@ class Drawing:
         slots: for each picture the library images it saw, in place; their numbers are those of the decoder's library.
         taken: for each picture the share of the pixels under its references that was taken from them unchanged, 0 to 1;
             0 where it saw none.
+        grounds: the coarse grounds that they started from `(B, R, R, 3)` uint8; None where they started from noise.
     """
 
     images: NDArray[np.uint8]
     slots: list[tuple[Slot, ...]]
     taken: list[float]
+    grounds: NDArray[np.uint8] | None = None
 
 
 class NativeDecoder:
@@ -50,6 +57,7 @@ class NativeDecoder:
         denoiser: draws.
         scheduler: the flow-matching schedule.
         library: the pictures that it may look at; its vectors are in the model's shared space.
+        grounds: coarse grounds of the places that `layout` tells apart; without, all pictures start from noise.
     """
 
     def __init__(
@@ -58,11 +66,13 @@ class NativeDecoder:
         denoiser: Denoiser,
         scheduler: FlowMatchEulerDiscreteScheduler,
         library: SpriteLibrary,
+        grounds: Grounds | None = None,
     ) -> None:
         self.layout = layout
         self.denoiser = denoiser
         self.scheduler = scheduler
         self.library = library
+        self.grounds = grounds
         self._painter = SpritePainter(library)
 
     @torch.inference_mode()
@@ -97,6 +107,14 @@ class NativeDecoder:
             )
         return plans
 
+    def places(self, layout: Layout, seeds: Sequence[int], style: int) -> NDArray[np.uint8] | None:
+        """A coarse ground of each place `(B, R, R, 3)`; None where the model has none."""
+        if self.grounds is None:
+            return None
+        settings, times = (logits.argmax(1).tolist() for logits in (layout.settings, layout.times))
+        rows = zip(settings, times, seeds, strict=True)
+        return np.stack([self.grounds.choose(style, setting, time, seed) for setting, time, seed in rows])
+
     @torch.inference_mode()
     def draw(
         self,
@@ -111,7 +129,7 @@ class NativeDecoder:
         Args:
             embeddings: of B utterances.
             seeds: of the noise, one for each.
-            image: size, steps, guidance, number of references.
+            image: size, steps, guidance, number of references, share of noise over the ground.
             style: index of the style token.
             callback: told of every step.
 
@@ -132,6 +150,12 @@ class NativeDecoder:
         # One generator a picture, on the CPU: the same noise on every device and in every batch.
         noise = [torch.randn(3, size, size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = torch.stack(noise).to(device)
+        grounds = self.places(layout, seeds, style) if image.references else None
+        most = 1.0
+        if grounds is not None:
+            most = image.start_noise
+            start = torch.stack([begun(*each) for each in zip(grounds, canvas_tensor(canvas), strict=True)])
+            x = torch.lerp(start.to(device), x, most)
 
         guided = image.guidance > 1
         if guided:
@@ -142,7 +166,7 @@ class NativeDecoder:
             reference_in, dropped = reference, None
         # A fresh copy holds the step counter, so that calls do not disturb each other.
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.scheduler.config)
-        scheduler.set_timesteps(sigmas=np.linspace(1.0, 1.0 / image.steps, image.steps), device=device)
+        scheduler.set_timesteps(sigmas=np.linspace(most, most / image.steps, image.steps), device=device)
         taken = torch.zeros(batch, 1, size, size, device=device)
         for step, (timestep, sigma) in enumerate(zip(scheduler.timesteps, scheduler.sigmas[:-1], strict=True)):
             noisy = torch.cat([x, x]) if guided else x
@@ -160,7 +184,7 @@ class NativeDecoder:
         pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         alpha = reference[:, 3:].float()
         share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()
-        return Drawing(pixels, slots, share)
+        return Drawing(pixels, slots, share, grounds)
 
 
 def _agreed(queries: NDArray[np.float32], alike: float = 0.8) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from s2i_core.evaluation import planned
 from s2i_core.evaluation.composed import test_scenes
-from s2i_core.evaluation.examination import Drawn, Examination
+from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.judges import ASPECTS
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
 from s2i_core.models.reference import Slot
@@ -33,7 +33,7 @@ def run(exam: Examination) -> Part:
         _Set("real", "composed pictures of the very scenes", _real(exam, specs, size), specs, _own(specs)),
         _Set("references", "the model", exam.draw("references").images, specs, looked_up),
         _Set("plain", "the model without references", exam.draw("plain").images, specs, looked_up),
-        _Set("paste", "paste only: what was looked up, on white", exam.pasted, specs, looked_up),
+        _Set("paste", "paste only: what was looked up, on its coarse ground", exam.pasted, specs, looked_up),
         _Set("cascade", "cascade, with references", exam.draw("cascade").images, specs, exam.slots_of("cascade")),
     ]
     rows: list[list[Cell]] = []
@@ -56,8 +56,9 @@ def run(exam: Examination) -> Part:
         "where as many places show the thing as were said, colour and relation where the places that look most like "
         "the things have it and lie so. What is drawn outside of these places is not seen. The other names the setting "
         "of the whole picture. The first two rows are of real pictures, of combinations that neither network was "
-        "trained on, and say how far the judges can be trusted: no model can be told better than that. Paste only has "
-        "no ground. The last row is no picture and has no judge: what the layout says, held against the scene. "
+        "trained on, and say how far the judges can be trusted: no model can be told better than that. Paste only is "
+        "what a picture starts from. The last row is no picture and has no judge: what the layout says, held against "
+        "the scene. "
         "Chance: object under 0.01, setting 0.03, colour 0.09, number under 0.01, relation 0.25.",
     )
     return Part([table, _departure(exam, figures)], figures)
@@ -89,30 +90,37 @@ def _departure(exam: Examination, figures: dict[str, Figure]) -> Table:
         ("references", "the model", exam.draw("references")),
         ("plain", "without", exam.draw("plain")),
     ):
-        distance, changed = _distances(drawn, exam.references)
+        under = exam.references[..., 3] > 127
+        distance, changed = _distances(drawn.images, exam.pasted, under)
+        ground_distance, ground_changed = _distances(drawn.images, exam.pasted, ~under)
         taken = mean(drawn.taken)
-        rows.append([title, taken, mean(distance), mean(changed), mean(1 - _covered(exam.references))])
+        rows.append([title, taken, *(mean(part) for part in (distance, changed, ground_distance, ground_changed))])
         figures |= {f"{name}_taken": taken, f"{name}_changed": mean(changed)}
+        figures |= {f"{name}_ground_changed": mean(ground_changed)}
     return Table(
         "How far a picture departs from what was retrieved",
-        ("pictures", "taken over unchanged", "mean difference", "pixels changed", "pixels without a reference"),
+        (
+            "pictures",
+            "references: taken over",
+            "mean difference",
+            "pixels changed",
+            "grounds: mean difference",
+            "pixels changed",
+        ),
         rows,
         "Under the references: the share of pixels that the decoder took over (its gate), the mean difference of a "
-        f"channel (0 to 1), and the share of pixels that differ by more than {_DEPARTED} of 255 in some channel. The "
-        "last column is the rest of the picture, which is drawn from nothing but speech and noise.",
+        f"channel (0 to 1), and the share of pixels that differ by more than {_DEPARTED} of 255 in some channel. Of "
+        "the rest of the picture the same difference from the coarse ground that it starts from.",
     )
 
 
-def _distances(drawn: Drawn, references: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+def _distances(
+    drawn: NDArray[np.uint8], start: NDArray[np.uint8], where: NDArray[np.bool_]
+) -> tuple[list[float], list[float]]:
     distance, changed = [], []
-    for picture, reference in zip(drawn.images.astype(np.int16), references.astype(np.int16), strict=True):
-        under = reference[..., 3] > 127
-        if under.any():
-            difference = np.abs(picture - reference[..., :3])[under]
+    for picture, other, chosen in zip(drawn.astype(np.int16), start.astype(np.int16), where, strict=True):
+        if chosen.any():
+            difference = np.abs(picture - other)[chosen]
             distance.append(float(difference.mean() / 255))
             changed.append(float((difference.max(1) > _DEPARTED).mean()))
     return distance, changed
-
-
-def _covered(references: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return np.asarray((references[..., 3] > 127).mean((1, 2)))

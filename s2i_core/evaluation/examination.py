@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from s2i_core.config import ImageConfig
-from s2i_core.decoders.native import NativeDecoder
+from s2i_core.decoders.native import NativeDecoder, canvas_tensor
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
 from s2i_core.evaluation.judges import Judges, shipped
 from s2i_core.evaluation.testset import Clip, TestSet
 from s2i_core.identity import config_digest
+from s2i_core.models.grounds import begun
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.reference import Slot, SpritePainter
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -171,7 +173,7 @@ class Examination:
     def decoder(self) -> NativeDecoder:
         """What draws, to be asked for its plans."""
         part = self.pipeline
-        return NativeDecoder(part.layout, part.denoiser, part.scheduler, self.library)
+        return NativeDecoder(part.layout, part.denoiser, part.scheduler, self.library, part.grounds)
 
     @cached_property
     def slots(self) -> list[tuple[Slot, ...]]:
@@ -194,6 +196,15 @@ class Examination:
 
     @cached_property
     def pasted(self) -> NDArray[np.uint8]:
-        """What was looked up, in its places on white and nothing else: the baseline `paste only` `(N, S, S, 3)`."""
-        alpha = self.references[..., 3:].astype(np.float32) / 255
-        return np.asarray((self.references[..., :3] * alpha + 255 * (1 - alpha)).round(), dtype=np.uint8)
+        """What was looked up, in its places on its coarse ground: the baseline `paste only` `(N, S, S, 3)`.
+
+        It is what a picture starts from under its noise. On white where the model has no grounds.
+        """
+        layout = self.decoder.predict(self.embedding("references"))
+        style = self.pipeline.styles.index(self.image.style)
+        grounds = self.decoder.places(layout, range(len(self.references)), style)
+        if grounds is None:
+            grounds = np.full((len(self.references), 1, 1, 3), 255, np.uint8)
+        canvases = canvas_tensor(self.references)
+        starts = torch.stack([begun(*each) for each in zip(grounds, canvases, strict=True)])
+        return ((starts.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

@@ -526,15 +526,23 @@ def _slot(book: SpriteBook, group: Group, box: Box, flip: bool) -> Slot:
     return Slot(group.sprite, group.concept, placed, group.colour, may_flip)
 
 
-def render(spec: SceneSpec, book: SpriteBook, size: int) -> tuple[npt.NDArray[np.uint8], RGBA]:
-    """Draw a spec.
+def paint_ground(spec: SceneSpec, book: SpriteBook, size: int) -> npt.NDArray[np.uint8]:
+    """The ground of a spec in the style of its sprites, with nothing on it: `(size, size, 3)` uint8."""
+    return paint(spec.setting, spec.time, spec.seed, size, book.library.infos[spec.slots[0].sprite].style)
+
+
+def render(
+    spec: SceneSpec, book: SpriteBook, size: int, ground: npt.NDArray[np.uint8] | None = None
+) -> tuple[npt.NDArray[np.uint8], RGBA]:
+    """Draw a spec, on the `ground` that was painted for it or on one painted now.
 
     Returns:
         The image `(size, size, 3)` uint8, and the reference `(size, size, 4)` uint8: the sprites in place on
         transparent ground.
     """
     style = book.library.infos[spec.slots[0].sprite].style
-    frame = paint(spec.setting, spec.time, spec.seed, size, style).astype(np.float32) / 255.0
+    painted = paint_ground(spec, book, size) if ground is None else ground
+    frame = painted.astype(np.float32) / 255.0
     grounded = SETTINGS[spec.setting].horizon is not None and spec.setting != "sea" and style not in _SHADELESS
     for slot in sorted(spec.slots, key=lambda slot: slot.bottom):
         if grounded and book.category(slot.sprite) not in _FLYING and slot.bottom > 0.6:

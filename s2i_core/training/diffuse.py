@@ -4,6 +4,10 @@ Rectified flow with x-prediction: `x_t = (1 - t) x_0 + t ε`, t from a logit-nor
 2403.03206), the loss on the velocity `(x_t - x_0) / t`, which is the error of x_0 weighted by 1 / t². The canvas is
 dropped, moved, or filled with the wrong sprite or a sprite in its own colour at random, so that the network draws
 without it; how much of each is a setting. What is often wrong in training is drawn over where it is right.
+
+Most rows lie on the path that inference takes from a coarse ground g (`models/grounds.py`) under a share s of noise:
+`x_t = t ε + (t / s) (1 - s) g + (1 - t / s) x_0` for t up to s, where Euler steps from `s ε + (1 - s) g` pass through
+if every step predicts x_0. The others start from noise alone, as pictures without references do.
 """
 
 from __future__ import annotations
@@ -21,13 +25,14 @@ from s2i_core.config import Settings
 from s2i_core.decoders.native import canvas_tensor
 from s2i_core.errors import ConfigError
 from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.grounds import begun, coarse
 from s2i_core.models.library import RGBA, SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.reference import Slot
 from s2i_core.training import checkpoint
 from s2i_core.training.align import SETTING_NAMES
 from s2i_core.training.backgrounds import TIMES
-from s2i_core.training.compose import SpriteBook, render, restyle
+from s2i_core.training.compose import SpriteBook, paint_ground, render, restyle
 from s2i_core.training.data import STYLES_FOLDER, FrameSet, SceneRow, read_scenes
 from s2i_core.training.devices import World, precision
 from s2i_core.training.pictures import as_tensor
@@ -55,6 +60,8 @@ class DiffuseConfig(Settings):
     scale: float = Field(0.04, ge=0, description="Standard deviation of the logarithm of a reference's size.")
     restyled: float = Field(0.6, ge=0, le=1, description="Share of rows drawn in another style than the scene's own.")
     drop_place: float = Field(0.1, ge=0, le=1, description="Share of rows that are not told the place.")
+    drop_ground: float = Field(0.2, ge=0, le=1, description="Share of rows that start from noise alone.")
+    start_noise: float = Field(0.8, gt=0, lt=1, description="Share of noise over the coarse ground of the others.")
     t_mean: float = Field(0.7, description="Mean of the logit of t: above 0 favours much noise.")
     t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
     t_floor: float = Field(0.4, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
@@ -90,6 +97,22 @@ def place_codes(rows: list[SceneRow]) -> NDArray[np.float32]:
     return np.concatenate([settings, times], axis=1)
 
 
+def on_the_way(
+    clean: torch.Tensor, start: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, grounded: torch.Tensor, s: float
+) -> torch.Tensor:
+    """Pictures with a share t of noise, as inference sees them.
+
+    Args:
+        clean, start, noise: x_0, the coarse ground with its references, and ε, each `(B, 3, S, S)`.
+        t: `(B,)`, at most s where grounded.
+        grounded: rows that started from the coarse ground `(B,)`.
+        s: the share of noise that those started with.
+    """
+    t = t[:, None, None, None]
+    ground = torch.where(grounded[:, None, None, None], t / s * (1 - s), 0.0)
+    return t * noise + ground * start + (1 - t - ground) * clean
+
+
 @torch.inference_mode()
 def condition(projection: QueryTransformer, frames: FrameSet) -> tuple[torch.Tensor, torch.Tensor, NDArray[np.int64]]:
     """Tokens `(N, K, C)` and pooled `(N, E)` of every utterance of a set, float16, with its scene `(N,)`."""
@@ -112,7 +135,7 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
     average.load_state_dict(denoiser.state_dict())
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
     modules: dict[str, torch.nn.Module] = {"denoiser": denoiser, "average": average}
-    start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
+    done = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     books = _books(data, denoiser.config.styles)
     rows = list(read_scenes(data))
     # The dictionary's phrases have no scene; most of the other utterances are about each scene's or concept's picture.
@@ -121,16 +144,17 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
     del scenes
     places = torch.from_numpy(place_codes(rows))
     log = checkpoint.Log(out, "diffuse", speaks=world.leads)
-    for step in range(start, config.steps):
+    for step in range(done, config.steps):
         rng = world.rng(config.seed, step)
         noise_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
         chosen = rng.choice(len(texts), config.batch, replace=False)
         pages = [_page(rows[text].spec, books, config, rng) for text in texts[chosen]]
-        clean, canvas = _draw(pages, config, rng)
+        clean, canvas, start = _draw(pages, config, rng)
         noise = torch.randn(clean.shape, generator=noise_rng)
         logit = torch.randn(config.batch, generator=noise_rng) * config.t_std + config.t_mean
-        t = logit.sigmoid()
-        noisy = torch.lerp(clean, noise, t[:, None, None, None])
+        grounded = torch.from_numpy(rng.random(config.batch) >= config.drop_ground)
+        t = logit.sigmoid() * torch.where(grounded, config.start_noise, 1.0)
+        noisy = on_the_way(clean, start, noise, t, grounded, config.start_noise)
         dropped = torch.from_numpy(rng.random(config.batch) < config.drop_speech)
         style = torch.tensor([denoiser.config.styles.index(book.styles[0]) for _, book in pages])
         inputs = (noisy, t, tokens[chosen].float(), pooled[chosen].float(), style, canvas)
@@ -185,14 +209,22 @@ def _page(
 
 def _draw(
     pages: Sequence[tuple[SceneSpec, SpriteBook]], config: DiffuseConfig, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The pictures `(B, 3, S, S)` of some scenes, and their disturbed canvases `(B, 4, S, S)`."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The pictures `(B, 3, S, S)` of some scenes, their disturbed canvases `(B, 4, S, S)`, and those on coarse grounds.
+
+    The last, `(B, 3, S, S)`, is what inference starts from.
+    """
     pictures: list[NDArray[np.uint8]] = []
     canvases: list[RGBA] = []
+    grounds: list[NDArray[np.uint8]] = []
     for spec, book in pages:
-        pictures.append(render(spec, book, config.size_px)[0])
+        ground = paint_ground(spec, book, config.size_px)
+        pictures.append(render(spec, book, config.size_px, ground)[0])
         canvases.append(book.painter.reference(disturb(spec.slots, len(book.library), config, rng), config.size_px))
-    return as_tensor(np.stack(pictures)), canvas_tensor(np.stack(canvases))
+        grounds.append(coarse(ground))
+    canvas = canvas_tensor(np.stack(canvases))
+    start = torch.stack([begun(*each) for each in zip(grounds, canvas, strict=True)])
+    return as_tensor(np.stack(pictures)), canvas, start
 
 
 @torch.no_grad()

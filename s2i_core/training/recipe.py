@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from pydantic import Field
@@ -16,12 +17,13 @@ from safetensors.numpy import load_file
 from s2i_core.config import Settings, changed
 from s2i_core.errors import ConfigError
 from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.grounds import Grounds
 from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.layout import LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.training import align, checkpoint, data, data_card, diffuse, pictures, place
+from s2i_core.training import align, checkpoint, data, data_card, diffuse, grounds, pictures, place
 from s2i_core.training.align import SETTING_NAMES, AlignConfig
 from s2i_core.training.backgrounds import TIMES
 from s2i_core.training.data import DataConfig
@@ -30,7 +32,7 @@ from s2i_core.training.pictures import PicturesConfig
 from s2i_core.training.place import PlaceConfig
 from s2i_core.training.sources import whisper
 from s2i_core.training.teacher import WIDTH
-from s2i_core.weights import LIBRARY_FOLDER
+from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
 M = TypeVar("M", bound=torch.nn.Module)
 _ALIGNED = "aligned"
@@ -157,6 +159,7 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | 
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )
     pipeline.with_library(_library(folder, average.config.styles, start))
+    pipeline.grounds = _grounds(average.config.styles, start)
     pipeline.to(torch.float16).save_pretrained(target)
     (target / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return SpeechToImagePipeline.from_pretrained(target)
@@ -197,12 +200,19 @@ def _library(folder: Path, styles: Sequence[str], start: Path | None) -> SpriteL
     return library
 
 
+def _grounds(styles: Sequence[str], start: Path | None) -> Grounds:
+    """The coarse grounds of all styles; those of the checkpoint `start` if it has the same places."""
+    painted = grounds.paint_all(styles)
+    known = Grounds.load(start / GROUNDS_FOLDER) if start else None
+    return known if known is not None and np.array_equal(known.keys, painted.keys) else painted
+
+
 def _from(checkpoint_folder: Path, name: str, part: type[M]) -> M:
     """A part of a checkpoint, in float32."""
     folder = checkpoint_folder / name
     if not folder.is_dir():
         raise ConfigError(str(folder), "the checkpoint to start from has no such part", "Name a checkpoint's folder.")
-    return part.from_pretrained(folder).float()  # type: ignore[attr-defined, no-any-return]
+    return part.from_pretrained(folder, low_cpu_mem_usage=False).float()  # type: ignore[attr-defined, no-any-return]
 
 
 def _aligned(out: Path, start: Path | None, name: str, part: type[M]) -> M:

@@ -7,6 +7,7 @@ from s2i_core.config import ImageConfig
 from s2i_core.decoders import native
 from s2i_core.decoders.native import canvas_tensor
 from s2i_core.errors import ConfigError, GenerationError
+from s2i_core.models.grounds import Grounds
 from s2i_core.models.layout import LayoutPredictor
 from s2i_core.models.recolour import COLOURS
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -107,3 +108,40 @@ def test_nothing_is_cut_at_the_frame() -> None:
         assert cx - w / 2 >= 0 and cx + w / 2 <= 1 and cy - h / 2 >= 0 and cy + h / 2 <= 1
     inside = (0.4, 0.6, 0.45, 0.15)
     assert native._within(np.float32(inside), wide) == pytest.approx(inside, abs=1e-6)
+
+
+def grounded() -> SpeechToImagePipeline:
+    """A pipeline that knows two places, one white and one black, and always hears the second."""
+    pipeline = tiny_pipeline()
+    pipeline.layout = LayoutPredictor(8, 8, num_slots=2, width=8, depth=1, heads=2, num_settings=2, num_times=3)
+    torch.nn.init.zeros_(pipeline.layout.settings.weight)
+    with torch.no_grad():
+        pipeline.layout.settings.bias.copy_(torch.tensor([0.0, 1.0]))
+    pictures = np.stack([np.full((4, 4, 3), value, np.uint8) for value in (255, 0)])
+    pipeline.grounds = Grounds(pictures, np.array([[0, 0, 0], [0, 1, 0]]))
+    return pipeline
+
+
+def test_a_picture_starts_from_the_place_that_was_heard() -> None:
+    pipeline = grounded()
+    drawing = pipeline.draw(embeddings(2), [1, 2], IMAGE)
+    assert drawing.grounds is not None
+    assert drawing.grounds.shape == (2, 4, 4, 3) and not drawing.grounds.any()
+    pipeline.grounds = Grounds(255 - pipeline.grounds.pictures, pipeline.grounds.keys)
+    other = pipeline.draw(embeddings(2), [1, 2], IMAGE)
+    assert (other.images != drawing.images).any()
+
+
+def test_all_noise_leaves_nothing_of_the_ground() -> None:
+    pipeline, image = grounded(), IMAGE.model_copy(update={"start_noise": 1.0})
+    with_ground = pipeline.generate(embeddings(1), [1], image)
+    pipeline.grounds = None
+    np.testing.assert_array_equal(with_ground, pipeline.generate(embeddings(1), [1], image))
+
+
+def test_without_references_it_starts_from_noise() -> None:
+    pipeline, image = grounded(), IMAGE.model_copy(update={"references": 0})
+    drawing = pipeline.draw(embeddings(1), [1], image)
+    assert drawing.grounds is None
+    pipeline.grounds = None
+    np.testing.assert_array_equal(drawing.images, pipeline.generate(embeddings(1), [1], image))

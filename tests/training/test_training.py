@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.models.denoiser import Denoiser
@@ -15,7 +16,8 @@ from s2i_core.models.layout import Layout
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.reference import Slot
-from s2i_core.training import align, checkpoint, data, diffuse, pictures, place, recipe
+from s2i_core.training import align, checkpoint, data, diffuse, grounds, pictures, place, recipe
+from s2i_core.training.backgrounds import SETTINGS, TIMES
 from s2i_core.training.compose import SpriteBook
 
 WIDTH = 8
@@ -57,6 +59,31 @@ def test_a_denoiser_takes_over_one_of_fewer_styles() -> None:
     recipe._take_over(denoiser, known)
     assert torch.equal(denoiser.style.weight, known.style.weight.expand(2, -1))
     assert torch.equal(denoiser.pooled.weight, known.pooled.weight)
+
+
+def test_training_walks_the_way_of_inference() -> None:
+    clean, start, noise = torch.randn(3, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(sigmas=np.linspace(0.8, 0.2, 4))
+    x, grounded = torch.lerp(start, noise, 0.8), torch.ones(1, dtype=torch.bool)
+    for step, t in enumerate(scheduler.timesteps):
+        sigma = scheduler.sigmas[step]
+        torch.testing.assert_close(diffuse.on_the_way(clean, start, noise, sigma[None], grounded, 0.8), x)
+        x = scheduler.step((x - clean) / sigma, t, x, return_dict=False)[0]
+    torch.testing.assert_close(x, clean)
+    free = diffuse.on_the_way(clean, start, noise, torch.tensor([0.9]), ~grounded, 0.8)
+    torch.testing.assert_close(free, torch.lerp(clean, noise, 0.9))
+
+
+def test_every_place_has_coarse_grounds_in_every_style() -> None:
+    painted = grounds.paint_all(("3d", "sketch"))
+    for setting, spec in enumerate(SETTINGS.values()):
+        full, thin = (painted.choose(style, setting, 0, 3) for style in (0, 1))
+        assert (full == thin).all() == spec.name.startswith("plain ")
+        for time in range(len(TIMES)):
+            painted.choose(1, setting, time, 0)
+    night = painted.choose(0, list(SETTINGS).index("city"), TIMES.index("night"), 0)
+    assert night.mean() < 90 < painted.choose(0, list(SETTINGS).index("city"), 0, 0).mean()
 
 
 def test_splits_hold_what_they_should(folder: Path) -> None:
