@@ -75,7 +75,7 @@ class DataConfig(Settings):
     natural: int = Field(
         6, ge=0, description="Further utterances of every concept, alone and in talk, by `natural_voices`."
     )
-    words: int = Field(10_000, ge=0, description="Most frequent words of the dictionary.")
+    words: int = Field(20_000, ge=0, description="Most frequent words of the dictionary.")
     examples: int = Field(16_000, ge=0, description="Example phrases of the dictionary.")
     definitions: int = Field(8_000, ge=0, description="Definitions of the dictionary.")
     neural: int = Field(750, ge=0, description="Utterances of all kinds by neural voices, a second of work each.")

@@ -59,7 +59,7 @@ def cpu_afternoon() -> Recipe:
 def gpu() -> Recipe:
     """For GPUs with 40 GB or more: larger batches, many times the steps, a wider denoiser, four times the speech."""
     return Recipe(
-        data=DataConfig(scenes=60_000, wordings=2, words=20_000, examples=40_000, definitions=30_000, neural=20_000),
+        data=DataConfig(scenes=60_000, wordings=2, words=40_000, examples=40_000, definitions=30_000, neural=20_000),
         pictures=PicturesConfig(device="cuda", batch=256, steps=6_000),
         align=AlignConfig(device="cuda", batch=768, bank=16_384, steps=12_000),
         place=PlaceConfig(device="cuda", batch=768, steps=12_000, parts=("train", "talk", "natural", "neural")),
