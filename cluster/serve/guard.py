@@ -15,11 +15,13 @@ from cluster.serve.keys import Key, Keys
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
 from cluster.serve.settings import ServeSettings
+from s2i_core import tracing
 
 WS_PROTOCOL = "s2i"
 _WS_KEY = "s2i.key."
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+_SAID_OF_PATH = 200
 _METHODS = _UNSAFE | {"GET", "HEAD", "OPTIONS", "WS"}
 
 #: Of answers that are no pages: nothing in them is ever run or shown as a page.
@@ -40,7 +42,7 @@ class Caller:
 
 
 class Guard:
-    """Middleware: checks where a request comes from, sets the headers of safety, and counts.
+    """Middleware: checks where a request comes from, sets the headers of safety, counts, and opens the trace.
 
     A service for this machine alone refuses other addresses, and other names for this one: a page of another site
     could have its own name lead here (DNS rebinding). A browser's request from another origin is refused everywhere.
@@ -56,6 +58,14 @@ class Guard:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
+        method = scope.get("method", "WS")
+        # A client can make up methods; a label must not grow with them.
+        method = method if method in _METHODS else "other"
+        about = {"http.request.method": method, "url.path": scope["path"][:_SAID_OF_PATH]}
+        with tracing.span("request", about, parent=Headers(scope=scope).get("traceparent")):
+            await self._guarded(scope, receive, send, method)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, method: str) -> None:
         started = time.monotonic()
         status = 101 if scope["type"] == "websocket" else 499
 
@@ -79,9 +89,6 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal.problem.code})
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            method = scope.get("method", "WS")
-            # A client can make up methods; a label must not grow with them.
-            method = method if method in _METHODS else "other"
             self._meter.request(method, route, status, time.monotonic() - started)
 
     def _refusal(self, scope: Scope) -> Refusal | None:

@@ -28,7 +28,7 @@ from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import MAX_SEED, ImageOptions, Options
 from cluster.serve.settings import ServeSettings
-from s2i_core import identity
+from s2i_core import identity, tracing
 from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.config import AudioConfig, DecoderConfig, ImageConfig
@@ -170,7 +170,8 @@ class Service:
             }
         )
         try:
-            utterances, heard = await self._listen(audio, limited)
+            with tracing.span("listen", {"s2i.bytes": len(audio)}):
+                utterances, heard = await self._listen(audio, limited)
         except S2IError as error:
             raise problems.of_audio(error) from None
         listened = time.monotonic()
@@ -200,8 +201,9 @@ class Service:
         Raises:
             Refusal: no place, or not in time.
         """
-        answer = self._answer(self._encoder.encode.remote(utterances, deadline), deadline)
-        result: list[Embedded] = _or_refuse(await answer)
+        with tracing.span("encode", {"s2i.utterances": len(utterances)}):
+            answer = self._answer(self._encoder.encode.remote(utterances, deadline), deadline)
+            result: list[Embedded] = _or_refuse(await answer)
         return result
 
     async def draw(self, request: DrawRequest) -> Drawn:
@@ -211,7 +213,8 @@ class Service:
             Refusal: no place, or not in time.
         """
         started = time.monotonic()
-        result: Drawn = _or_refuse(await self._answer(self._generator.draw.remote(request), request.deadline))
+        with tracing.span("draw", {"s2i.images": len(request.seeds)}):
+            result: Drawn = _or_refuse(await self._answer(self._generator.draw.remote(request), request.deadline))
         self.meter.step("draw", time.monotonic() - started)
         return result
 
