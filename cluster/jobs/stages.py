@@ -112,11 +112,16 @@ class Hear:
 
 
 class Encode:
-    """Utterances (`rows.HEARD`) to embeddings (`rows.ENCODED`); ends pass through."""
+    """Utterances (`rows.HEARD`) to embeddings (`rows.ENCODED`); ends pass through.
+
+    An utterance below `min_confidence` is never drawn, so it keeps no tokens: the driver holds the rows of a recording
+    until its scenes are planned, and tokens are most of them.
+    """
 
     def __init__(self, request: JobRequest, digest: str) -> None:
         self._log = _log("encode", request)
         self._pipeline = model.load(request.config.model, request.config.resources.encode, digest)
+        self._min_confidence = request.config.scenes.min_confidence
         self._run_id = request.run_id
         self._traceparent = request.traceparent
         self._node = _node()
@@ -145,7 +150,7 @@ class Encode:
             raise ModelError("the speech encoder", "its output is not finite", "Try dtype float32.")
         return [
             {
-                "tokens": tokens[i].astype("<f2").tobytes(),
+                "tokens": tokens[i].astype("<f2").tobytes() if confidence[i] >= self._min_confidence else b"",
                 "token_width": tokens.shape[2],
                 "pooled": pooled[i].astype("<f4").tobytes(),
                 "confidence": confidence[i],

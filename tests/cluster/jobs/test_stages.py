@@ -127,6 +127,19 @@ def test_encode_a_bad_row_fails_alone(request_for) -> None:
     assert np.linalg.norm(rows.array(encoded[0]["pooled"], np.float32, (-1,))) == pytest.approx(1, abs=1e-3)
 
 
+def test_encode_keeps_no_tokens_of_what_is_never_drawn(request_for) -> None:
+    request = request_for()
+    scenes = request.config.scenes.model_copy(update={"min_confidence": 1.0})
+    strict = request.model_copy(update={"config": request.config.model_copy(update={"scenes": scenes})})
+    features = np.random.default_rng(0).normal(size=(80, 200)).astype("<f2").tobytes()
+    given = rows.table([{"row": 0, "index": 0, "start_s": 0.0, "end_s": 1.0, "features": features}], rows.HEARD)
+    (drawn,), (unsure,) = (
+        Encode(each, model_digest(each.config.model))(given).to_pylist() for each in (request, strict)
+    )
+    assert unsure["tokens"] == b"" and len(drawn["tokens"]) == 4 * 8 * 2
+    assert unsure["confidence"] == drawn["confidence"] < 1 and unsure["pooled"] == drawn["pooled"]
+
+
 def draw(stage: Draw, scenes):
     table = rows.table([vars(scene) for scene in scenes], rows.PLANNED)
     return stage(table).to_pylist()
