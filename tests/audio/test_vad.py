@@ -106,6 +106,28 @@ def test_probabilities_do_not_depend_on_the_chunks(speech: np.ndarray) -> None:
     np.testing.assert_allclose(whole, pieces, atol=1e-4)
 
 
+def test_long_stillness_is_not_put_through_the_network(speech: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    audio = np.concatenate([speech[: 10 * RATE], silence(60), speech[10 * RATE : 20 * RATE], silence(3)])
+    audio = audio[: len(audio) // 512 * 512]
+    network, put_through = load_vad(), []
+
+    class Counting:
+        def __call__(self, windows, state):
+            put_through.append(len(windows))
+            return network(windows, state)
+
+    monkeypatch.setattr("s2i_core.audio.vad.load_vad", Counting)
+    quick = SpeechProbabilities()(audio)
+    assert 20 * RATE / 512 <= sum(put_through) <= 22.1 * RATE / 512, "of 63 still seconds two, and all the others"
+    stream = SpeechProbabilities()
+    pieces = [stream(audio[start : start + 7 * 512]) for start in range(0, len(audio), 7 * 512)]
+    np.testing.assert_allclose(np.concatenate(pieces), quick, atol=1e-4)
+    stream_all = np.concatenate([np.zeros(64, np.float32), audio])
+    windows = np.lib.stride_tricks.sliding_window_view(stream_all, 64 + 512)[::512]
+    thorough, _ = network(windows)
+    assert ((quick > 0.5) != (thorough > 0.5)).sum() <= 6, "at most a fifth of a second, where speech sets in"
+
+
 def test_segments_do_not_depend_on_the_chunks(speech: np.ndarray) -> None:
     whole = parts_of(speech, chunk=len(speech))
     for chunk in (1_000, 512 * 9, 12_345):
