@@ -25,6 +25,11 @@ from s2i_core.records import SpeechEmbedding
 
 EDGE = 0.01
 """Free room at the edge of the frame, as a share of it."""
+TOUCH = 0.15
+"""How far drawings of a kind may reach into each other, as a share of their extent."""
+_ROUNDS = 24
+_SHRUNK = 0.98
+"""What is left of the size of crowded drawings after a round of moving them apart."""
 Progress = Callable[[int, torch.Tensor], None]
 """Called after each step with its number and the present estimate of the pictures `(B, 3, S, S)`, -1 to 1."""
 
@@ -94,15 +99,13 @@ class NativeDecoder:
             filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
             surest = sorted(filled, key=lambda n: -presence[row, n])[:references]
             _, found = self.library.nearest(_agreed(queries[row, surest]), k=1)
+            chosen = sorted(zip(surest, found[:, 0].tolist(), strict=True))
+            sprites = [sprite for _, sprite in chosen]
+            placed = [_within(boxes[row, n], self.library.extent(sprite)) for n, sprite in chosen]
             plans.append(
                 tuple(
-                    Slot(
-                        int(sprite),
-                        self.library.infos[sprite].concept,
-                        _within(boxes[row, n], self.library.extent(sprite)),
-                        _colour(colours[row, n]),
-                    )
-                    for n, sprite in sorted(zip(surest, found[:, 0].tolist(), strict=True))
+                    Slot(sprite, self.library.infos[sprite].concept, box, _colour(colours[row, n]))
+                    for (n, sprite), box in zip(chosen, _apart(placed, sprites), strict=True)
                 )
             )
         return plans
@@ -209,6 +212,33 @@ def _within(box: NDArray[np.float32], extent: tuple[float, float]) -> Box:
     width, height = side * extent[0], side * extent[1]
     x, y = (min(max(at, EDGE + size / 2), 1 - EDGE - size / 2) for at, size in ((cx, width), (cy, height)))
     return x, y, width, height
+
+
+def _apart(boxes: Sequence[Box], sprites: Sequence[int]) -> list[Box]:
+    """The boxes, with those of one drawing moved apart, and made smaller if need be, until none hides another.
+
+    Several of a kind are told by their number, which is not seen where they cover each other.
+    """
+    placed = np.array(boxes, dtype=np.float64)
+    pairs = [(i, j) for j in range(len(placed)) for i in range(j) if sprites[i] == sprites[j]]
+    for _ in range(_ROUNDS):
+        moved = False
+        for i, j in pairs:
+            between = placed[j, :2] - placed[i, :2]
+            deep = (1 - TOUCH) * (placed[i, 2:] + placed[j, 2:]) / 2 - np.abs(between)
+            if deep.min() > 1e-3:
+                axis = int(deep.argmin())
+                step = deep[axis] / 2 * (1 if between[axis] >= 0 else -1)
+                placed[i, axis] -= step
+                placed[j, axis] += step
+                moved = True
+        if not moved:
+            break
+        crowded = sorted({n for pair in pairs for n in pair})
+        placed[crowded, 2:] *= _SHRUNK
+        half = placed[:, 2:] / 2
+        placed[:, :2] = np.clip(placed[:, :2], EDGE + half, 1 - EDGE - half)
+    return [(float(cx), float(cy), float(w), float(h)) for cx, cy, w, h in placed]
 
 
 def _colour(logits: NDArray[np.float32]) -> str | None:

@@ -145,3 +145,20 @@ def test_without_references_it_starts_from_noise() -> None:
     assert drawing.grounds is None
     pipeline.grounds = None
     np.testing.assert_array_equal(drawing.images, pipeline.generate(embeddings(1), [1], image))
+
+
+def test_drawings_of_a_kind_do_not_hide_each_other() -> None:
+    def hidden(one, other) -> bool:
+        deep = (np.array(one[2:]) + other[2:]) / 2 - np.abs(np.array(one[:2]) - other[:2])
+        return bool((deep > (native.TOUCH + 0.02) * np.minimum(one[2:], other[2:])).all())
+
+    same = (0.6, 0.7, 0.3, 0.3)
+    crowded = [same, same, (0.7, 0.75, 0.3, 0.3), (0.55, 0.8, 0.3, 0.3)]
+    apart = native._apart(crowded, [5, 5, 5, 5])
+    assert not any(hidden(apart[i], apart[j]) for j in range(4) for i in range(j))
+    for cx, cy, w, h in apart:
+        assert cx - w / 2 >= 0 and cx + w / 2 <= 1 and cy - h / 2 >= 0 and cy + h / 2 <= 1
+        assert w == pytest.approx(h) and w > 0.2
+    assert native._apart(crowded, [1, 2, 3, 4]) == crowded, "other things may stand before each other"
+    free = [(0.2, 0.5, 0.2, 0.2), (0.8, 0.5, 0.2, 0.2)]
+    assert native._apart(free, [1, 1]) == free
