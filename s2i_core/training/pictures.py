@@ -90,7 +90,7 @@ class Lessons:
 
     Attributes:
         books: the concepts' illustrations, a book for each style.
-        drawn: for each concept its illustrations, as style and place in that style's book.
+        drawn: for each concept its illustrations, each as the book of its style and its place there.
         rows, scenes: the composed scenes, and the places of those to train on.
         library, painter: the captioned illustrations; without any where they are not wanted.
         trained, held_out: places of those to train on, and of those to test on.
@@ -114,7 +114,8 @@ class Lessons:
         self.library, self.titles = SpriteLibrary([], []), np.zeros((0, self.sprites.shape[1]), np.float32)
         if config.captioned:
             self.library, self.titles = read_captioned(data)
-        self.painter = SpritePainter(self.library)
+        # Each is drawn in another size every time, so that keeping the resized ones would gain nothing.
+        self.painter = SpritePainter(self.library, cache_bytes=2**20)
         # What is a concept by another hand is no test of unknown things.
         known = (self.titles @ self.sprites.T > _SAME).any(1)
         tenth = np.array([_is_held_out(info.title) for info in self.library.infos], dtype=bool)

@@ -1,4 +1,4 @@
-"""Captioned illustrations: single drawings of thousands of things, each with a title, from openly licensed sets.
+"""Captioned illustrations: single drawings of some two thousand things, each with a title, from openly licensed sets.
 
 `images` draws the same 906 things in six styles; these sets hold many other things, drawn by many hands. The image
 encoder learns from both, because it has to know what a customer's own drawings show.
@@ -6,7 +6,7 @@ encoder learns from both, because it has to know what a customer's own drawings 
 The sets are made for user interfaces, emoji keyboards and clip-art collections, so cleaning is most of the work. A
 drawing is kept if its title is plain English that names something: at least one noun, and no word that is not in the
 dictionary, as the names of authors, files and trademarks are not. `titles.tsv` says by hand what is meant by some
-500 clumsy titles, and which of them mean nothing. Left out are interface signs, letters, flags, skin tones, what
+900 clumsy titles, and which of them mean nothing. Left out are interface signs, letters, flags, skin tones, what
 has no title, blank and almost empty drawings, and near-duplicates.
 """
 
