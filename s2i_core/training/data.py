@@ -3,11 +3,13 @@
     data/
       library/             the sprites of the first style, of which scenes are composed
       styles/              the same things in the other styles, where they are drawn in them
+      captioned/           single illustrations of many other things, which no scene is composed of
       scenes.jsonl         one composed scene a line: spec, split, plain caption
       phrases.txt          words, examples and definitions of a dictionary, one a line
       speech-<part>/       what is spoken
       frames-<part>/       what the speech encoder makes of it, at 25 Hz, float16
       teacher.safetensors  the text teacher's vectors of the plain captions, of the phrases, and of the concepts' names
+      captioned.safetensors  those of the captioned illustrations' titles
 
 A text is known by its number: that of its scene, or, for a phrase, its own after the last scene.
 
@@ -31,7 +33,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from rich.progress import track
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.config import Settings
@@ -41,7 +43,8 @@ from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.training.augment import Augmentation
 from s2i_core.training.compose import SpriteBook, bare_spec, captions, sample_spec
-from s2i_core.training.sources import images, voices, wordnet
+from s2i_core.training.sources import captioned, images, voices, wordnet
+from s2i_core.training.sources.captions import english
 from s2i_core.training.spec import SceneSpec, split_of
 from s2i_core.training.speech_set import SpeechSet, Utterance, build_speech_set
 from s2i_core.training.talk import sentence
@@ -54,6 +57,8 @@ TRAIN_PARTS = ("train", "talk", "natural", "phrases", "neural")
 PARTS = ("train", "voices", "combinations", "talk", "natural", "phrases", "neural")
 FRAMES_HZ = 25
 STYLES_FOLDER = "styles"
+CAPTIONED_FOLDER = "captioned"
+_CAPTIONED_VECTORS = "captioned.safetensors"
 _MAX_SPEECH_S = 13.0
 _ROBOTIC: Mapping[str, float] = {"espeak": 1.0}
 _SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4}
@@ -66,6 +71,10 @@ class DataConfig(Settings):
     styles: tuple[str, ...] = Field(
         ("3d", "flat", "cartoon", "outline", "sketch", "clipart"),
         description="Styles of illustration; scenes are composed in the first and drawn in all.",
+    )
+    collections: tuple[str, ...] = Field(
+        tuple(captioned.COLLECTIONS),
+        description="Sets of captioned illustrations that the image encoder learns beside, in `sources/captioned.py`.",
     )
     scenes: int = Field(30_000, gt=0, description="Composed scenes of the training split.")
     bare: int = Field(12, ge=0, description="Further utterances of every concept alone, in its several wordings.")
@@ -122,6 +131,7 @@ def build(
     if len(config.styles) > 1 and not (folder / STYLES_FOLDER / "sprites.json").exists():
         others = images.load(config.styles[1:])
         images.library(one for one in others if book.library.members(one.concept)).save(folder / STYLES_FOLDER)
+    _build_captioned(folder, config)
     _build_scenes(folder, config, book)
     _build_phrases(folder, config)
     rows, phrases = list(read_scenes(folder)), read_phrases(folder)
@@ -148,6 +158,58 @@ def build(
             workers=workers,
         )
         _build_frames(folder / f"frames-{part}", speech, encoder)
+
+
+def _build_captioned(folder: Path, config: DataConfig) -> None:
+    """The captioned illustrations, and the teacher's vectors of their titles in a file of their own.
+
+    A folder that was built before there were any gets them without its other vectors being made again.
+    """
+    library_folder = folder / CAPTIONED_FOLDER
+    if config.collections and not (library_folder / "sprites.json").exists():
+        images.library(captioned.load(config.collections)).save(library_folder)
+    path = folder / _CAPTIONED_VECTORS
+    if not library_folder.is_dir() or path.exists():
+        return
+    # What is one of the concepts is called as they are, so that both have the same vector.
+    called = {n.singular: c.names[0].indefinite() for c in english().concepts.values() for n in c.names}
+    titles = [called.get(info.title, info.title) for info in SpriteLibrary.load(library_folder).infos]
+    temporary = path.with_suffix(".part")
+    save_file({"titles": TextTeacher()(titles)}, temporary)
+    temporary.rename(path)
+
+
+def read_captioned(folder: Path) -> tuple[SpriteLibrary, NDArray[np.float32]]:
+    """The captioned illustrations of a data folder, and the teacher's vectors `(N, E)` of their titles.
+
+    Raises:
+        ConfigError: they are not built, or the vectors are those of other illustrations.
+    """
+    path = folder / _CAPTIONED_VECTORS
+    if not (folder / CAPTIONED_FOLDER).is_dir() or not path.exists():
+        raise ConfigError(
+            str(folder),
+            "it has no captioned illustrations",
+            "Run `s2i train data` on it again, which adds them and keeps the rest, or train without them: "
+            "`--set pictures.captioned=0`.",
+        )
+    library, vectors = SpriteLibrary.load(folder / CAPTIONED_FOLDER), load_file(path)["titles"]
+    if len(library) != len(vectors):
+        raise ConfigError(
+            str(path),
+            f"{len(vectors)} vectors for {len(library)} captioned illustrations",
+            "Delete it and run `s2i train data` again.",
+        )
+    return library, vectors
+
+
+def style_books(folder: Path) -> list[SpriteBook]:
+    """The sprites of a data folder, a book for each style: the one that scenes are composed in first."""
+    books = [SpriteBook(SpriteLibrary.load(folder / "library"))]
+    if (folder / STYLES_FOLDER).is_dir():
+        others = SpriteLibrary.load(folder / STYLES_FOLDER)
+        books += [SpriteBook(others.styled(style)) for style in dict.fromkeys(info.style for info in others.infos)]
+    return books
 
 
 def _build_scenes(folder: Path, config: DataConfig, book: SpriteBook) -> None:

@@ -8,8 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.training.data import PARTS, STYLES_FOLDER, TRAIN_PARTS, SceneRow, read_phrases, read_scenes
+from s2i_core.models.library import SpriteInfo, SpriteLibrary
+from s2i_core.training.data import (
+    CAPTIONED_FOLDER,
+    PARTS,
+    STYLES_FOLDER,
+    TRAIN_PARTS,
+    SceneRow,
+    read_phrases,
+    read_scenes,
+)
 from s2i_core.training.spec import HOLD_OUT_EVERY
 from s2i_core.training.speech_set import INDEX_FILE, SpeechSet
 
@@ -30,13 +38,18 @@ def facts(folder: Path) -> dict[str, Any]:
     own = SpriteLibrary.load(folder / "library")
     others = [SpriteLibrary.load(folder / STYLES_FOLDER)] if (folder / STYLES_FOLDER).is_dir() else []
     library = SpriteLibrary.joined([own, *others])
+    more = SpriteLibrary.load(folder / CAPTIONED_FOLDER).infos if (folder / CAPTIONED_FOLDER).is_dir() else ()
     rows = list(read_scenes(folder))
     speech = {part: _speech(folder / f"speech-{part}") for part in PARTS if _is_built(folder / f"speech-{part}")}
     return {
         "sprites": len(library),
         "concepts": len(library.concepts),
-        "styles": _counted(info.style for info in library.infos),
-        "sources": _counted(f"{info.source} ({info.licence})" for info in library.infos),
+        "captioned": len(more),
+        "titles": len({info.title for info in more}),
+        "illustrations": len(library) + len(more),
+        "styles": _counted(info.style for info in (*library.infos, *more)),
+        "sources": _counted(f"{info.source} ({info.licence})" for info in (*library.infos, *more)),
+        "styles_by_source": _by_source((*library.infos, *more)),
         "scenes": _counted(row.split for row in rows),
         "objects_a_scene": _counted(str(len(row.spec.slots)) for row in rows),
         "told": {
@@ -87,6 +100,15 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(Counter(names).most_common())
 
 
+def _by_source(infos: Iterable[SpriteInfo]) -> list[dict[str, Any]]:
+    """Illustrations of each source in each style, the styles in their order."""
+    counts = Counter((info.style, info.source, info.licence) for info in infos)
+    return [
+        {"style": style, "source": source, "licence": licence, "illustrations": count}
+        for (style, source, licence), count in sorted(counts.items())
+    ]
+
+
 def _page(found: dict[str, Any]) -> str:
     lines = [
         "# The training data",
@@ -96,8 +118,18 @@ def _page(found: dict[str, Any]) -> str:
         "",
         "## Pictures",
         "",
-        f"{found['sprites']} illustrations of {found['concepts']} concepts. Sources: {_listed(found['sources'])}.",
-        f"They are composed into {sum(found['scenes'].values())} scenes in {found['settings']} settings; a picture has",
+        f"{found['illustrations']} illustrations. {found['sprites']} show {found['concepts']} concepts: scenes are",
+        f"composed of these. {found['captioned']} captioned ones, with {found['titles']} titles, are for the image",
+        f"encoder alone. By style: {_listed(found['styles'])}.",
+        "",
+        "| style | source | licence | illustrations |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['style']} | {row['source']} | {row['licence']} | {row['illustrations']} |"
+            for row in found["styles_by_source"]
+        ),
+        "",
+        f"The concepts make up {sum(found['scenes'].values())} scenes in {found['settings']} settings; a picture has",
         f"{_listed(found['objects_a_scene'])} objects (objects: scenes). What scenes tell: {_listed(found['told'])}.",
         "",
         "## Speech",

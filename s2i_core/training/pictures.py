@@ -1,8 +1,18 @@
-"""Train the image encoder: pictures to the text teacher's vectors, so that they meet speech in one space."""
+"""Train the image encoder: pictures to the text teacher's vectors, so that they meet speech in one space.
+
+It learns from three kinds of pictures: single illustrations of the concepts in every style, captioned illustrations of
+many other things, and composed scenes, drawn in every style too. A tenth of the captioned titles is held out: no
+drawing of it is trained on, and how well it is recognised tells what the encoder makes of a customer's own drawings.
+"""
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,23 +27,33 @@ from s2i_core.models.library import RGBA, SpriteLibrary
 from s2i_core.models.reference import Slot, SpritePainter
 from s2i_core.training import checkpoint
 from s2i_core.training.align import contrastive_loss
-from s2i_core.training.compose import SpriteBook, render
-from s2i_core.training.data import SceneRow, read_scenes
+from s2i_core.training.compose import SpriteBook, render, restyle
+from s2i_core.training.data import SceneRow, read_captioned, read_scenes, style_books
 from s2i_core.training.devices import World, precision
+from s2i_core.training.spec import HOLD_OUT_EVERY
+
+T = TypeVar("T")
 
 CHECKPOINT = "pictures.pt"
+#: Likeness of the teacher's vectors above which two names say nearly the same, and above which they are the same.
+_SAME, _SAME_TEXT = 0.95, 0.999
 
 
 class PicturesConfig(Settings):
     """How long and how fast."""
 
     steps: int = Field(1300, gt=0, description="Optimizer steps.")
-    batch: int = Field(80, gt=1, description="Pictures a step and process, half of them single sprites.")
+    batch: int = Field(80, gt=1, description="Pictures a step and process.")
+    alone: float = Field(0.4, gt=0, le=1, description="Share of single illustrations of the concepts, in all styles.")
+    captioned: float = Field(
+        0.3, ge=0, le=1, description="Share of captioned illustrations; the rest are composed scenes. 0: without them."
+    )
+    restyled: float = Field(0.7, ge=0, le=1, description="Share of the scenes drawn in another style if it has them.")
     lr: float = Field(1.5e-3, gt=0, description="Learning rate.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
     head_scenes: int = Field(3000, ge=0, description="Composed scenes in the closed-form fit of the last layer.")
-    head_white: float = Field(8.0, gt=0, description="Weight of a sprite on white in that fit.")
+    head_white: float = Field(8.0, gt=0, description="Weight of an illustration on white in that fit.")
     head_ridge: float = Field(1.0, gt=0, description="Its ridge penalty.")
     evaluate_every: int = Field(150, gt=0, description="Steps between evaluations and saves.")
     dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
@@ -60,35 +80,97 @@ def on_white(rgba: RGBA) -> RGBA:
     return np.asarray((rgba[..., :3] * alpha + 255 * (1 - alpha)).round(), dtype=np.uint8)
 
 
+class Lessons:
+    """The pictures of a data folder and what each shows.
+
+    Args:
+        data: the folder.
+        config: says whether the captioned illustrations are wanted, and how often scenes are restyled.
+        size: side of the pictures.
+
+    Attributes:
+        books: the concepts' illustrations, a book for each style.
+        drawn: for each concept its illustrations, each as the book of its style and its place there.
+        rows, scenes: the composed scenes, and the places of those to train on.
+        library, painter: the captioned illustrations; without any where they are not wanted.
+        trained, held_out: places of those to train on, and of those to test on.
+        sprites, plain, titles: the teacher's vectors `(N, E)` of concepts, scenes and titles.
+
+    Raises:
+        ConfigError: the captioned illustrations are wanted and not built.
+    """
+
+    def __init__(self, data: Path, config: PicturesConfig, size: int) -> None:
+        self.size, self._restyled = size, config.restyled
+        self.books = style_books(data)
+        self.drawn = [
+            [(book, member) for book in self.books for member in book.library.members(info.concept)[:1]]
+            for info in self.books[0].library.infos
+        ]
+        teacher = load_file(data / "teacher.safetensors")
+        self.sprites, self.plain = teacher["sprites"], teacher["scenes"]
+        self.rows: list[SceneRow] = list(read_scenes(data))
+        self.scenes = np.array([place for place, row in enumerate(self.rows) if row.split == "train"])
+        self.library, self.titles = SpriteLibrary([], []), np.zeros((0, self.sprites.shape[1]), np.float32)
+        if config.captioned:
+            self.library, self.titles = read_captioned(data)
+        # Each is drawn in another size every time, so that keeping the resized ones would gain nothing.
+        self.painter = SpritePainter(self.library, cache_bytes=2**20)
+        # What is a concept by another hand is no test of unknown things.
+        known = (self.titles @ self.sprites.T > _SAME).any(1)
+        tenth = np.array([_is_held_out(info.title) for info in self.library.infos], dtype=bool)
+        self.trained, self.held_out = np.nonzero(~tenth | known)[0], np.nonzero(tenth & ~known)[0]
+
+    @cached_property
+    def names(self) -> NDArray[np.float32]:
+        """The vectors of all that a single illustration of the training may show, each once `(K, E)`."""
+        return np.unique(np.concatenate([self.sprites, self.titles[self.trained]]), axis=0)
+
+    def alone(self, concept: int, rng: np.random.Generator) -> RGBA:
+        """A concept by itself, in a style by chance: `(size, size, 3)` uint8."""
+        book, sprite = self.drawn[concept][int(rng.integers(len(self.drawn[concept])))]
+        return single(book.library, book.painter, sprite, self.size, rng)
+
+    def captioned(self, place: int, rng: np.random.Generator) -> RGBA:
+        """A captioned illustration by itself: `(size, size, 3)` uint8."""
+        return single(self.library, self.painter, place, self.size, rng)
+
+    def scene(self, place: int, rng: np.random.Generator) -> RGBA:
+        """A composed scene, in its own style or by chance in another that has all of it: `(size, size, 3)` uint8."""
+        spec, book = self.rows[place].spec, self.books[0]
+        if len(self.books) > 1 and rng.random() < self._restyled:
+            other = self.books[1 + int(rng.integers(len(self.books) - 1))]
+            if (drawn := restyle(spec, other)) is not None:
+                spec, book = drawn, other
+        return render(spec, book, self.size)[0]
+
+
+def _is_held_out(title: str) -> bool:
+    return zlib.crc32(title.encode()) % HOLD_OUT_EVERY == 0
+
+
 def train(data: Path, out: Path, config: PicturesConfig, encoder: ImageEncoder | None = None) -> ImageEncoder:
-    """Train and return the encoder; goes on from `out/pictures.pt` where there is one."""
+    """Train and return the encoder; goes on from `out/pictures.pt` where there is one.
+
+    Raises:
+        ConfigError: the data lack the captioned illustrations, and the settings want them.
+    """
     world = World.join(config.device)
     torch.manual_seed(config.seed)
     encoder = (encoder or ImageEncoder()).to(world.device).train()
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.05)
     start = checkpoint.resume(out / CHECKPOINT, {"encoder": encoder}, optimizer)
-    book = SpriteBook(SpriteLibrary.load(data / "library"))
-    teacher = {name: torch.from_numpy(array) for name, array in load_file(data / "teacher.safetensors").items()}
-    rows = list(read_scenes(data))
-    scenes = np.array([i for i, row in enumerate(rows) if row.split == "train"])
+    lessons = Lessons(data, config, encoder.config.size_px)
+    names = torch.from_numpy(lessons.names).to(world.device)
     log = checkpoint.Log(out, "pictures", speaks=world.leads)
-    size = encoder.config.size_px
     for step in range(start, config.steps):
-        rng = world.rng(config.seed, step)
-        alone = rng.choice(len(book.library), config.batch // 2, replace=False)
-        composed = rng.choice(scenes, config.batch - len(alone), replace=False)
-        pictures = [single(book.library, book.painter, int(i), size, rng) for i in alone]
-        pictures += [render(rows[i].spec, book, size)[0] for i in composed]
-        targets = torch.cat([teacher["sprites"][alone], teacher["scenes"][composed]]).to(world.device)
+        pictures, vectors_of, alone = _batch(lessons, config, world.rng(config.seed, step))
+        targets = torch.from_numpy(vectors_of).to(world.device)
         for group in optimizer.param_groups:
             group["lr"] = config.lr * checkpoint.cosine(step, config.steps, config.warmup)
         with precision(world.device, config.dtype):
-            vectors = encoder(as_tensor(np.stack(pictures)).to(world.device))
-        # Every sprite's name is a candidate for every single sprite: more negatives than a batch holds.
-        choice = F.cross_entropy(
-            vectors[: len(alone)] @ teacher["sprites"].T.to(world.device) / config.temperature,
-            torch.from_numpy(alone).to(world.device),
-        )
+            vectors = encoder(as_tensor(pictures).to(world.device))
+        choice = choice_loss(vectors[:alone], targets[:alone], names, config.temperature)
         loss = contrastive_loss(vectors, targets, config.temperature) + choice
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -99,9 +181,40 @@ def train(data: Path, out: Path, config: PicturesConfig, encoder: ImageEncoder |
             log(step, loss=loss.item(), choice=choice.item())
         if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
             checkpoint.save(out / CHECKPOINT, step + 1, {"encoder": encoder}, optimizer)
-            log(step + 1, **_evaluate(encoder, book, teacher, rows))
+            log(step + 1, **_evaluate(encoder, lessons))
     world.wait()
     return encoder.eval()
+
+
+def _batch(
+    lessons: Lessons, config: PicturesConfig, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
+    """Pictures `(B, S, S, 3)`, the vectors of what they show `(B, E)`, and how many show one thing: those first."""
+    size = config.batch
+    concepts = rng.choice(len(lessons.drawn), min(round(size * config.alone), len(lessons.drawn)), replace=False)
+    wanted = min(round(size * config.captioned), size - len(concepts), len(lessons.trained))
+    others = rng.choice(lessons.trained, wanted, replace=False)
+    scenes = rng.choice(lessons.scenes, size - len(concepts) - len(others), replace=False)
+    pictures = [lessons.alone(int(n), rng) for n in concepts]
+    pictures += [lessons.captioned(int(n), rng) for n in others]
+    pictures += [lessons.scene(int(n), rng) for n in scenes]
+    vectors = np.concatenate([lessons.sprites[concepts], lessons.titles[others], lessons.plain[scenes]])
+    return np.stack(pictures), vectors, len(concepts) + len(others)
+
+
+def choice_loss(vectors: torch.Tensor, targets: torch.Tensor, names: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Cross-entropy of choosing what is shown among all names: more negatives than a batch holds.
+
+    Args:
+        vectors: of the pictures `(B, E)`, L2-normalised.
+        targets: of what they show `(B, E)`, each one of the names.
+        names: `(K, E)`. Others that say nearly the same are no negatives.
+        temperature: of the softmax.
+    """
+    likeness = targets @ names.T
+    right = likeness.argmax(1)
+    same = (likeness > _SAME).scatter(1, right[:, None], False)
+    return F.cross_entropy((vectors @ names.T / temperature).masked_fill(same, -1e4), right)
 
 
 @torch.inference_mode()
@@ -109,56 +222,106 @@ def fit_head(encoder: ImageEncoder, data: Path, config: PicturesConfig) -> None:
     """Fit the last layer in closed form: ridge regression from the pooled features to the teacher's vectors.
 
     Gradient steps with a contrastive loss order the pictures and leave their vectors far from the teacher's; the
-    regression brings them to where speech points. Every sprite counts on white, as the library embeds it, and on other
-    grounds; composed scenes keep the head from learning single sprites only.
+    regression brings them to where speech points. Every illustration counts on white, as a library embeds it, and on
+    another ground; composed scenes keep the head from learning single things only.
+
+    Raises:
+        ConfigError: the data lack the captioned illustrations, and the settings want them.
     """
     encoder.eval()
-    book = SpriteBook(SpriteLibrary.load(data / "library"))
-    teacher = load_file(data / "teacher.safetensors")
-    rows = list(read_scenes(data))
-    rng = np.random.default_rng(config.seed)
-    size = encoder.config.size_px
-    scenes = rng.permutation([i for i, row in enumerate(rows) if row.split == "train"])[: config.head_scenes]
-    pictures: list[tuple[RGBA, NDArray[np.float32], float]] = []
-    for sprite in range(len(book.library)):
-        target = teacher["sprites"][sprite]
-        pictures.append((on_white(book.library.rgba(sprite)), target, config.head_white))
-        pictures += [(single(book.library, book.painter, sprite, size, rng), target, 1.0) for _ in range(2)]
-    pictures += [(render(rows[i].spec, book, size)[0], teacher["scenes"][i], 1.0) for i in scenes]
-    features, targets, weights = [], [], []
-    for start in range(0, len(pictures), 128):
-        some = pictures[start : start + 128]
+    lessons = Lessons(data, config, encoder.config.size_px)
+    width = encoder.head.in_features + 1
+    gram = config.head_ridge * torch.eye(width, dtype=torch.float64)
+    moment = torch.zeros(width, encoder.head.out_features, dtype=torch.float64)
+    # Summed up batch by batch: the pictures of all the illustrations at once would take gigabytes.
+    for some in _batched(_head_pictures(lessons, config), 128):
         resized = [encoder.resize(as_tensor(picture[None])) for picture, _, _ in some]
-        features.append(encoder.features(torch.cat(resized).to(encoder.device)).double().cpu())
-        targets.append(torch.from_numpy(np.stack([target for _, target, _ in some])).double())
-        weights += [weight for _, _, weight in some]
-    x, y, w = torch.cat(features), torch.cat(targets), torch.tensor(weights, dtype=torch.float64)[:, None]
-    x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], dim=1)
-    gram = x.T @ (w * x) + config.head_ridge * torch.eye(x.shape[1], dtype=torch.float64)
-    solution = torch.linalg.solve(gram, x.T @ (w * y))
+        features = encoder.features(torch.cat(resized).to(encoder.device)).double().cpu()
+        x = torch.cat([features, torch.ones(len(some), 1, dtype=torch.float64)], dim=1)
+        y = torch.from_numpy(np.stack([target for _, target, _ in some])).double()
+        weighted = torch.tensor([weight for _, _, weight in some], dtype=torch.float64)[:, None] * x
+        gram += x.T @ weighted
+        moment += weighted.T @ y
+    solution = torch.linalg.solve(gram, moment)
     encoder.head.weight.copy_(solution[:-1].T)
     encoder.head.bias.copy_(solution[-1])
 
 
+def _head_pictures(
+    lessons: Lessons, config: PicturesConfig
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32], float]]:
+    """Pictures with the vectors of what they show and their weights."""
+    rng = np.random.default_rng(config.seed)
+    for drawn, target in zip(lessons.drawn, lessons.sprites, strict=True):
+        for book, sprite in drawn:
+            yield on_white(book.library.rgba(sprite)), target, config.head_white
+            yield single(book.library, book.painter, sprite, lessons.size, rng), target, 1.0
+    for place in lessons.trained:
+        yield on_white(lessons.library.rgba(int(place))), lessons.titles[place], config.head_white
+        yield lessons.captioned(int(place), rng), lessons.titles[place], 1.0
+    for place in rng.permutation(lessons.scenes)[: config.head_scenes]:
+        yield lessons.scene(int(place), rng), lessons.plain[place], 1.0
+
+
 @torch.inference_mode()
-def _evaluate(
-    encoder: ImageEncoder, book: SpriteBook, teacher: dict[str, torch.Tensor], rows: list[SceneRow]
-) -> dict[str, float]:
-    """Whether the library's own sprites, and scenes of unseen combinations, are nearest to what they show."""
+def _evaluate(encoder: ImageEncoder, lessons: Lessons) -> dict[str, float]:
+    """Whether pictures are nearest to what they show.
+
+    `sprite_r1`: single illustrations of the scenes' own style among all concepts; `styled_r1`: those of other styles;
+    `scene_r1`: scenes of unseen combinations among each other; `captioned_r1` and `_r10`: illustrations of titles that
+    are held out, on white, among all titles.
+    """
     encoder.eval()
-    size, rng = encoder.config.size_px, np.random.default_rng(0)
-    some = rng.choice(len(book.library), min(200, len(book.library)), replace=False)
-    pictures = np.stack([single(book.library, book.painter, int(i), size, rng) for i in some])
-    vectors = encoder(as_tensor(pictures).to(encoder.device)).cpu()
-    sprites = (vectors @ teacher["sprites"].T).argmax(1).numpy() == some
-    unseen = [i for i, row in enumerate(rows) if row.split == "combinations"][:200]
-    pictures = np.stack([render(rows[i].spec, book, size)[0] for i in unseen])
-    logits = encoder(as_tensor(pictures).to(encoder.device)).cpu() @ teacher["scenes"][unseen].T
+    rng = np.random.default_rng(0)
+
+    def hits(pictures: Iterable[NDArray[np.uint8]], right: NDArray[np.float32], among: NDArray[np.float32]) -> float:
+        return _recall(encoder, pictures, right, among, 1)
+
+    some = rng.choice(len(lessons.drawn), min(200, len(lessons.drawn)), replace=False)
+    own = [single(*_of(lessons.drawn[int(n)][0]), lessons.size, rng) for n in some]
+    found = {"sprite_r1": hits(own, lessons.sprites[some], lessons.sprites)}
+    styled = [n for n in some if len(lessons.drawn[int(n)]) > 1]
+    if styled:
+        drawn = [lessons.drawn[int(n)][1 + int(rng.integers(len(lessons.drawn[int(n)]) - 1))] for n in styled]
+        pictures = [single(*_of(one), lessons.size, rng) for one in drawn]
+        found["styled_r1"] = hits(pictures, lessons.sprites[styled], lessons.sprites)
+    unseen = [place for place, row in enumerate(lessons.rows) if row.split == "combinations"][:200]
+    scenes = [render(lessons.rows[place].spec, lessons.books[0], lessons.size)[0] for place in unseen]
+    found["scene_r1"] = hits(scenes, lessons.plain[unseen], lessons.plain[unseen])
+    if len(lessons.held_out):
+        test = rng.permutation(lessons.held_out)[:400]
+        shown = [on_white(lessons.library.rgba(int(place))) for place in test]
+        for k in (1, 10):
+            every = np.unique(lessons.titles, axis=0)
+            found[f"captioned_r{k}"] = _recall(encoder, shown, lessons.titles[test], every, k)
     encoder.train()
-    return {
-        "sprite_r1": float(sprites.mean()),
-        "scene_r1": float((logits.argmax(1) == torch.arange(len(unseen))).float().mean()),
-    }
+    return found
+
+
+def _of(drawn: tuple[SpriteBook, int]) -> tuple[SpriteLibrary, SpritePainter, int]:
+    book, sprite = drawn
+    return book.library, book.painter, sprite
+
+
+def _recall(
+    encoder: ImageEncoder,
+    pictures: Iterable[NDArray[np.uint8]],
+    right: NDArray[np.float32],
+    among: NDArray[np.float32],
+    k: int,
+) -> float:
+    """Share of pictures `(H, W, 3)` that have what they show, `right` `(N, E)`, under the k nearest of `among`."""
+    vectors = [
+        encoder(as_tensor(np.stack(some)).to(encoder.device)).float().cpu().numpy() for some in _batched(pictures, 128)
+    ]
+    nearest = np.argsort(-(np.concatenate(vectors) @ among.T), axis=1, kind="stable")[:, :k]
+    return float((np.einsum("nke,ne->nk", among[nearest], right) > _SAME_TEXT).any(1).mean())
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def as_tensor(pictures: NDArray[np.uint8]) -> torch.Tensor:

@@ -24,7 +24,7 @@ def test_a_step_runs_and_its_log_is_an_artifact(prefect: PrefectServer, tmp_path
     counts = {"scenes": len(list(data.read_scenes(folder))), "phrases": 1, "sprites": len(library)}
     vectors = {name: rng.normal(size=(count, 384)).astype(np.float32) for name, count in counts.items()}
     save_file(vectors, folder / "teacher.safetensors")
-    settings = {"pictures.steps": 1, "pictures.batch": 4, "pictures.warmup": 1}
+    settings = {"pictures.steps": 1, "pictures.batch": 4, "pictures.warmup": 1, "pictures.captioned": 0}
     made = train_model(str(folder), str(out), str(out / "model"), ["pictures"], "cpu", settings)
     assert made == str(out / "model")
     assert (out / "pictures.pt").exists()

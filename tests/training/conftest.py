@@ -5,10 +5,24 @@ import pytest
 from safetensors.numpy import save_file
 from tiny import tiny_library
 
+from s2i_core.models.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary
 from s2i_core.training import data
 from s2i_core.training.compose import SpriteBook
 
 WIDTH = 8
+CAPTIONED = 30
+
+
+def captioned_library() -> SpriteLibrary:
+    """Bars of different lengths, each with a title of its own."""
+    sprites = np.zeros((CAPTIONED, SPRITE_SIZE, SPRITE_SIZE, 4), np.uint8)
+    for n, sprite in enumerate(sprites):
+        sprite[50:78, 10 : 40 + 2 * n] = (8 * n, 40, 200, 255)
+    infos = [
+        SpriteInfo(f"bars/{n}", f"bar {n}", f"bar {n}", "shape", "outline", "tests", "CC0-1.0")
+        for n in range(CAPTIONED)
+    ]
+    return SpriteLibrary.from_arrays(infos, sprites)
 
 
 @pytest.fixture(scope="module")
@@ -34,4 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts = {"scenes": len(rows), "phrases": phrases, "sprites": len(library)}
     unit = {name: rng.normal(size=(count, WIDTH)).astype(np.float32) for name, count in counts.items()}
     save_file({n: x / np.linalg.norm(x, axis=1, keepdims=True) for n, x in unit.items()}, path / "teacher.safetensors")
+    captioned_library().save(path / data.CAPTIONED_FOLDER)
+    titles = rng.normal(size=(CAPTIONED, WIDTH)).astype(np.float32)
+    save_file({"titles": titles / np.linalg.norm(titles, axis=1, keepdims=True)}, path / "captioned.safetensors")
     return path

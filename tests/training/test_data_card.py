@@ -1,11 +1,13 @@
 """The card says what is in the folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tiny import tiny_library
 
+from s2i_core.models.library import SpriteLibrary
 from s2i_core.training import data, data_card
 from s2i_core.training.compose import SpriteBook
 from s2i_core.training.speech_set import Utterance, build_speech_set
@@ -25,6 +27,9 @@ def hum(_):
 def test_the_card_counts_what_was_built(tmp_path: Path) -> None:
     library = tiny_library()
     library.save(tmp_path / "library")
+    infos = [replace(info, style="sketch", source="Hand", licence="CC-BY-4.0") for info in library.infos]
+    infos[1] = replace(infos[1], title=infos[0].title)
+    SpriteLibrary(infos, library._webp).save(tmp_path / data.CAPTIONED_FOLDER)
     config = data.DataConfig(scenes=6, bare=1, tests=2)
     data._build_scenes(tmp_path, config, SpriteBook(library))
     (tmp_path / "phrases.txt").write_text("lighthouse\na tall tower\n")
@@ -42,3 +47,6 @@ def test_the_card_counts_what_was_built(tmp_path: Path) -> None:
         "voices": 3,
     }
     assert "| talk | 3 |" in page
+    assert (found["sprites"], found["captioned"], found["titles"], found["illustrations"]) == (3, 3, 2, 6)
+    assert found["styles"] == {"3d": 3, "sketch": 3}
+    assert "| sketch | Hand | CC-BY-4.0 | 3 |" in page and "| 3d | tests | CC0-1.0 | 3 |" in page

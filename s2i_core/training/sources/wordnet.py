@@ -44,6 +44,25 @@ def words(count: int) -> list[str]:
     return found[:count]
 
 
+@lru_cache(maxsize=1)
+def nouns() -> frozenset[str]:
+    """Every noun and noun phrase, in lower case, but for those that only name one person, place or work."""
+    return frozenset(
+        lemma
+        for lemma, pointers in (
+            (entry[0].replace("_", " "), entry[4 : 4 + int(entry[3])])
+            for entry in (line.split(" ") for line in _lines("index.noun"))
+        )
+        if "@" in pointers or "@i" not in pointers
+    )
+
+
+@lru_cache(maxsize=1)
+def other_words() -> frozenset[str]:
+    """Every verb, adjective and adverb, in lower case."""
+    return frozenset(lemma for part in ("verb", "adj", "adv") for lemma in _lemmas(part))
+
+
 def examples(count: int) -> list[str]:
     """Phrases that show how a word is used ("he was at the height of his career"); always the same choice."""
     return _choose({phrase for _, quoted in _glosses() for phrase in quoted}, count)
