@@ -61,7 +61,7 @@ class DiffuseConfig(Settings):
     restyled: float = Field(0.6, ge=0, le=1, description="Share of rows drawn in another style than the scene's own.")
     drop_place: float = Field(0.1, ge=0, le=1, description="Share of rows that are not told the place.")
     drop_ground: float = Field(0.2, ge=0, le=1, description="Share of rows that start from noise alone.")
-    start_noise: float = Field(0.8, gt=0, lt=1, description="Share of noise over the coarse ground of the others.")
+    start_noise: float = Field(0.7, gt=0, lt=1, description="Share of noise over the coarse ground of the others.")
     t_mean: float = Field(0.7, description="Mean of the logit of t: above 0 favours much noise.")
     t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
     t_floor: float = Field(0.4, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
