@@ -169,8 +169,10 @@ def memory_by_stage(speech: Path, checkpoint: str | None) -> dict[str, float]:
     """MiB that this process has taken at most after each stage; call it in a fresh process."""
 
     def at_most() -> float:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+        if sys.platform == "darwin":
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB
+        # Linux's getrusage remembers the peak of the program that started this one.
+        return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
 
     stages = {"program": at_most()}
     pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
