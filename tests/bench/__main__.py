@@ -9,14 +9,15 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench.results import RESULTS, TARGETS, Options, benchmarks, check, describe, save
+from tests.bench.results import RESULTS, TARGETS, Options, benchmarks, check, describe, overview, save
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0 where all is well, 1 where a result is missing or falls short."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
-        description="Measures s2i. Each benchmark writes docs/results/NAME.json, with machine, versions and date.",
+        description="Measures s2i. Each benchmark writes docs/results/NAME.json, with machine, versions and date, and "
+        "docs/results/README.md, the last results of all.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run, one after the other; see --list")
     parser.add_argument("--list", action="store_true", help="say what there is, and stop")
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(json.dumps(figures, indent=2))
         else:
             print(save(name, figures, chosen.out, elapsed_s).read_text())
+            (chosen.out / "README.md").write_text(overview(json.loads(TARGETS.read_text()), chosen.out))
     if not chosen.check:
         return 0
     findings = check(json.loads(TARGETS.read_text()), chosen.out, chosen.names or None)

@@ -111,6 +111,37 @@ def check(
     return sorted(findings, key=lambda finding: -finding.margin)
 
 
+def overview(targets: Mapping[str, Mapping[str, Mapping[str, Any]]], folder: Path) -> str:
+    """The last results of all benchmarks beside their targets, in Markdown."""
+    lines = [
+        "# The last results",
+        "",
+        "Written by `python -m tests.bench` from the JSON files here, which have machine, versions and all figures.",
+        "What was measured on different days is not to be compared. What the model hears and draws:",
+        "[model](model/index.html).",
+    ]
+    for name, figures in targets.items():
+        path = folder / f"{name}.json"
+        stored = json.loads(path.read_text()) if path.exists() else {"figures": {}, "notes": {}}
+        lines += ["", f"## {name}", "", describe(name), ""]
+        if path.exists():
+            machine = stored["machine"]
+            where = f"{machine['cores']} cores, {machine['gpu'] or 'no GPU'}"
+            commit = stored["versions"].get("commit", "unknown")
+            lines += [f"`{stored['command']}`: {stored['date'][:10]}, {where}, commit {commit}", ""]
+        else:
+            lines += [f"`python -m tests.bench {name}`: not measured", ""]
+        lines += ["| figure | last | target | |", "|---|---|---|---|"]
+        for figure, target in figures.items():
+            value = stored["figures"].get(figure)
+            word = "missing" if value is None else "short" if judge(target, value) < 0 else "met"
+            lines.append(
+                f"| {target['what']} | {'' if value is None else _shown(value)} | {_wanted(target)} | {word} |"
+            )
+        lines += [f"\n{figure}: {note}" for figure, note in stored["notes"].items()]
+    return "\n".join(lines) + "\n"
+
+
 def judge(target: Mapping[str, Any], value: Any) -> float:
     """How far a figure is on the good side of its target, relative to it; negative where it falls short.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.results import TARGETS, benchmarks, check, describe, judge, save
+from tests.bench.results import RESULTS, TARGETS, benchmarks, check, describe, judge, overview, save
 
 
 def test_what_falls_short_comes_last(tmp_path: Path) -> None:
@@ -49,6 +49,15 @@ def test_a_result_says_what_it_was_measured_on(tmp_path: Path) -> None:
     assert stored["met"]["scan_s"] is False
     assert stored["notes"] == {"scan_s": "why"}
     assert stored["machine"]["cores"] and stored["versions"]["python"] and stored["command"]
+
+
+def test_the_overview_is_of_the_results_beside_it(tmp_path: Path) -> None:
+    targets = json.loads(TARGETS.read_text())
+    assert (RESULTS / "README.md").read_text() == overview(targets, RESULTS), "write it: python -m tests.bench NAME"
+    save("resume", {"scan_s": 50, "notes": {"scan_s": "why"}}, tmp_path, 3.0)
+    said = overview(targets, tmp_path)
+    assert "| 50 | ≤ 20 | short |" in said and "scan_s: why" in said
+    assert "`python -m tests.bench job`: not measured" in said
 
 
 def test_check_exits_with_1_where_a_result_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
