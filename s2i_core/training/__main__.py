@@ -60,11 +60,16 @@ def data(
 
 @app.command()
 def pictures(
-    data: Data = _DATA, out: Out = _OUT, recipe: Name = "cpu", changes: Changes = None, threads: Threads = 0
+    data: Data = _DATA,
+    out: Out = _OUT,
+    start: Start = None,
+    recipe: Name = "cpu",
+    changes: Changes = None,
+    threads: Threads = 0,
 ) -> None:
     """Train the image encoder."""
     _use(threads)
-    recipes.train_pictures(data, out, recipes.recipe(recipe, chosen(changes)))
+    recipes.train_pictures(data, out, recipes.recipe(recipe, chosen(changes)), start)
 
 
 @app.command()

@@ -42,7 +42,7 @@ _SAME, _SAME_TEXT = 0.95, 0.999
 class PicturesConfig(Settings):
     """How long and how fast."""
 
-    steps: int = Field(1300, gt=0, description="Optimizer steps.")
+    steps: int = Field(3000, gt=0, description="Optimizer steps.")
     batch: int = Field(80, gt=1, description="Pictures a step and process.")
     alone: float = Field(0.4, gt=0, le=1, description="Share of single illustrations of the concepts, in all styles.")
     captioned: float = Field(

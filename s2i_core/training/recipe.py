@@ -94,9 +94,9 @@ def build_data(folder: Path, recipe: Recipe, parts: Sequence[str] = data.PARTS, 
     data_card.write(folder)
 
 
-def train_pictures(folder: Path, out: Path, recipe: Recipe) -> None:
-    """Step 2: the image encoder."""
-    pictures.train(folder, out, recipe.pictures)
+def train_pictures(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
+    """Step 2: the image encoder; `start` is a checkpoint whose own it goes on from."""
+    pictures.train(folder, out, recipe.pictures, _from(start, "image_encoder", ImageEncoder) if start else None)
 
 
 def train_align(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
