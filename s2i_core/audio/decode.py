@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.filter import Graph
 from numpy.typing import NDArray
 
+from s2i_core.audio import mp4
 from s2i_core.audio.source import AudioSource, Contents
 from s2i_core.config import AudioConfig
 from s2i_core.errors import DecodeError, LimitExceeded
@@ -37,6 +38,7 @@ _FORMATS = (
     "aac,ac3,aiff,amr,amrnb,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,voc,w64,wav,wv"
 )
 _MAX_FRAME_SAMPLES = 1 << 22
+_LARGE_BYTES = 32 << 20
 _SAMPLES_AT_ONCE = 1 << 15
 #: The remedy for a file that cannot be read.
 UNREADABLE = "Check the file with a player; upload it again, or keep it out of the archive."
@@ -213,12 +215,16 @@ def decode(file: BinaryIO, name: str, config: AudioConfig) -> Decoder:
     """
     source = AudioSource(file, name, config)
     head = source.read(16)
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
+    # Asked of large files only: it takes some reads, and the index of a small one is small.
+    if head[4:8] == b"ftyp" and source.size_bytes >= _LARGE_BYTES and mp4.plays_whole(source, source.size_bytes):
+        options["advanced_editlist"] = "0"
     source.seek(0)
     try:
         container = av.open(
             source,
             "r",
-            options={"format_whitelist": _FORMATS, "protocol_whitelist": "none"},
+            options=options,
             # Tags in old encodings are not a reason to refuse the audio.
             metadata_errors="replace",
         )

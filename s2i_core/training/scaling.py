@@ -24,7 +24,7 @@ from s2i_core.training.data import FrameSet
 class ScalingConfig(Settings):
     """How much of what."""
 
-    shares: tuple[float, ...] = Field((0.125, 0.5, 1.0), description="Shares of the utterances, a run each.")
+    shares: tuple[float, ...] = Field((0.03125, 0.125, 0.5, 1.0), description="Shares of the utterances, a run each.")
     parts: tuple[str, ...] = Field(("train", "talk"), description="Parts of the data to learn from.")
     steps: int = Field(240, gt=0, description="Optimizer steps of a run.")
     evaluate_every: int = Field(60, gt=0, description="Steps between the points of a curve.")
