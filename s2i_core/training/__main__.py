@@ -12,7 +12,7 @@ from s2i_core.config import changed, chosen
 from s2i_core.evaluation import report
 from s2i_core.training import recipe as recipes
 from s2i_core.training.data import PARTS
-from s2i_core.training.scaling import ScalingConfig, measure, table
+from s2i_core.training.scaling import ScalingConfig, chart, measure, table
 from s2i_core.weights import shipped_checkpoint
 
 app = typer.Typer(
@@ -143,7 +143,9 @@ def scaling(
     settings = changed(ScalingConfig(), chosen(changes))
     points = measure(data, out, settings, recipes.new_projection)
     figures = {"settings": settings.model_dump(mode="json"), "points": points}
-    report.write(results, "python -m s2i_core.training scaling", figures)
+    command = " ".join(["python -m s2i_core.training scaling", *(f"--set {each}" for each in changes or ())])
+    report.write(results, command, figures)
+    results.with_suffix(".svg").write_text(chart(points), encoding="utf-8")
     typer.echo(table(points))
 
 

@@ -6,6 +6,7 @@ weights instead of Whisper's decoder layers, and says what that beginning is wor
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from s2i_core.models.projection import QueryTransformer
 from s2i_core.training import align
 from s2i_core.training.align import AlignConfig
 from s2i_core.training.data import FrameSet
+
+_COLOURS = ("#1b6ca8", "#c8553d", "#4f7f39", "#7a4ea3", "#8a6d1d")
 
 
 class ScalingConfig(Settings):
@@ -85,3 +88,39 @@ def table(points: list[dict[str, Any]]) -> str:
         cells = " | ".join(f"{found[step]:.2f}" if step in found else "" for step in steps)
         lines.append(f"| {start} | {utterances:,} | {cells} |")
     return "\n".join(lines)
+
+
+def chart(points: list[dict[str, Any]]) -> str:
+    """The curves as an SVG: steps to the right, R@1 upwards, a line a run."""
+    width, height, left, bottom = 640, 372, 56, 56
+    most = max(point["step"] for point in points)
+    top = 1.1 * max(0.1, *(point["r1"] for point in points))
+
+    def at(step: float, r1: float) -> tuple[float, float]:
+        return left + (width - left - 190) * step / most, (height - bottom) * (1 - r1 / top) + 12
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        'font-size="13">',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+    ]
+    for n in range(5):
+        x, y = at(0, top * n / 5)
+        parts.append(f'<path d="M{x:.0f} {y:.1f}H{width - 190}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x - 6:.0f}" y="{y + 4:.1f}" text-anchor="end" fill="#444">{top * n / 5:.2f}</text>')
+    for step in sorted({point["step"] for point in points}):
+        x, y = at(step, 0)
+        parts.append(f'<text x="{x:.0f}" y="{y + 18:.1f}" text-anchor="middle" fill="#444">{step}</text>')
+    parts.append(f'<text x="{left}" y="{height - 6}" fill="#444">R@1 by optimizer steps</text>')
+    runs = list(dict.fromkeys((point["start"], point["utterances"]) for point in points))
+    ends: list[float] = []
+    for run, colour in zip(runs, itertools.cycle(_COLOURS)):
+        line = [at(p["step"], p["r1"]) for p in points if (p["start"], p["utterances"]) == run]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in line)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        x, y = line[-1]
+        while any(abs(y - other) < 15 for other in ends):
+            y += 15
+        ends.append(y)
+        parts.append(f'<text x="{x + 8:.0f}" y="{y + 4:.1f}" fill="{colour}">{run[0]}, {run[1]:,} utterances</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"

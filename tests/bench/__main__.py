@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-from tests.bench.results import RESULTS, TARGETS, Options, benchmarks, check, describe, overview, save
+from tests.bench.results import RESULTS, ROOT, TARGETS, Options, benchmarks, check, describe, overview, save
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name:12} {describe(name)}")
         return 0
     for name in chosen.names:
+        if len(chosen.names) > 1:
+            # Each in a process of its own: Ray and torch keep settings of the one before.
+            command = [sys.executable, "-m", "tests.bench", name, "--out", str(chosen.out.resolve())]
+            subprocess.run([*command, *(["--quick"] if chosen.quick else [])], check=True, cwd=ROOT)
+            continue
         print(f"{name}: {describe(name)}", file=sys.stderr, flush=True)
         started = time.monotonic()
         module = importlib.import_module(f"tests.bench.{name}")

@@ -1,4 +1,5 @@
 from pathlib import Path
+from xml.etree import ElementTree
 
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.training import scaling
@@ -33,3 +34,6 @@ def test_every_run_has_its_points_and_is_made_once(folder: Path, tmp_path: Path)
     assert scaling.measure(folder, tmp_path, config, projection) == points
     written = scaling.table(points)
     assert written.count("\n") == 4 and "| random |" in written
+    drawn = ElementTree.fromstring(scaling.chart(points))
+    lines = drawn.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [2, 2, 2]
