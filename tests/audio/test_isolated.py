@@ -84,7 +84,7 @@ def test_errors_of_the_store_pass_unchanged(process: DecoderProcess, error: Exce
             return super().read(size)
 
     with pytest.raises(type(error)) as caught:
-        list(process.decode(Vanishing(wav(tone(30, RATE), RATE)), "talk", CONFIG))
+        list(process.decode(Vanishing(wav(tone(90, RATE), RATE)), "talk", CONFIG))
     assert caught.value is error
     assert len(decoded(process, wav(tone(3, RATE), RATE))) == 3 * RATE
 
