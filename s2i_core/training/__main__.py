@@ -95,7 +95,7 @@ def place(
     changes: Changes = None,
     threads: Threads = 0,
 ) -> None:
-    """Train the layout predictor alone, on what the projection hears."""
+    """Train a projection for the layout alone, and the layout predictor on its tokens."""
     _use(threads)
     recipes.train_place(data, out, recipes.recipe(recipe, chosen(changes)), start)
 
