@@ -104,7 +104,7 @@ class SceneConfig(Settings):
 class ImageConfig(Settings):
     """How a scene becomes an image."""
 
-    size_px: int = Field(128, ge=64, le=1024, description="Width and height of the image.")
+    size_px: int = Field(256, ge=64, le=1024, description="Width and height of the image.")
     steps: int = Field(6, ge=1, le=100, description="Denoising steps.")
     start_noise: float = Field(
         0.7, gt=0, le=1, description="Share of noise over the coarse ground that a picture with references starts from."

@@ -270,10 +270,11 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             raise ConfigError(
                 f"style {image.style!r}", "the model does not know it", f"Choose of: {', '.join(self.styles)}."
             )
-        unit = self.denoiser.config.patch * 2 ** (len(self.denoiser.config.widths) - 1)
-        if image.size_px % unit:
+        if image.size_px % self.denoiser.unit_px:
             raise ConfigError(
-                f"size_px={image.size_px}", f"the model draws multiples of {unit}", "Choose one of those."
+                f"size_px={image.size_px}",
+                f"the model draws multiples of {self.denoiser.unit_px}",
+                "Choose one of those.",
             )
         library = self.library.styled(image.style)
         decoder = NativeDecoder(self.layout, self.denoiser, self.scheduler, library, self.grounds)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from s2i_core.config import ImageConfig
 from s2i_core.models.denoiser import Denoiser
@@ -31,7 +32,9 @@ _ROUNDS = 24
 _SHRUNK = 0.98
 """What is left of the size of crowded drawings after a round of moving them apart."""
 Progress = Callable[[int, torch.Tensor], None]
-"""Called after each step with its number and the present estimate of the pictures `(B, 3, S, S)`, -1 to 1."""
+"""Called after each step with its number and the present estimate of the pictures `(B, 3, S, S)`, -1 to 1.
+
+S is the side at which the model draws (`Denoiser.drawn_px`), whichever size is wanted."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class NativeDecoder:
         _refuse_non_finite(embeddings.tokens)
         _refuse_non_finite(embeddings.pooled)
         device, dtype = self.denoiser.device, self.denoiser.dtype
-        batch, size = len(embeddings), image.size_px
+        batch, size = len(embeddings), self.denoiser.drawn_px(image.size_px)
         tokens, pooled = embeddings.tokens.to(device, dtype), embeddings.pooled.to(device, dtype)
         layout = self.predict(SpeechEmbedding(tokens, pooled, embeddings.speech_share))
         slots, place = self.plan(layout, image.references), layout.place()
@@ -184,6 +187,8 @@ class NativeDecoder:
             if callback is not None:
                 callback(step, clean)
         _refuse_non_finite(x)
+        if size != image.size_px:
+            x = F.interpolate(x, (image.size_px, image.size_px), mode="bicubic", antialias=True, align_corners=False)
         pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         alpha = reference[:, 3:].float()
         share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()

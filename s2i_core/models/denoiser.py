@@ -30,6 +30,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         groups: groups of its group norms.
         refine_width: channels of the two convolutions at full resolution that finish the picture.
         place_width: P, the width of `Layout.place`; 0 where the layout predictor knows no places.
+        sample_size: side in pixels of the pictures that it was trained on, and the only ones that it draws; 0 for any.
     """
 
     @register_to_config
@@ -45,6 +46,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         groups: int = 16,
         refine_width: int = 16,
         place_width: int = 0,
+        sample_size: int = 0,
     ) -> None:
         super().__init__()
         colours, reference = 3 * patch**2, 4 * patch**2
@@ -77,6 +79,17 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         # What stands for "nothing said" under classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598).
         self.null_token = nn.Parameter(torch.zeros(token_width))
         self.null_pooled = nn.Parameter(torch.zeros(embedding_width))
+
+    def drawn_px(self, size_px: int) -> int:
+        """Side at which a picture that is wanted with `size_px` is drawn: its own, where it was trained on one."""
+        return self.config.sample_size or size_px  # type: ignore[no-any-return]
+
+    @property
+    def unit_px(self) -> int:
+        """Sizes that it draws are multiples of this; 1 where it draws one size, which is then made the wanted one."""
+        if self.config.sample_size:
+            return 1
+        return self.config.patch * 2 ** (len(self.config.widths) - 1)  # type: ignore[no-any-return]
 
     def forward(
         self,

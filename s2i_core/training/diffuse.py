@@ -46,7 +46,7 @@ class DiffuseConfig(Settings):
 
     steps: int = Field(2000, gt=0, description="Optimizer steps.")
     batch: int = Field(16, gt=1, description="Pictures a step and process.")
-    size_px: int = Field(128, gt=0, description="Side of the pictures.")
+    size_px: int = Field(256, gt=0, description="Side of the pictures.")
     lr: float = Field(5e-4, gt=0, description="Learning rate.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     ema: float = Field(0.995, gt=0, lt=1, description="Decay of the average of the weights, which is what ships.")

@@ -31,6 +31,7 @@ from s2i_core.training.diffuse import DiffuseConfig
 from s2i_core.training.pictures import PicturesConfig
 from s2i_core.training.place import PlaceConfig
 from s2i_core.training.sources import whisper
+from s2i_core.training.takeover import take_over
 from s2i_core.training.teacher import WIDTH
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
@@ -49,6 +50,7 @@ class Recipe(Settings):
     place: PlaceConfig = PlaceConfig()
     diffuse: DiffuseConfig = DiffuseConfig()
     denoiser_widths: tuple[int, ...] = Field((128, 256), description="Channels of the denoiser's resolutions.")
+    denoiser_patch: int = Field(16, gt=0, description="Side in pixels of what one position of the denoiser draws.")
 
 
 def cpu_afternoon() -> Recipe:
@@ -127,7 +129,7 @@ def train_diffuse(folder: Path, out: Path, recipe: Recipe, start: Path | None = 
     """
     denoiser = _denoiser(recipe)
     if start:
-        _take_over(denoiser, _from(start, "denoiser", Denoiser))
+        take_over(denoiser, _from(start, "denoiser", Denoiser))
     diffuse.train(folder, out, _aligned(out, start, "projection", QueryTransformer), recipe.diffuse, denoiser)
 
 
@@ -171,17 +173,11 @@ def _denoiser(recipe: Recipe) -> Denoiser:
         token_width=WIDTH,
         embedding_width=WIDTH,
         styles=recipe.data.styles,
+        patch=recipe.denoiser_patch,
         widths=recipe.denoiser_widths,
         place_width=len(SETTING_NAMES) + len(TIMES),
+        sample_size=recipe.diffuse.size_px,
     )
-
-
-def _take_over(denoiser: Denoiser, known: Denoiser) -> None:
-    """Go on from the weights of a denoiser that may know fewer styles: a new one begins as its first."""
-    weights = known.state_dict()
-    old, new = tuple(known.config.styles), tuple(denoiser.config.styles)
-    weights["style.weight"] = weights["style.weight"][[old.index(style) if style in old else 0 for style in new]]
-    denoiser.load_state_dict(weights)
 
 
 def _library(folder: Path, styles: Sequence[str], start: Path | None) -> SpriteLibrary:

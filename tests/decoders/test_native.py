@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny import tiny_pipeline
 
 from s2i_core.config import ImageConfig
@@ -50,6 +51,24 @@ def test_without_references_it_sees_no_sprite(pipeline: SpeechToImagePipeline) -
 def test_never_more_references_than_asked(pipeline: SpeechToImagePipeline) -> None:
     drawing = pipeline.draw(embeddings(8), list(range(8)), IMAGE.model_copy(update={"references": 1}))
     assert {len(slots) for slots in drawing.slots} == {1}
+
+
+def test_a_model_of_one_size_draws_it_and_gives_any(pipeline: SpeechToImagePipeline) -> None:
+    wanted = IMAGE.model_copy(update={"size_px": 100})
+    with pytest.raises(ConfigError, match="multiples of"):
+        pipeline.generate(embeddings(1), [0], wanted)
+    own = pipeline.generate(embeddings(1), [0], IMAGE)[0]
+    pipeline.denoiser.register_to_config(sample_size=64)
+    sides: list[int] = []
+    try:
+        other = pipeline.generate(embeddings(1), [0], wanted, lambda _, clean: sides.append(clean.shape[-1]))[0]
+        assert (pipeline.generate(embeddings(1), [0], IMAGE)[0] == own).all()
+    finally:
+        pipeline.denoiser.register_to_config(sample_size=0)
+    assert other.shape == (100, 100, 3)
+    assert sides == [64, 64, 64]
+    enlarged = np.asarray(Image.fromarray(own).resize((100, 100), Image.Resampling.BICUBIC))
+    assert np.abs(other.astype(int) - enlarged.astype(int)).mean() < 3
 
 
 def test_callback_sees_every_step(pipeline: SpeechToImagePipeline) -> None:

@@ -16,7 +16,7 @@ from s2i_core.models.layout import Layout
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.reference import Slot
-from s2i_core.training import align, checkpoint, data, diffuse, grounds, pictures, place, recipe
+from s2i_core.training import align, checkpoint, data, diffuse, grounds, pictures, place
 from s2i_core.training.backgrounds import SETTINGS, TIMES
 from s2i_core.training.compose import SpriteBook
 
@@ -51,14 +51,6 @@ def test_a_scene_is_drawn_in_another_style(folder: Path, tmp_path: Path) -> None
     assert len(styles) == 2
     with pytest.raises(ConfigError, match="styles"):
         diffuse._books(tmp_path, (*own.styles, "engraving"))
-
-
-def test_a_denoiser_takes_over_one_of_fewer_styles() -> None:
-    sizes = {"token_width": WIDTH, "embedding_width": WIDTH, "widths": (8, 16), "head_width": 8, "groups": 4}
-    known, denoiser = Denoiser(styles=("3d",), **sizes), Denoiser(styles=("3d", "sketch"), **sizes)
-    recipe._take_over(denoiser, known)
-    assert torch.equal(denoiser.style.weight, known.style.weight.expand(2, -1))
-    assert torch.equal(denoiser.pooled.weight, known.pooled.weight)
 
 
 def test_training_walks_the_way_of_inference() -> None:

@@ -1,0 +1,44 @@
+"""Begin a denoiser with the weights of another one, which may know fewer styles or draw smaller pictures."""
+
+from __future__ import annotations
+
+import torch
+
+from s2i_core.errors import ConfigError
+from s2i_core.models.denoiser import Denoiser
+
+
+def take_over(denoiser: Denoiser, known: Denoiser) -> None:
+    """Go on from the weights of `known`.
+
+    A style that it does not know begins as its first. Where its patch is smaller, as many positions of the U-Net cover
+    a larger picture: each sees the mean of the pixels that one pixel has become, and draws them in one colour, so that
+    the first pictures are those of `known`, enlarged. Sharper references are taken over as they are.
+
+    Raises:
+        ConfigError: the patch of `denoiser` is no multiple of that of `known`.
+    """
+    old_patch, patch = known.config.patch, denoiser.config.patch
+    if patch % old_patch:
+        raise ConfigError(
+            f"a denoiser with patches of {patch} px",
+            f"it cannot go on from one of {old_patch} px",
+            "Take a multiple of it, or train from the beginning.",
+        )
+    weights = known.state_dict()
+    old, new = tuple(known.config.styles), tuple(denoiser.config.styles)
+    weights["style.weight"] = weights["style.weight"][[old.index(style) if style in old else 0 for style in new]]
+    if patch != old_patch:
+        seen, drawn = "unet.conv_in.weight", ("unet.conv_out.weight", "unet.conv_out.bias")
+        area = (patch // old_patch) ** 2
+        weights[seen] = _split(weights[seen].transpose(0, 1), old_patch, patch).transpose(0, 1).contiguous() / area
+        for name in drawn:
+            weights[name] = _split(weights[name], old_patch, patch)
+    denoiser.load_state_dict(weights)
+
+
+def _split(channels: torch.Tensor, old_patch: int, patch: int) -> torch.Tensor:
+    """Channels `(C old², ...)` of pixels folded as by `pixel_unshuffle`, each as often as its pixel is split."""
+    factor = patch // old_patch
+    pixels = channels.unflatten(0, (-1, old_patch, old_patch))
+    return pixels.repeat_interleave(factor, 1).repeat_interleave(factor, 2).flatten(0, 2)
