@@ -67,6 +67,7 @@ def gpu() -> Recipe:
         place=PlaceConfig(device="cuda", batch=768, steps=12_000, parts=("train", "talk", "natural", "neural")),
         diffuse=DiffuseConfig(device="cuda", batch=128, steps=40_000, lr=3e-4, ema=0.9995),
         denoiser_widths=(192, 384),
+        denoiser_patch=8,
     )
 
 
