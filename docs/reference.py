@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from cluster.serve.settings import Limits, Replicas, ServeSettings
 from s2i_core.config import (
     AudioConfig,
     DecoderConfig,
@@ -56,6 +57,20 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("limits", LimitConfig, "What a run may use up; see [limits](scale.md#limits)."),
 ]
 
+SERVICE = """## Service
+
+The arguments of the application ([Online](online.md)) are `ServeSettings` (`cluster/serve/settings.py`). These bound it:
+
+### `limits`
+
+"""
+
+COPIES = """### `ingress`, `encoder`, `generator`
+
+How many copies of each there are, when there are more or fewer, and what one holds.
+
+"""
+
 ENVIRONMENT = """## Environment
 
 | variable | meaning |
@@ -82,6 +97,8 @@ def page() -> str:
     parts.append(f"## Presets\n\nWhat a preset sets other than the defaults above.\n\n{_presets()}")
     store = "Where the object store is, and how patient to be with it. `from_env` reads the first three from the environment."
     parts.append(f"## Object store\n\n{store}\n\n{_table(S3Settings)}")
+    parts.append(f"{SERVICE}{_table(Limits)}")
+    parts.append(f"{COPIES}{_table(Replicas)}\n{_copies()}")
     parts.append(ENVIRONMENT)
     return "\n".join(parts)
 
@@ -129,6 +146,15 @@ def _presets() -> str:
         changed = _changed(make())
         values = ", ".join(f"`{path}={value}`" for path, value in changed) or "nothing"
         parts.append(f"- **`{name}`**: {summary} Sets {values}.")
+    return "\n".join([*parts, ""])
+
+
+def _copies() -> str:
+    settings = ServeSettings()
+    parts = []
+    for name in ("ingress", "encoder", "generator"):
+        values = ", ".join(f"`{path}={value}`" for path, value in _changed(getattr(settings, name))) or "nothing"
+        parts.append(f"- **`{name}`** sets {values}.")
     return "\n".join([*parts, ""])
 
 

@@ -21,7 +21,7 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import desk as desks
 from cluster.serve import documentation, metrics, page, problems
-from cluster.serve.deployments import Drawn, DrawRequest, Encoder, Generator
+from cluster.serve.deployments import Drawn, Encoder, Generator
 from cluster.serve.desk import Desk
 from cluster.serve.guard import Caller, Doorkeeper, Guard
 from cluster.serve.live import live
@@ -98,15 +98,16 @@ async def draw_clip(
         clip = b"".join([each async for each in audio(request, service.limits.max_clip_bytes, service.limits, form)])
     chosen = _with_fields(ImageOptions, options, form)
     started = time.monotonic()
-    deadline = time.time() + (chosen.timeout_s or service.limits.timeout_s)
+    patience = service.patience(chosen.timeout_s)
     if chosen.n > service.limits.max_images:
         raise Refusal(422, "invalid", f"n must be 1 to {service.limits.max_images}.", "Ask for fewer pictures.")
     image = await service.image_config(chosen)
-    with service.clips.take():
-        await _spend(service, caller, chosen.n)
-        heard = await service.hear(clip, deadline)
-        drawing = time.monotonic()
-        drawn = await service.draw(DrawRequest(heard.scene, seeds(heard.scene, chosen), image, deadline))
+    with service.clips.take(service.cost(image, chosen.n)):
+        async with service.within(patience):
+            await _spend(service, caller, chosen.n)
+            heard = await service.hear(clip, patience)
+            drawing = time.monotonic()
+            drawn = await service.draw(heard.scene, seeds(heard.scene, chosen), image, patience)
     now = time.monotonic()
     service.meter.step("total", now - started)
     scene = heard.scene
@@ -192,6 +193,7 @@ async def recording_events(id: str, request: Request, service: ServiceOf, caller
     after = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else 0
     if await service.desk.view.remote(id, caller.name) is None:
         raise problems.missing("There is no such recording.")
+    service.events.check()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_events(service, id, caller.name, after), media_type="text/event-stream", headers=headers)
 
@@ -249,10 +251,11 @@ async def style_image(name: str, request: Request, service: ServiceOf) -> Respon
         # One at a time: all who wait get the same picture.
         async with request.app.state.style_lock:
             if name not in made:
-                deadline = time.time() + _WARM_S
+                patience = service.patience(_WARM_S)
                 image = await service.image_config(Options(style=name))
-                clip = await service.hear(example(), deadline)
-                drawn = await service.draw(DrawRequest(clip.scene, seeds(clip.scene, ImageOptions()), image, deadline))
+                async with service.within(patience):
+                    clip = await service.hear(example(), patience)
+                    drawn = await service.draw(clip.scene, seeds(clip.scene, ImageOptions()), image, patience)
                 made[name] = (drawn.files[0], drawn.content_type)
     return Response(made[name][0], media_type=made[name][1], headers={"Cache-Control": "public, max-age=3600"})
 
@@ -339,8 +342,8 @@ class Ingress:
 
 def app(settings: ServeSettings) -> Application:
     """The Serve application."""
-    encoder = _deployment(Encoder, settings.encoder).bind(settings)
-    generator = _deployment(Generator, settings.generator).bind(settings)
+    encoder = _deployment("Encoder", Encoder, settings.encoder).bind(settings)
+    generator = _deployment("Generator", Generator, settings.generator).bind(settings)
     desk = serve.deployment(
         Desk,
         name=desks.NAME,
@@ -350,28 +353,31 @@ def app(settings: ServeSettings) -> Application:
     ).bind(settings, encoder, generator)
     ingress = serve.ingress()(Ingress)
     limits = settings.limits
-    return _deployment(
-        ingress, settings.ingress, name="Ingress", ongoing=2 * limits.max_clips + limits.max_uploads + limits.max_live
-    ).bind(settings, encoder, generator, desk)
+    # More than all that the ingress itself takes, so that it is the one that refuses, and nothing waits before it.
+    ongoing = 2 * limits.max_clips + limits.max_uploads + limits.max_live + limits.max_events
+    return _deployment("Ingress", ingress, settings.ingress, ongoing).bind(settings, encoder, generator, desk)
 
 
-def _deployment(kind: Any, replicas: Replicas, *, name: str | None = None, ongoing: int | None = None) -> Any:
+def _deployment(name: str, kind: Any, replicas: Replicas, ongoing: int | None = None) -> Any:
     """A deployment that scales with the requests that are at work or waiting."""
     options: dict[str, Any] = {"num_cpus": replicas.num_cpus, "num_gpus": replicas.num_gpus}
     if replicas.memory_bytes:
         options["memory"] = replicas.memory_bytes
     return serve.deployment(
         kind,
-        name=name or kind.__name__,
+        name=name,
         max_ongoing_requests=ongoing or 2 * replicas.max_queued,
         max_queued_requests=ongoing or replicas.max_queued,
         autoscaling_config={
             "min_replicas": replicas.minimum,
             "max_replicas": replicas.maximum,
             "target_ongoing_requests": replicas.target_queue,
-            "upscale_delay_s": 5,
-            "downscale_delay_s": 120,
+            "upscale_delay_s": replicas.upscale_after_s,
+            "downscale_delay_s": replicas.downscale_after_s,
+            "look_back_period_s": replicas.look_back_s,
+            "metrics_interval_s": replicas.report_s,
         },
+        backpressure_config={"retry_after_s": 1},
         ray_actor_options=options,
         health_check_timeout_s=60,
         graceful_shutdown_timeout_s=30,
@@ -416,17 +422,18 @@ async def _append(service: Service, id: str, data: bytes) -> None:
 
 async def _events(service: Service, id: str, owner: str, after: int) -> AsyncIterator[bytes]:
     """The events in the format of the HTML standard, section 9.2; one that is taken is the only one in memory."""
-    while True:
-        events: list[desks.Event] | None = await service.desk.events.remote(id, owner, after, _KEEP_ALIVE_S)
-        if events is None:
-            return
-        if not events:
-            yield b": keep-alive\n\n"
-        for event in events:
-            after = event.number
-            yield f"id: {event.number}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
-            if event.name in {"done", "failed"}:
+    with service.events.take():
+        while True:
+            events: list[desks.Event] | None = await service.desk.events.remote(id, owner, after, _KEEP_ALIVE_S)
+            if events is None:
                 return
+            if not events:
+                yield b": keep-alive\n\n"
+            for event in events:
+                after = event.number
+                yield f"id: {event.number}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
+                if event.name in {"done", "failed"}:
+                    return
 
 
 async def _spend(service: Service, caller: Caller, images: int) -> None:

@@ -23,11 +23,15 @@ _LATEST = 0.2
 
 
 class QueueFull(Exception):
-    """There is no place left in the queue, or the wait would be too long."""
+    """There is no place left in the queue, or the work would begin too late."""
 
 
 class Expired(Exception):
-    """The deadline passed before the work began."""
+    """The work did not begin in time."""
+
+
+class Abandoned(Exception):
+    """Nobody waits for the batch any more; raised by the function that runs it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class _Entry(Generic[Item, Result]):
     item: Item
     cost: float
     group: Hashable
-    deadline: float
+    begin_by: float
     future: asyncio.Future[Result]
     since: float = field(default_factory=time.monotonic)
 
@@ -55,10 +59,11 @@ class Batcher(Generic[Item, Result]):
     """Runs a function on batches in one thread of its own.
 
     Items keep their order; a batch holds items of one group, and at most `budget` of cost unless one item alone costs
-    more. Whoever was cancelled or is past the deadline is left out. Where a batch fails, its items are tried alone.
+    more. Whoever was cancelled or has waited too long is left out. Where a batch fails, its items are tried alone.
 
     Args:
-        run: a batch to as many results; called in the thread, one call at a time.
+        run: a batch to as many results; called in the thread, one call at a time. Its second argument tells whether
+            anybody still waits for one of them: where nobody does, it may stop and raise `Abandoned`.
         cost: of an item.
         budget: of a batch.
         group: only equal ones run together.
@@ -69,7 +74,7 @@ class Batcher(Generic[Item, Result]):
 
     def __init__(
         self,
-        run: Callable[[list[Item]], Sequence[Result]],
+        run: Callable[[list[Item], Callable[[], bool]], Sequence[Result]],
         cost: Callable[[Item], float],
         budget: float,
         *,
@@ -84,9 +89,12 @@ class Batcher(Generic[Item, Result]):
         self._group = group
         self._max_queued = max_queued
         self._max_wait_s = max_wait_s
-        self._cost_s: float | None = None  # seconds that a unit of cost takes
+        # Seconds and cost of what ran so far, the latest weighing most.
+        self._ran_s, self._ran_cost = 0.0, 0.0
         self._told = told
         self._queue: deque[_Entry[Item, Result]] = deque()
+        self._running: list[_Entry[Item, Result]] = []
+        self._since = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batch")
         self._worker: asyncio.Task[None] | None = None
 
@@ -96,27 +104,36 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def wait_s(self) -> float:
-        """Seconds that what waits will take, by how fast batches ran so far; 0 before the first."""
-        return (self._cost_s or 0) * sum(entry.cost for entry in self._queue if not entry.future.done())
+        """Seconds until an item that comes now would begin, by how fast batches ran so far; 0 before the first."""
+        cost_s = self._ran_s / self._ran_cost if self._ran_cost else 0.0
+        waiting_s = cost_s * sum(entry.cost for entry in self._queue if not entry.future.done())
+        running_s = cost_s * sum(entry.cost for entry in self._running) - (time.monotonic() - self._since)
+        return waiting_s + max(0.0, running_s if self._wanted(self._running) else 0.0)
 
-    async def __call__(self, item: Item, deadline: float = float("inf")) -> Result:
-        """The result for one item.
+    def learn(self, cost: float, seconds: float) -> None:
+        """So much cost took so long: also of work outside of it, as of warming up."""
+        self._ran_s = (1 - _LATEST) * self._ran_s + _LATEST * seconds
+        self._ran_cost = (1 - _LATEST) * self._ran_cost + _LATEST * max(cost, 1e-9)
+
+    async def __call__(self, item: Item, begin_by: float = float("inf")) -> Result:
+        """The result for one item; cancel it, and the work is not done, or stopped where nobody else waits for it.
 
         Args:
             item: what to work on.
-            deadline: on the clock of `time.time()`; work that has not begun by then is not begun.
+            begin_by: on the clock of `time.time()`; work that has not begun by then is not begun.
 
         Raises:
-            QueueFull: at once.
-            Expired: the deadline passed.
+            QueueFull: at once: no place, or it would not begin in time.
+            Expired: it has not begun in time.
             Exception: what the function raised for this item.
         """
         if len(self._queue) >= self._max_queued and len(self) >= self._max_queued:
             raise QueueFull
-        if self.wait_s > self._max_wait_s:
+        # An idle worker begins at once, whatever is thought of its speed.
+        if (wait_s := self.wait_s) and wait_s > min(self._max_wait_s, begin_by - time.time()):
             raise QueueFull
         loop = asyncio.get_running_loop()
-        entry = _Entry[Item, Result](item, self._cost(item), self._group(item), deadline, loop.create_future())
+        entry = _Entry[Item, Result](item, self._cost(item), self._group(item), begin_by, loop.create_future())
         self._queue.append(entry)
         if self._worker is None or self._worker.done():
             self._worker = loop.create_task(self._work())
@@ -125,17 +142,17 @@ class Batcher(Generic[Item, Result]):
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while batch := self._take():
-            started = time.monotonic()
-            items = [entry.item for entry in batch]
-            outcomes = await loop.run_in_executor(self._thread, self._each_or_alone, items)
+            self._running, self._since = batch, time.monotonic()
+            outcomes = await loop.run_in_executor(self._thread, self._outcomes, batch)
+            self._running = []
             facts = BatchFacts(
                 len(batch),
                 sum(entry.cost for entry in batch),
-                started - min(entry.since for entry in batch),
-                time.monotonic() - started,
+                self._since - min(entry.since for entry in batch),
+                time.monotonic() - self._since,
             )
-            took = facts.ran_s / max(facts.cost, 1e-9)
-            self._cost_s = took if self._cost_s is None else self._cost_s + _LATEST * (took - self._cost_s)
+            if not any(isinstance(outcome, Abandoned) for outcome in outcomes):
+                self.learn(facts.cost, facts.ran_s)
             for entry, outcome in zip(batch, outcomes, strict=True):
                 if entry.future.done():
                     continue
@@ -152,7 +169,7 @@ class Batcher(Generic[Item, Result]):
         for entry in self._queue:
             if entry.future.done():
                 continue
-            if entry.deadline < now:
+            if entry.begin_by < now:
                 entry.future.set_exception(Expired())
             else:
                 alive.append(entry)
@@ -171,13 +188,19 @@ class Batcher(Generic[Item, Result]):
         self._queue = left
         return batch
 
-    def _each_or_alone(self, items: list[Item]) -> list[Result | Exception]:
+    def _outcomes(self, batch: list[_Entry[Item, Result]]) -> list[Result | Exception]:
+        """One for each; in the thread."""
         try:
-            results = list(self._run(items))
-            if len(results) != len(items):
-                raise RuntimeError(f"{len(items)} items gave {len(results)} results")
+            results = list(self._run([entry.item for entry in batch], lambda: self._wanted(batch)))
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(batch)} items gave {len(results)} results")
             return [*results]
         except Exception as error:  # noqa: BLE001 -- becomes the outcome of the item that caused it
-            if len(items) == 1:
-                return [error]
-        return [outcome for item in items for outcome in self._each_or_alone([item])]
+            if len(batch) == 1 or isinstance(error, Abandoned):
+                return [error] * len(batch)
+        return [outcome for entry in batch for outcome in self._outcomes([entry])]
+
+    @staticmethod
+    def _wanted(batch: Sequence[_Entry[Item, Result]]) -> bool:
+        """Whether anybody still waits for one of them."""
+        return not all(entry.future.done() for entry in batch)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.jobs.model import model_digest
-from cluster.serve.batching import Batcher, BatchFacts, Expired, QueueFull
+from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
 from cluster.serve.metrics import Meter
 from cluster.serve.settings import ServeSettings
 from s2i_core.audio.features import FRAMES_PER_S
@@ -45,7 +45,9 @@ class Refused(StrEnum):
     """Why a deployment has no result."""
 
     FULL = "full"
+    """No place, or it would begin too late."""
     LATE = "late"
+    """It has not begun in time."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,23 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """Embeddings of the utterances of one clip, in order."""
+
+    embedded: list[Embedded]
+    waited_s: float
+    """How long the clip waited for its batch."""
+
+
+@dataclass(frozen=True)
 class DrawRequest:
     """Pictures of one scene: one for each seed."""
 
     scene: Scene
     seeds: tuple[int, ...]
     image: ImageConfig
-    deadline: float = float("inf")
+    begin_by: float = float("inf")
+    """On the clock of `time.time()`; what has not begun by then is not begun."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +111,20 @@ class Encoder:
         self._pipeline = load(settings, settings.encoder.num_cpus)
         self._embed = embed
         self._meter = Meter("encoder")
-        self._batcher: Batcher[tuple[Utterance, ...], list[Embedded]] = Batcher(
+        self._batcher: Batcher[tuple[Utterance, ...], tuple[list[Embedded], float]] = Batcher(
             self._run,
             lambda utterances: sum(each.features.shape[1] for each in utterances) / FRAMES_PER_S,
             settings.encoder.batch_cost,
             max_queued=settings.encoder.max_queued,
-            max_wait_s=settings.encoder.max_wait_s,
+            max_wait_s=settings.limits.max_wait_s,
             told=self._told,
         )
-        # Warm: the first call of each length is slower.
-        for frames in (200, 400, 600):
-            self._pipeline.encode_features([np.zeros((80, frames), np.float16)])
+        # Warm: the first call of each length is slower. The last one tells how fast it is, before the first request.
+        for frames in (200, 400, 600, 400):
+            started = time.monotonic()
+            silence = Utterance(0.0, frames / FRAMES_PER_S, np.zeros((80, frames), np.float16), 0.0)
+            self._run([(silence,)], lambda: True)
+        self._batcher.learn(silence.end_s, time.monotonic() - started)
 
     async def facts(self) -> Facts:
         """What the model is."""
@@ -117,16 +132,23 @@ class Encoder:
         unit = denoiser.patch * 2 ** (len(denoiser.widths) - 1)
         return Facts(self._pipeline.model_digest, tuple(self._pipeline.styles), unit, str(self._pipeline.device))
 
-    async def encode(self, utterances: Sequence[Utterance], deadline: float = float("inf")) -> list[Embedded] | Refused:
-        """Embeddings of the utterances of one clip, in order."""
-        return await _refusing(self._batcher(tuple(utterances), deadline))
+    async def encode(self, utterances: Sequence[Utterance], begin_by: float = float("inf")) -> Encoded | Refused:
+        """Embeddings of the utterances of one clip; what has not begun by then is not begun."""
+        since = time.monotonic()
+        result = await _refusing(self._batcher(tuple(utterances), begin_by))
+        return result if isinstance(result, Refused) else Encoded(result[0], result[1] - since)
 
-    def _run(self, clips: list[tuple[Utterance, ...]]) -> list[list[Embedded]]:
+    def _run(
+        self, clips: list[tuple[Utterance, ...]], wanted: Callable[[], bool]
+    ) -> list[tuple[list[Embedded], float]]:
+        """Each clip's embeddings, with when their batch began."""
+        del wanted  # a batch takes less than there would be to win
+        began = time.monotonic()
         embedded = iter(self._embed([each for clip in clips for each in clip], self._pipeline))
         results = [[next(embedded) for _ in clip] for clip in clips]
         if not all(np.isfinite(each.pooled).all() and np.isfinite(each.tokens).all() for r in results for each in r):
             raise ModelError("the speech encoder", "its output is not finite", "Try dtype float32.")
-        return results
+        return [(result, began) for result in results]
 
     def _told(self, facts: BatchFacts) -> None:
         self._meter.batch(facts, len(self._batcher))
@@ -154,14 +176,14 @@ class Generator:
             settings.generator.batch_cost,
             group=lambda order: _shape(order.request.image),
             max_queued=settings.generator.max_queued,
-            max_wait_s=settings.generator.max_wait_s,
+            max_wait_s=settings.limits.max_wait_s,
             told=self._told,
         )
         self._warm(settings.config().image)
 
     async def draw(self, request: DrawRequest) -> Drawn | Refused:
         """The pictures of a scene."""
-        drawing = await _refusing(self._batcher(_Order(request), request.deadline))
+        drawing = await _refusing(self._batcher(_Order(request), request.begin_by))
         return drawing if isinstance(drawing, Refused) else await self._drawn(request, drawing)
 
     async def draw_live(self, request: DrawRequest) -> AsyncIterator[Preview | Drawn | Refused]:
@@ -174,7 +196,7 @@ class Generator:
 
         async def work() -> Drawing | Refused:
             try:
-                return await _refusing(self._batcher(_Order(request, show), request.deadline))
+                return await _refusing(self._batcher(_Order(request, show), request.begin_by))
             finally:
                 shown.put_nowait(None)
 
@@ -198,7 +220,8 @@ class Generator:
         kind = content_type(request.image.format)
         return Drawn(tuple(files), kind, tuple(drawing.similarity), drawing.compute_ms)
 
-    def _run(self, orders: list[_Order]) -> list[Drawing]:
+    def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[Drawing]:
+        """Draw; where nobody wants any of them any more, it ends after the step."""
         started = time.monotonic()
         requests = [order.request for order in orders]
         scenes = [request.scene for request in requests for _ in request.seeds]
@@ -209,13 +232,15 @@ class Generator:
         last = requests[0].image.steps - 1
 
         def tell(step: int, clean: torch.Tensor) -> None:
-            if step < last:
+            if not wanted():
+                raise Abandoned
+            if watchers and step < last:
                 rows = clean[[first for first, _ in watchers]]
                 pixels = ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
                 for (_, show), picture in zip(watchers, pixels, strict=True):
                     show(step, picture)
 
-        pixels = self._pipeline.generate(embeddings, seeds, requests[0].image, tell if watchers else None)
+        pixels = self._pipeline.generate(embeddings, seeds, requests[0].image, tell)
         seen = self._pipeline.encode_images(pixels).float().cpu()
         similarity = (seen * embeddings.pooled).sum(1).tolist()
         compute_ms = (time.monotonic() - started) * 1000 / len(seeds)
@@ -223,8 +248,12 @@ class Generator:
 
     def _warm(self, image: ImageConfig) -> None:
         shape, width = self._pipeline.token_shape, self._pipeline.embedding_width
-        scene = blank_scene(shape, width)
-        self._run([_Order(DrawRequest(scene, (0,), image))])
+        request = DrawRequest(blank_scene(shape, width), (0,), image)
+        # The first is slower; the second tells how fast it is, before the first request.
+        for _ in range(2):
+            started = time.monotonic()
+            self._run([_Order(request)])
+        self._batcher.learn(cost(image, 1), time.monotonic() - started)
 
     def _told(self, facts: BatchFacts) -> None:
         self._meter.batch(facts, len(self._batcher))

@@ -22,7 +22,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import problems
-from cluster.serve.deployments import Drawn, DrawRequest, Facts, Refused
+from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Refused
 from cluster.serve.keys import Key, Quotas
 from cluster.serve.metrics import Gathered
 from cluster.serve.problems import Refusal
@@ -381,11 +381,11 @@ class Desk:
     async def _encode(self, utterances: list[Utterance]) -> list[Embedded]:
         while True:
             try:
-                result: list[Embedded] | Refused = await self._encoder.encode.remote(utterances)
+                result: Encoded | Refused = await self._encoder.encode.remote(utterances)
             except BackPressureError:
                 result = Refused.FULL
             if not isinstance(result, Refused):
-                return result
+                return result.embedded
             await asyncio.sleep(0.5)  # clips come first
 
     async def _draw(self, recording: Recording, scene: Scene) -> None:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.serve import problems
-from cluster.serve.deployments import Drawn, DrawRequest, Preview
+from cluster.serve.admission import Patience
+from cluster.serve.deployments import Drawn, Preview
 from cluster.serve.guard import WS_PROTOCOL, Caller, Doorkeeper
 from cluster.serve.problems import Refusal, log
 from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
@@ -274,7 +275,12 @@ class _Clip:
 
     async def _draw(self, said: _Said) -> None:
         service = self._service
-        deadline = time.time() + service.limits.timeout_s
+        patience = service.patience()
+        async with service.within(patience):
+            await self._draw_within(said, patience)
+
+    async def _draw_within(self, said: _Said, patience: Patience) -> None:
+        service = self._service
         if self._caller.key is not None:
             wait_s: float = await service.desk.spend_images.remote(self._caller.key, 1)
             if wait_s:
@@ -282,12 +288,11 @@ class _Clip:
         segment = said.segment
         features = await asyncio.to_thread(log_mel, segment.waveform)
         utterance = Utterance(segment.start_s, segment.end_s, features, level_dbfs(segment.waveform))
-        (embedded,) = await service.encode([utterance], deadline)
+        (embedded,) = await service.encode([utterance], patience)
         scene = await self._scene(embedded, features)
         seed = identity.seed(scene.scene_id) if self._start.seed is None else self._start.seed
-        request = DrawRequest(scene, (seed,), self._image, deadline)
         started = time.monotonic()
-        async for item in service.draw_live(request):
+        async for item in service.draw_live(scene, seed, self._image, patience):
             if isinstance(item, Preview):
                 if self._start.previews:
                     await self._preview(said, item)

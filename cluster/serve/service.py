@@ -7,12 +7,12 @@ same pixels here and there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -23,7 +23,8 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import problems
-from cluster.serve.deployments import Drawn, DrawRequest, Facts, Preview, Refused, cost
+from cluster.serve.admission import Clips, Patience, Places
+from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Preview, Refused, cost
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import MAX_SEED, ImageOptions, Options
@@ -38,8 +39,6 @@ from s2i_core.scenes import Embedded, plan_scenes
 
 RUN_ID = "online"
 _FACTS_S = 10.0
-_GRACE_S = 1.0
-"""A deployment says itself that a deadline passed; only where it does not is it given up."""
 
 
 @dataclass(frozen=True)
@@ -57,46 +56,6 @@ class Clip:
         return self.scene.status == Status.OK
 
 
-class Places:
-    """So many may be at work or waiting at a time; more are refused, with a time after which to try again."""
-
-    def __init__(self, kind: str, number: int, meter: Meter) -> None:
-        self._kind = kind
-        self._number = number
-        self._meter = meter
-        self._taken = 0
-        self._lasts_s = 1.0
-
-    def check(self) -> None:
-        """Refuse before anything was read where there is no place.
-
-        Raises:
-            Refusal: there is none.
-        """
-        if self._taken >= self._number:
-            raise problems.busy(self._lasts_s)
-
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """A place for the time of the block.
-
-        Raises:
-            Refusal: there is none.
-        """
-        self.check()
-        self._count(1)
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self._count(-1)
-            self._lasts_s += 0.1 * (time.monotonic() - started - self._lasts_s)
-
-    def _count(self, change: int) -> None:
-        self._taken += change
-        self._meter.places(self._kind, self._taken)
-
-
 class Service:
     """The deployments behind the ingress, and the limits before them."""
 
@@ -108,9 +67,10 @@ class Service:
         self.limits = settings.limits
         self.meter = Meter("ingress")
         self.desk = desk
-        self.clips = Places("clips", self.limits.max_clips, self.meter)
+        self.clips = Clips(self.limits.max_clips, self.limits.max_wait_s, self.meter)
         self.uploads = Places("uploads", self.limits.max_uploads, self.meter)
         self.live = Places("live", self.limits.max_live, self.meter)
+        self.events = Places("events", self.limits.max_events, self.meter)
         self._encoder = encoder
         self._generator = generator
         self._generator_stream = generator.options(stream=True)
@@ -154,11 +114,32 @@ class Service:
             raise Refusal(422, "invalid", message, "Choose fewer pictures, fewer steps or a smaller size.")
         return image
 
-    async def hear(self, audio: bytes, deadline: float) -> Clip:
+    def cost(self, image: ImageConfig, images: int) -> float:
+        """Of a clip and its pictures; hearing it counts as much as drawing one picture as configured."""
+        return cost(image, images) + cost(self.config.image, 1)
+
+    def patience(self, timeout_s: float | None = None) -> Patience:
+        """Of a request that comes now."""
+        return Patience(time.time() + (timeout_s or self.limits.timeout_s), self.limits.max_wait_s)
+
+    @contextlib.asynccontextmanager
+    async def within(self, patience: Patience) -> AsyncIterator[None]:
+        """End the block at the deadline, and with it what it waits for in the deployments.
+
+        Raises:
+            Refusal: the deadline passed.
+        """
+        try:
+            async with patience.timeout():
+                yield
+        except TimeoutError:
+            raise problems.late(self.clips.wait_s) from None
+
+    async def hear(self, audio: bytes, patience: Patience) -> Clip:
         """Decode a clip, find its speech, embed it, and find its surest scene.
 
         Raises:
-            Refusal: it cannot be decoded, is too long, or nobody speaks in it.
+            Refusal: it cannot be decoded, is too long, nobody speaks in it, or it waited too long.
         """
         started = time.monotonic()
         facts = await self.facts()
@@ -166,19 +147,25 @@ class Service:
             update={
                 "max_size_bytes": self.limits.max_clip_bytes,
                 "max_duration_s": self.limits.max_clip_s,
-                "max_decode_s": self.limits.max_clip_decode_s,
+                "max_decode_s": min(self.limits.max_clip_decode_s, max(0.1, patience.deadline - time.time())),
             }
         )
         try:
             with tracing.span("listen", {"s2i.bytes": len(audio)}):
-                utterances, heard = await self._listen(audio, limited)
+                listened_to = await self._listen(audio, limited, patience.begin_by)
         except S2IError as error:
+            if time.time() >= patience.deadline:
+                raise problems.late(self.clips.wait_s) from None
             raise problems.of_audio(error) from None
+        if listened_to is None:
+            raise patience.refusal(self.clips.wait_s)
+        utterances, heard, waited_s = listened_to
+        patience.waited(waited_s)
         listened = time.monotonic()
         self.meter.step("listen", listened - started)
         if not utterances:
             raise problems.no_speech(any(gap.kind == Skip.NO_SPEECH for gap in heard.gaps))
-        embedded = await self.encode(utterances, deadline)
+        embedded = await self.encode(utterances, patience)
         scenes = plan_scenes(
             embedded,
             heard.gaps,
@@ -195,60 +182,62 @@ class Service:
         self.meter.step("encode", encoded - listened)
         return Clip(surest, heard, (listened - started) * 1000, (encoded - listened) * 1000)
 
-    async def encode(self, utterances: list[Utterance], deadline: float) -> list[Embedded]:
+    async def encode(self, utterances: list[Utterance], patience: Patience) -> list[Embedded]:
         """Embeddings of utterances.
 
         Raises:
             Refusal: no place, or not in time.
         """
         with tracing.span("encode", {"s2i.utterances": len(utterances)}):
-            answer = self._answer(self._encoder.encode.remote(utterances, deadline), deadline)
-            result: list[Embedded] = _or_refuse(await answer)
-        return result
+            answer = await self._answer(self._encoder.encode.remote(utterances, patience.begin_by))
+            encoded: Encoded = self._or_refuse(answer, patience)
+        patience.waited(encoded.waited_s)
+        return encoded.embedded
 
-    async def draw(self, request: DrawRequest) -> Drawn:
+    async def draw(self, scene: Scene, seeds: tuple[int, ...], image: ImageConfig, patience: Patience) -> Drawn:
         """Pictures of a scene.
 
         Raises:
             Refusal: no place, or not in time.
         """
         started = time.monotonic()
-        with tracing.span("draw", {"s2i.images": len(request.seeds)}):
-            result: Drawn = _or_refuse(await self._answer(self._generator.draw.remote(request), request.deadline))
+        with tracing.span("draw", {"s2i.images": len(seeds)}):
+            request = DrawRequest(scene, seeds, image, patience.begin_by)
+            drawn: Drawn = self._or_refuse(await self._answer(self._generator.draw.remote(request)), patience)
         self.meter.step("draw", time.monotonic() - started)
-        return result
+        return drawn
 
-    async def draw_live(self, request: DrawRequest) -> AsyncIterator[Preview | Drawn]:
+    async def draw_live(
+        self, scene: Scene, seed: int, image: ImageConfig, patience: Patience
+    ) -> AsyncIterator[Preview | Drawn]:
         """Previews of a picture and then the picture.
 
         Raises:
             Refusal: no place, or not in time.
         """
-        stream = self._generator_stream.draw_live.remote(request)
+        stream = self._generator_stream.draw_live.remote(DrawRequest(scene, (seed,), image, patience.begin_by))
         try:
-            async with asyncio.timeout(max(0.0, request.deadline - time.time()) + _GRACE_S):
-                async for item in stream:
-                    yield _or_refuse(item)
-        except TimeoutError:
-            raise problems.late(1.0) from None
+            async for item in stream:
+                yield self._or_refuse(item, patience)
         except BackPressureError:
-            raise problems.busy(1.0) from None
+            raise problems.busy(self.clips.wait_s) from None
         finally:
             stream.cancel()
 
-    async def _answer(self, response: Any, deadline: float) -> Any:
+    async def _answer(self, response: Any) -> Any:
         try:
-            async with asyncio.timeout(max(0.0, deadline - time.time()) + _GRACE_S):
-                return await response
-        except TimeoutError:
-            response.cancel()
-            raise problems.late(1.0) from None
+            return await response
         except BackPressureError:
-            raise problems.busy(1.0) from None
+            return Refused.FULL
         except asyncio.CancelledError:
-            # The client left: what has not begun will not.
+            # The client left, or the deadline passed: what has not begun will not, and what has begun ends.
             response.cancel()
             raise
+
+    def _or_refuse(self, result: Any, patience: Patience) -> Any:
+        if isinstance(result, Refused):
+            raise patience.refusal(self.clips.wait_s)
+        return result
 
 
 def seeds(scene: Scene, options: ImageOptions) -> tuple[int, ...]:
@@ -275,28 +264,29 @@ class Listener:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="listen")
         self._config = config
         self._own = threading.local()
-        # Warm: a process takes its time to start.
-        for _ in range(threads):
-            self._threads.submit(self._listen, example(), AudioConfig())
+        # Warm before the first clip comes: a process takes its time to start, and nobody should be refused for it.
+        wait([self._threads.submit(self._listen, example(), AudioConfig()) for _ in range(threads)])
 
-    async def __call__(self, audio: bytes, config: AudioConfig) -> tuple[list[Utterance], Heard]:
-        """Utterances of a clip, and what is known of it.
+    async def __call__(
+        self, audio: bytes, config: AudioConfig, begin_by: float
+    ) -> tuple[list[Utterance], Heard, float] | None:
+        """Utterances of a clip, what is known of it, and how long it waited; None where it did not begin in time.
 
         Raises:
             DecodeError, LimitExceeded: as `listen`.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._listen, audio, config)
+        since = time.monotonic()
+        loop = asyncio.get_running_loop()
+        began, heard = await loop.run_in_executor(self._threads, self._listen, audio, config, begin_by)
+        return None if heard is None else (*heard, began - since)
 
-    def _listen(self, audio: bytes, config: AudioConfig) -> tuple[list[Utterance], Heard]:
+    def _listen(
+        self, audio: bytes, config: AudioConfig, begin_by: float = float("inf")
+    ) -> tuple[float, tuple[list[Utterance], Heard] | None]:
+        began = time.monotonic()
+        if time.time() > begin_by:
+            return began, None
         if not hasattr(self._own, "process"):
             self._own.process = DecoderProcess(self._config)
         listening = listen(io.BytesIO(audio), "the clip", config, self._own.process.decode)
-        return list(listening), listening.result
-
-
-def _or_refuse(result: Any) -> Any:
-    if result is Refused.FULL:
-        raise problems.busy(2.0)
-    if result is Refused.LATE:
-        raise problems.late(2.0)
-    return result
+        return began, (list(listening), listening.result)

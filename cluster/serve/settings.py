@@ -30,10 +30,17 @@ class Limits(Settings):
     upload_idle_s: float = Field(15.0, gt=0, description="Longest pause in an upload.")
     upload_s: float = Field(300.0, gt=0, description="Longest upload.")
     timeout_s: float = Field(30.0, gt=0, le=120, description="Deadline of a request that names none.")
+    max_wait_s: float = Field(
+        6.0,
+        gt=0,
+        description="Longest that a clip may wait, in all queues together: who would wait longer, by how fast clips "
+        "are answered, gets 503 at once, and who has waited longer all the same gets it then.",
+    )
     max_clips: int = Field(64, ge=1, description="Clips at work or waiting in one ingress replica; more get 503.")
     max_listening: int = Field(4, ge=1, description="Threads of one ingress replica that decode and find speech.")
     max_uploads: int = Field(64, ge=1, description="Uploads under way in one ingress replica; more get 503.")
     max_live: int = Field(32, ge=1, description="Live connections of one ingress replica; more get 503.")
+    max_events: int = Field(64, ge=1, description="Event streams of one ingress replica; more get 503.")
     live_idle_s: float = Field(30.0, gt=0, description="A live connection without a message for this long is closed.")
     live_s: float = Field(3600.0, gt=0, description="Longest live connection.")
     max_recordings: int = Field(16, ge=1, description="Recordings at work or waiting; more get 503.")
@@ -55,14 +62,17 @@ class Replicas(Settings):
         30.0, gt=0, description="Largest batch: seconds of audio (encoder), or images × steps × 128 px² (generator)."
     )
     max_queued: int = Field(64, ge=1, description="Requests that wait in one copy; more are refused.")
-    max_wait_s: float = Field(
-        6.0, gt=0, description="A request that would wait longer in one copy, by how fast it is, is refused at once."
-    )
+    upscale_after_s: float = Field(5.0, ge=0, description="More copies once they were wanted for this long.")
+    downscale_after_s: float = Field(120.0, ge=0, description="Fewer copies once they were wanted for this long.")
+    look_back_s: float = Field(30.0, gt=0, description="Requests are counted as the mean over this long.")
+    report_s: float = Field(10.0, gt=0, description="How often they are counted for autoscaling.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Replicas:
         if self.minimum > self.maximum:
             raise ValueError(f"replicas need minimum <= maximum, not {self.minimum}, {self.maximum}")
+        if self.look_back_s <= self.report_s:
+            raise ValueError(f"replicas need look_back_s > report_s, not {self.look_back_s:g}, {self.report_s:g}")
         return self
 
 

@@ -56,8 +56,10 @@ class _Stream:
 class InProcess:
     """The service and its deployments; `app` is the ASGI application."""
 
-    def __init__(self, settings: ServeSettings) -> None:
-        self.encoder, self.generator = Encoder(settings), Generator(settings)
+    def __init__(
+        self, settings: ServeSettings, encoders: type[Encoder] = Encoder, generators: type[Generator] = Generator
+    ) -> None:
+        self.encoder, self.generator = encoders(settings), generators(settings)
         encoder, generator = Handle(self.encoder), Handle(self.generator)
         self.desk = Desk(settings, encoder, generator)  # type: ignore[arg-type]
         self.service = Service(settings, encoder, generator, Handle(self.desk))  # type: ignore[arg-type]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
-from cluster.serve.batching import Batcher, BatchFacts, Expired, QueueFull
+from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
 
 
 class Work:
@@ -19,8 +20,10 @@ class Work:
         self.gate.set()
         self.batches: list[list[tuple[str, float]]] = []
 
-    def __call__(self, items: list[tuple[str, float]]) -> list[str]:
+    def __call__(self, items: list[tuple[str, float]], wanted: Callable[[], bool]) -> list[str]:
         self.gate.wait(10)
+        if not wanted():
+            raise Abandoned
         self.batches.append(items)
         if any(name == "bad" for name, _ in items):
             raise ValueError("bad")
@@ -31,10 +34,10 @@ def batcher(work: Work, budget: float = 10, **options: object) -> Batcher[tuple[
     return Batcher(work, lambda item: item[1], budget, **options)
 
 
-async def first_running(work: Work, batches: Batcher[tuple[str, float], str]) -> asyncio.Task[str]:
+async def first_running(work: Work, batches: Batcher[tuple[str, float], str], cost: float = 1) -> asyncio.Task[str]:
     """Occupies the worker until the gate opens."""
     work.gate.clear()
-    task = asyncio.ensure_future(batches(("first", 1)))
+    task = asyncio.ensure_future(batches(("first", cost)))
     await asyncio.sleep(0.05)
     return task
 
@@ -143,7 +146,7 @@ def test_a_bad_item_takes_no_other_with_it() -> None:
 
 def test_who_would_wait_too_long_is_refused_at_once() -> None:
     async def scenario() -> None:
-        def slow(items: list[tuple[str, float]]) -> list[str]:
+        def slow(items: list[tuple[str, float]], wanted: Callable[[], bool]) -> list[str]:
             time.sleep(0.02 * sum(cost for _, cost in items))
             return [name for name, _ in items]
 
@@ -157,5 +160,68 @@ def test_who_would_wait_too_long_is_refused_at_once() -> None:
         kinds = [isinstance(each, QueueFull) for each in refused]
         assert not any(kinds[:3]) and all(kinds[5:]), kinds
         assert await batches(("later", 1)) == "later", "it goes on"
+
+    asyncio.run(scenario())
+
+
+def test_what_runs_is_waited_for_as_well() -> None:
+    async def scenario() -> None:
+        work = Work()
+        batches = batcher(work, budget=10, max_wait_s=0.6)
+        batches.learn(10, 1.0)  # a batch takes a second
+        first = await first_running(work, batches, 10)
+        assert 0.8 < batches.wait_s < 1
+        with pytest.raises(QueueFull):
+            await batches(("a", 1))
+        await asyncio.sleep(0.5)
+        second = asyncio.ensure_future(batches(("b", 1)))
+        await asyncio.sleep(0.01)
+        assert 0.4 < batches.wait_s < 0.6, "what is left of the first, and the second"
+        with pytest.raises(QueueFull):
+            await batches(("c", 1), time.time() + 0.1)
+        work.gate.set()
+        assert await asyncio.gather(first, second) == ["FIRST", "B"]
+
+    asyncio.run(scenario())
+
+
+def test_an_idle_worker_begins_whatever_is_thought_of_its_speed() -> None:
+    async def scenario() -> None:
+        batches = batcher(Work(), max_wait_s=0.1)
+        batches.learn(1, 1000)
+        assert await batches(("a", 1), time.time() + 5) == "A"
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_that_nobody_waits_for_ends_and_is_not_tried_alone() -> None:
+    async def scenario() -> None:
+        begun: list[list[str]] = []
+        told: list[BatchFacts] = []
+
+        def steps(items: list[tuple[str, float]], wanted: Callable[[], bool]) -> list[str]:
+            begun.append([name for name, _ in items])
+            for _ in range(20):
+                time.sleep(0.01)
+                if not wanted():
+                    raise Abandoned
+            return [name.upper() for name, _ in items]
+
+        batches: Batcher[tuple[str, float], str] = Batcher(steps, lambda item: item[1], 10, told=told.append)
+        first = asyncio.ensure_future(batches(("first", 1)))
+        await asyncio.sleep(0.02)
+        some = [asyncio.ensure_future(batches((name, 1))) for name in "abc"]
+        assert await first == "FIRST"
+        await asyncio.sleep(0.02)
+        some[0].cancel()
+        assert await some[1] == "B" and await some[2] == "C", "of three, two stayed"
+        some = [asyncio.ensure_future(batches((name, 1))) for name in "de"]
+        await asyncio.sleep(0.05)
+        for each in some:
+            each.cancel()
+        assert await batches(("stays", 1)) == "STAYS"
+        assert begun == [["first"], ["a", "b", "c"], ["d", "e"], ["stays"]]
+        await asyncio.sleep(0)
+        assert told[2].ran_s < told[1].ran_s and len(told) == 4
 
     asyncio.run(scenario())

@@ -1,0 +1,171 @@
+"""Who is taken, and how long they may wait: what cannot be answered soon is refused at the door, before any work.
+
+A clip waits at several places on its way: for a thread that decodes, for a batch of the encoder, for one of the
+generator. `Clips` sees all of them as one queue and refuses, at once, who would wait too long in it. `Patience` goes
+with a clip that was taken, and is what it may still wait: a stage that cannot begin within it refuses. So an answer
+comes within `max_wait_s` and the time of the work itself, or it is a 503 within `max_wait_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cluster.serve import problems
+from cluster.serve.metrics import Meter
+from cluster.serve.problems import Refusal
+
+_MEMORY_S = 10.0
+"""How long what was seen of the speed counts."""
+_AT_THE_DOOR = 0.8
+"""Share of the longest wait at which the door closes: estimates err, and who was taken should get the picture."""
+_LATEST = 0.1
+"""Weight of the latest place that was left in what is known of how long they are held."""
+
+
+class Places:
+    """So many may be at work or waiting at a time; more are refused, with a time after which to try again."""
+
+    def __init__(self, kind: str, number: int, meter: Meter) -> None:
+        self._kind = kind
+        self._number = number
+        self._meter = meter
+        self._taken = 0
+        self._lasts_s = 1.0
+
+    def check(self) -> None:
+        """Refuse before anything was read where there is no place.
+
+        Raises:
+            Refusal: there is none.
+        """
+        if self._taken >= self._number:
+            raise problems.busy(self._lasts_s)
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """A place for the time of the block.
+
+        Raises:
+            Refusal: there is none.
+        """
+        self.check()
+        self._count(1)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._count(-1)
+            self._lasts_s += _LATEST * (time.monotonic() - started - self._lasts_s)
+
+    def _count(self, change: int) -> None:
+        self._taken += change
+        self._meter.places(self._kind, self._taken)
+
+
+class Clips:
+    """The clips at work or waiting in one ingress replica, by what they cost.
+
+    How long a new one would wait is what they cost over the speed at which clips were answered of late: so it holds
+    for any number of replicas behind it. As long as nothing is known of the speed, the stages behind it refuse.
+
+    Args:
+        number: of clips, at most.
+        max_wait_s: the longest wait; who would come near it is refused.
+        meter: told how many there are.
+    """
+
+    def __init__(self, number: int, max_wait_s: float, meter: Meter) -> None:
+        self._number = number
+        self._max_wait_s = _AT_THE_DOOR * max_wait_s
+        self._meter = meter
+        self._taken = 0
+        self._cost = 0.0
+        # Cost that was answered and the seconds that it took, the latest weighing most.
+        self._answered, self._busy_s = 0.0, 0.0
+        self._since = 0.0  # the latest answer, or when the first of those who are here came
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until what is here is answered; 0 where nothing is here, or nothing was answered yet."""
+        if not self._taken or not self._answered:
+            return 0.0
+        # A part is done already, though its answer is still to come. What should be done by now and is not will take
+        # as long again as it is late.
+        return abs(self._cost * self._busy_s / self._answered - (time.monotonic() - self._since))
+
+    def check(self) -> None:
+        """Refuse before anything was read where a clip would wait too long.
+
+        Raises:
+            Refusal: it would; `Retry-After` says when it would not, if nobody else came.
+        """
+        if self._taken >= self._number:
+            raise problems.busy(self.wait_s / self._taken)
+        if (wait_s := self.wait_s) > self._max_wait_s:
+            raise problems.busy(wait_s - self._max_wait_s)
+
+    @contextmanager
+    def take(self, cost: float) -> Iterator[None]:
+        """A place for the time of the block.
+
+        Raises:
+            Refusal: as `check`.
+        """
+        self.check()
+        self._count(1, cost)
+        answered = 0.0
+        try:
+            yield
+            answered = cost
+        except Refusal as refusal:
+            # Of a clip that could not be used, the service has done what there was to do.
+            answered = cost if refusal.status != 503 else 0.0
+            raise
+        finally:
+            self._count(-1, -cost)
+            if answered:
+                now = time.monotonic()
+                kept = math.exp((self._since - now) / _MEMORY_S)
+                self._busy_s = self._busy_s * kept + _MEMORY_S * (1 - kept)
+                self._answered = self._answered * kept + answered
+                self._since = now
+
+    def _count(self, change: int, cost: float) -> None:
+        if not self._taken:
+            self._since = time.monotonic()
+        self._taken += change
+        self._cost = self._cost + cost if self._taken else 0.0
+        self._meter.places("clips", self._taken)
+
+
+@dataclass
+class Patience:
+    """What is left to a clip that was taken."""
+
+    deadline: float
+    """By when the answer is wanted, on the clock of `time.time()`."""
+    wait_s: float
+    """How long it may still wait, in all the queues that are left."""
+
+    @property
+    def begin_by(self) -> float:
+        """By when the next stage must begin with it, on the clock of `time.time()`."""
+        return min(self.deadline, time.time() + self.wait_s)
+
+    def waited(self, seconds: float) -> None:
+        """It has waited so long for a stage."""
+        self.wait_s = max(0.0, self.wait_s - seconds)
+
+    def refusal(self, retry_after_s: float) -> Refusal:
+        """What to say where a stage did not begin in time."""
+        hurried = self.deadline < time.time() + self.wait_s
+        return problems.late(retry_after_s) if hurried else problems.busy(retry_after_s)
+
+    def timeout(self) -> asyncio.Timeout:
+        """Ends the block at the deadline, with TimeoutError."""
+        return asyncio.timeout(max(0.0, self.deadline - time.time()))
