@@ -102,7 +102,7 @@ async def draw_clip(
     if chosen.n > service.limits.max_images:
         raise Refusal(422, "invalid", f"n must be 1 to {service.limits.max_images}.", "Ask for fewer pictures.")
     image = await service.image_config(chosen)
-    with service.clips.take(service.cost(image, chosen.n)):
+    with service.clips.take(await service.cost(image, chosen.n)):
         async with service.within(patience):
             await _spend(service, caller, chosen.n)
             heard = await service.hear(clip, patience)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_COST_UNIT_PX = 128
+_COST_UNIT_PX = 256
 
 
 class Refused(StrEnum):
@@ -58,6 +58,8 @@ class Facts:
     styles: tuple[str, ...]
     unit_px: int
     """Sizes of pictures are multiples of it."""
+    sample_size: int
+    """Side at which every picture is drawn, whichever is wanted; 0: at the wanted one."""
     device: str
 
 
@@ -128,9 +130,9 @@ class Encoder:
 
     async def facts(self) -> Facts:
         """What the model is."""
-        denoiser = self._pipeline.denoiser.config
-        unit = denoiser.patch * 2 ** (len(denoiser.widths) - 1)
-        return Facts(self._pipeline.model_digest, tuple(self._pipeline.styles), unit, str(self._pipeline.device))
+        pipeline, denoiser = self._pipeline, self._pipeline.denoiser
+        own = denoiser.config.sample_size
+        return Facts(pipeline.model_digest, tuple(pipeline.styles), denoiser.unit_px, own, str(pipeline.device))
 
     async def encode(self, utterances: Sequence[Utterance], begin_by: float = float("inf")) -> Encoded | Refused:
         """Embeddings of the utterances of one clip; what has not begun by then is not begun."""
@@ -172,7 +174,7 @@ class Generator:
         self._files = ThreadPoolExecutor(2, thread_name_prefix="files")
         self._batcher: Batcher[_Order, Drawing] = Batcher(
             self._run,
-            lambda order: cost(order.request.image, len(order.request.seeds)),
+            lambda order: self._cost(order.request.image, len(order.request.seeds)),
             settings.generator.batch_cost,
             group=lambda order: _shape(order.request.image),
             max_queued=settings.generator.max_queued,
@@ -246,6 +248,9 @@ class Generator:
         compute_ms = (time.monotonic() - started) * 1000 / len(seeds)
         return [Drawing(pixels[a:b], similarity[a:b], compute_ms * (b - a)) for a, b in itertools.pairwise(firsts)]
 
+    def _cost(self, image: ImageConfig, images: int) -> float:
+        return cost(image, images, self._pipeline.denoiser.config.sample_size)
+
     def _warm(self, image: ImageConfig) -> None:
         shape, width = self._pipeline.token_shape, self._pipeline.embedding_width
         request = DrawRequest(blank_scene(shape, width), (0,), image)
@@ -253,7 +258,7 @@ class Generator:
         for _ in range(2):
             started = time.monotonic()
             self._run([_Order(request)])
-        self._batcher.learn(cost(image, 1), time.monotonic() - started)
+        self._batcher.learn(self._cost(image, 1), time.monotonic() - started)
 
     def _told(self, facts: BatchFacts) -> None:
         self._meter.batch(facts, len(self._batcher))
@@ -268,9 +273,9 @@ class Drawing:
     compute_ms: float
 
 
-def cost(image: ImageConfig, images: int) -> float:
-    """Images × steps, times their area in units of 128 px squared."""
-    return images * image.steps * (image.size_px / _COST_UNIT_PX) ** 2
+def cost(image: ImageConfig, images: int, sample_size: int) -> float:
+    """Images × steps, times the area at which they are drawn, in units of 256 px²; `sample_size` as of `Facts`."""
+    return images * image.steps * ((sample_size or image.size_px) / _COST_UNIT_PX) ** 2
 
 
 def load(settings: ServeSettings, num_cpus: float) -> SpeechToImagePipeline:

@@ -40,7 +40,7 @@ class Options(Message):
 
     style: str | None = Field(None, max_length=64, description="A name from `/v1/styles`.", examples=["3d"])
     size: Annotated[int, Field(ge=64, le=1024)] | None = Field(
-        None, description="Width and height in pixels.", examples=[128]
+        None, description="Width and height in pixels.", examples=[256]
     )
     steps: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Denoising steps.", examples=[6])
     format: Format | None = Field(None, description="Of the image file.", examples=["webp"])
@@ -199,8 +199,8 @@ LIVE_EVENTS: dict[str, dict[str, Any]] = {
         "utterance": 0,
         "image": "<base64>",
         "content_type": "image/webp",
-        "width_px": 128,
-        "height_px": 128,
+        "width_px": 256,
+        "height_px": 256,
         "seed": "4123",
         "similarity": 0.61,
         "confidence": 0.55,

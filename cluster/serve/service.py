@@ -105,18 +105,20 @@ class Service:
         if image.style not in facts.styles:
             raise Refusal(422, "unknown_style", "The model does not know this style.", "See /v1/styles.")
         if image.size_px > limits.max_size_px or image.size_px % facts.unit_px:
-            allowed = f"size must be a multiple of {facts.unit_px}, 64 to {limits.max_size_px}."
+            multiple = f"a multiple of {facts.unit_px}, " if facts.unit_px > 1 else ""
+            allowed = f"size must be {multiple}64 to {limits.max_size_px}."
             raise Refusal(422, "invalid", allowed, "Choose another size.")
         if image.steps > limits.max_steps:
             raise Refusal(422, "invalid", f"steps must be 1 to {limits.max_steps}.", "Choose fewer steps.")
-        if cost(image, options.n if isinstance(options, ImageOptions) else 1) > limits.max_cost:
+        if cost(image, options.n if isinstance(options, ImageOptions) else 1, facts.sample_size) > limits.max_cost:
             message = "n, size and steps ask for more than one request may have."
             raise Refusal(422, "invalid", message, "Choose fewer pictures, fewer steps or a smaller size.")
         return image
 
-    def cost(self, image: ImageConfig, images: int) -> float:
+    async def cost(self, image: ImageConfig, images: int) -> float:
         """Of a clip and its pictures; hearing it counts as much as drawing one picture as configured."""
-        return cost(image, images) + cost(self.config.image, 1)
+        own = (await self.facts()).sample_size
+        return cost(image, images, own) + cost(self.config.image, 1, own)
 
     def patience(self, timeout_s: float | None = None) -> Patience:
         """Of a request that comes now."""

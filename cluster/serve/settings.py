@@ -25,7 +25,7 @@ class Limits(Settings):
     max_steps: int = Field(50, ge=1, le=100, description="Most denoising steps.")
     max_images: int = Field(4, ge=1, le=16, description="Most pictures of one clip.")
     max_cost: float = Field(
-        256.0, gt=0, description="Most work of one request: images × steps × 128 px², so that none holds up the others."
+        256.0, gt=0, description="Most work of one request: images × steps × 256 px², so that none holds up the others."
     )
     upload_idle_s: float = Field(15.0, gt=0, description="Longest pause in an upload.")
     upload_s: float = Field(300.0, gt=0, description="Longest upload.")
@@ -59,7 +59,7 @@ class Replicas(Settings):
     memory_bytes: int = Field(0, ge=0, description="Memory that one reserves; 0 reserves none.")
     target_queue: float = Field(4.0, gt=0, description="Requests at work or waiting per copy that autoscaling aims at.")
     batch_cost: float = Field(
-        30.0, gt=0, description="Largest batch: seconds of audio (encoder), or images × steps × 128 px² (generator)."
+        30.0, gt=0, description="Largest batch: seconds of audio (encoder), or images × steps × 256 px² (generator)."
     )
     max_queued: int = Field(64, ge=1, description="Requests that wait in one copy; more are refused.")
     upscale_after_s: float = Field(5.0, ge=0, description="More copies once they were wanted for this long.")

@@ -18,7 +18,7 @@ CONTENT_TYPES: dict[Format, str] = {"webp": "image/webp", "png": "image/png", "j
 #: How the names of files end.
 EXTENSIONS: dict[Format, str] = {"webp": "webp", "png": "png", "jpeg": "jpg"}
 
-# Effort of the WebP encoder, 0 to 6: 4 costs a millisecond or two at 128 px; more gains nothing at this size.
+# Effort of the WebP encoder, 0 to 6: 4 costs some milliseconds at 256 px; more gains nothing at this size.
 _WEBP_METHOD = 4
 
 
