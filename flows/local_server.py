@@ -8,6 +8,7 @@ frees when a run ends, however it ends: so a killed run leaves no server behind,
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -24,7 +25,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from s2i_core.errors import S2IError
 
@@ -56,13 +57,23 @@ class PrefectServer:
         complete: with the UI and all services, as one wants that stays: schedules, automations, cleaning up.
         port: where it listens; a free port by default.
         auth: its login as `user:password`; a new one by default.
+        linger_s: how long it waits for the next user when nobody uses it.
     """
 
-    def __init__(self, home: Path, *, complete: bool = False, port: int | None = None, auth: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        complete: bool = False,
+        port: int | None = None,
+        auth: str | None = None,
+        linger_s: float = LINGER_S,
+    ) -> None:
         self.home = home.absolute()
         self._complete = complete
         self._port = port
         self._auth = auth
+        self._linger_s = linger_s
         self._start_lock: IO[str] | None = None
         self._use_lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,10 +89,11 @@ class PrefectServer:
             self._release_start()
             return
         port, auth = self._port or _free_port(), self._auth or f"s2i:{secrets.token_urlsafe(24)}"
+        options = {"--home": self.home, "--port": port, "--linger-s": self._linger_s}
         self._state = {"url": f"http://127.0.0.1:{port}/api", "auth": auth}
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.local_server", "--home", str(self.home), "--port", str(port)],
+                [sys.executable, "-m", "flows.local_server", *(str(word) for pair in options.items() for word in pair)],
                 env=os.environ
                 | client_settings(self.home)
                 | _server_settings(self.home, auth, self._state["url"], self._complete),
@@ -267,27 +279,35 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end_when_unused(home: Path) -> None:
+def _end_when_unused(home: Path, linger_s: float) -> None:
     """Wait until no run holds the lock, then end this process. Runs in a thread of the server."""
     idle_since: float | None = None
-    while True:
-        time.sleep(0.5)
-        with (home / "use.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                idle_since = None
-                continue
-            idle_since = idle_since or time.monotonic()
-            if time.monotonic() - idle_since < LINGER_S:
-                continue
-            # While we hold the lock nobody can begin to use this server; a newcomer finds no state file and starts one.
-            state = home / "server.json"
-            if state.exists() and json.loads(state.read_text()).get("pid") == os.getpid():
-                state.unlink()
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(10)
-            os._exit(0)
+    with contextlib.suppress(FileNotFoundError):  # the folder is gone, with the database: nobody can use it any more
+        while True:
+            time.sleep(0.5)
+            with (home / "use.lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    idle_since = None
+                    continue
+                idle_since = idle_since or time.monotonic()
+                if time.monotonic() - idle_since < linger_s:
+                    continue
+                # While we hold the lock nobody can begin to use this server; a newcomer finds no state file and starts
+                # its own.
+                state = home / "server.json"
+                if state.exists() and json.loads(state.read_text()).get("pid") == os.getpid():
+                    state.unlink()
+                _end()
+    _end()
+
+
+def _end() -> NoReturn:
+    """End this process in an orderly way if it can."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+    os._exit(0)
 
 
 def main() -> None:
@@ -295,8 +315,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--linger-s", type=float, required=True)
     arguments = parser.parse_args()
-    threading.Thread(target=_end_when_unused, args=(arguments.home,), daemon=True).start()
+    threading.Thread(target=_end_when_unused, args=(arguments.home, arguments.linger_s), daemon=True).start()
     import uvicorn
 
     uvicorn.run(

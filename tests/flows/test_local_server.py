@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,11 +17,12 @@ import pytest
 from flows import local_server
 from flows.local_server import PrefectServer, ServerError, client_settings
 
+_LINGER_S = 0.5
 _HOLDER = """
 import sys, time
 from pathlib import Path
 from flows.local_server import PrefectServer
-server = PrefectServer(Path(sys.argv[1]))
+server = PrefectServer(Path(sys.argv[1]), linger_s=float(sys.argv[2]))
 server.start(); server.wait()
 print("up", flush=True)
 time.sleep(600)
@@ -33,7 +37,9 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_killed_run_leaves_no_server_behind_and_others_share_it(tmp_path: Path) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(tmp_path), str(_LINGER_S)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == "up"
@@ -44,7 +50,7 @@ def test_a_killed_run_leaves_no_server_behind_and_others_share_it(tmp_path: Path
             assert second.settings()["PREFECT_API_URL"] == state["url"]
             holder.kill()
             holder.wait()
-            time.sleep(local_server.LINGER_S + 2)
+            time.sleep(_LINGER_S + 2)
             assert _alive(state["pid"]), "it ended under a living user"
     finally:
         holder.kill()
@@ -54,6 +60,24 @@ def test_a_killed_run_leaves_no_server_behind_and_others_share_it(tmp_path: Path
         time.sleep(0.2)
     assert not _alive(state["pid"])
     assert not (tmp_path / "server.json").exists()
+
+
+def test_a_server_whose_folder_is_gone_ends_though_somebody_uses_it(tmp_path: Path) -> None:
+    """As after `make clean`, or when a temporary folder is tidied up: there is no lock left by which it would know."""
+    home = tmp_path / "home"
+    home.mkdir()
+    watch = "import sys; from pathlib import Path; from flows.local_server import _end_when_unused as watch"
+    server = subprocess.Popen([sys.executable, "-c", f"{watch}\nwatch(Path(sys.argv[1]), 600)", str(home)])
+    try:
+        with (home / "use.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            time.sleep(1)
+            assert server.poll() is None
+            shutil.rmtree(home)
+            assert server.wait(timeout=30) == -signal.SIGTERM
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path: Path, prefect: PrefectServer) -> None:

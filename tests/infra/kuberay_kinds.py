@@ -16,11 +16,13 @@ _string, _boolean, _object = {"type": "string"}, {"type": "boolean"}, {"type": "
 _strings = {"type": "object", "additionalProperties": _string}
 
 
-def _integer(minimum: int = 0) -> dict[str, Any]:
+def integer(minimum: int = 0) -> dict[str, Any]:
+    """A schema of whole numbers."""
     return {"type": "integer", "minimum": minimum}
 
 
-def _closed(required: str = "", **properties: Any) -> dict[str, Any]:
+def closed(required: str = "", **properties: Any) -> dict[str, Any]:
+    """A schema of objects with no other properties than these."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -29,37 +31,37 @@ def _closed(required: str = "", **properties: Any) -> dict[str, Any]:
     }
 
 
-_from_secret = _closed(
-    "valueFrom", valueFrom=_closed("secretKeyRef", secretKeyRef=_closed("name key", name=_string, key=_string))
+_from_secret = closed(
+    "valueFrom", valueFrom=closed("secretKeyRef", secretKeyRef=closed("name key", name=_string, key=_string))
 )
-_head = _closed(
+_head = closed(
     "template rayStartParams",
     serviceType={"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     rayStartParams=_strings,
     template=_object,
 )
-_group = _closed(
+_group = closed(
     "groupName minReplicas maxReplicas template rayStartParams",
     groupName=_string,
-    replicas=_integer(),
-    minReplicas=_integer(),
-    maxReplicas=_integer(),
-    idleTimeoutSeconds=_integer(),
+    replicas=integer(),
+    minReplicas=integer(),
+    maxReplicas=integer(),
+    idleTimeoutSeconds=integer(),
     rayStartParams=_strings,
     template=_object,
 )
-CLUSTER = _closed(
+CLUSTER = closed(
     "headGroupSpec",
     rayVersion=_string,
-    authOptions=_closed("mode", mode={"enum": ["token", "disabled"]}, secretName=_string),
-    tlsOptions=_closed(enabled=_boolean),
-    gcsFaultToleranceOptions=_closed(
+    authOptions=closed("mode", mode={"enum": ["token", "disabled"]}, secretName=_string),
+    tlsOptions=closed(enabled=_boolean),
+    gcsFaultToleranceOptions=closed(
         redisAddress=_string, redisUsername=_from_secret, redisPassword=_from_secret, externalStorageNamespace=_string
     ),
     enableInTreeAutoscaling=_boolean,
-    autoscalerOptions=_closed(
+    autoscalerOptions=closed(
         version={"enum": ["v1", "v2"]},
-        idleTimeoutSeconds=_integer(),
+        idleTimeoutSeconds=integer(),
         upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
         imagePullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
         securityContext=_object,
@@ -68,41 +70,41 @@ CLUSTER = _closed(
     headGroupSpec=_head,
     workerGroupSpecs={"type": "array", "items": _group},
 )
-_rule = _closed(
+_rule = closed(
     "policy condition",
     policy={"enum": ["DeleteCluster", "DeleteWorkers", "DeleteSelf", "DeleteNone"]},
-    condition=_closed(
-        jobStatus={"enum": ["SUCCEEDED", "FAILED"]}, jobDeploymentStatus={"enum": ["Failed"]}, ttlSeconds=_integer()
+    condition=closed(
+        jobStatus={"enum": ["SUCCEEDED", "FAILED"]}, jobDeploymentStatus={"enum": ["Failed"]}, ttlSeconds=integer()
     )
     | {"oneOf": [{"required": ["jobStatus"]}, {"required": ["jobDeploymentStatus"]}]},
 )
-JOB = _closed(
+JOB = closed(
     "rayClusterSpec entrypoint",
     entrypoint=_string,
     entrypointNumCpus={"type": "number"},
     submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"]},
-    backoffLimit=_integer(),
-    preRunningDeadlineSeconds=_integer(1),
-    activeDeadlineSeconds=_integer(1),
-    deletionStrategy=_closed("deletionRules", deletionRules={"type": "array", "minItems": 1, "items": _rule}),
-    submitterConfig=_closed(backoffLimit=_integer()),
+    backoffLimit=integer(),
+    preRunningDeadlineSeconds=integer(1),
+    activeDeadlineSeconds=integer(1),
+    deletionStrategy=closed("deletionRules", deletionRules={"type": "array", "minItems": 1, "items": _rule}),
+    submitterConfig=closed(backoffLimit=integer()),
     submitterPodTemplate=_object,
     rayClusterSpec=CLUSTER,
 )
-SERVICE = _closed(
+SERVICE = closed(
     "rayClusterConfig serveConfigV2",
-    upgradeStrategy=_closed(
+    upgradeStrategy=closed(
         "type",
         type={"enum": ["NewCluster", "NewClusterWithIncrementalUpgrade", "None"]},
-        clusterUpgradeOptions=_closed(
+        clusterUpgradeOptions=closed(
             "gatewayClassName stepSizePercent intervalSeconds",
             gatewayClassName=_string,
-            stepSizePercent=_integer(1),
-            intervalSeconds=_integer(1),
-            maxSurgePercent=_integer(1),
+            stepSizePercent=integer(1),
+            intervalSeconds=integer(1),
+            maxSurgePercent=integer(1),
         ),
     ),
-    rayClusterDeletionDelaySeconds=_integer(),
+    rayClusterDeletionDelaySeconds=integer(),
     excludeHeadPodFromServeSvc=_boolean,
     serveConfigV2=_string,
     rayClusterConfig=CLUSTER,

@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema
 import kubernetes_validate
+import operator_kinds
 import pytest
 import yaml
 from kuberay_kinds import KUBERNETES, check, cluster_of, templates
@@ -92,6 +93,33 @@ def test_the_checks_of_kuberays_kinds_can_fail(rendered: list[dict[str, Any]]) -
         spoil(spoiled["spec"])
         with pytest.raises((AssertionError, jsonschema.ValidationError)):
             check(spoiled)
+
+
+def test_prometheus_takes_its_resources_and_finds_what_they_name(helm: Helm) -> None:
+    chosen = ["--set", ALL + INGRESS + ",metrics.podMonitor=true"]
+    answer = helm("template", "night", str(CHART), "-n", "s2i", *IMAGE, *chosen)
+    assert answer.returncode == 0, answer.stderr
+    resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+    (monitor,), (scrape,) = of(resources, "PodMonitor"), of(resources, "ScrapeConfig")
+    for resource in (monitor, scrape):
+        operator_kinds.check(resource)
+        spoiled = copy.deepcopy(resource)
+        spoiled["spec"]["interval"] = "15s"
+        with pytest.raises(jsonschema.ValidationError):
+            operator_kinds.check(spoiled)
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    # Ray forgets what a job said last after 20 s.
+    assert endpoint["interval"] == scrape["spec"]["scrapeInterval"] == "15s"
+    for resource in ray(resources):
+        for template in templates(resource):
+            if template["metadata"]["labels"].get("s2i/role") in {"head", "worker"}:
+                assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+                ports = [port["name"] for port in template["spec"]["containers"][0]["ports"]]
+                assert endpoint["port"] in ports
+    # The service that KubeRay makes of a RayService goes by its name.
+    (service,) = of(resources, "RayService")
+    name = f"{service['metadata']['name']}-serve-svc.s2i.svc:8000"
+    assert scrape["spec"]["staticConfigs"] == [{"targets": [name]}]
 
 
 def test_no_head_runs_work_and_idle_workers_go(rendered: list[dict[str, Any]]) -> None:

@@ -6,10 +6,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import operator_kinds
 import pytest
+import yaml
 from hcl import FOLDERS, TERRAFORM, Block, blocks, files
 
 RESOURCES = blocks("resource")
@@ -178,6 +182,31 @@ def test_files_that_modules_read_are_there() -> None:
     for path in TERRAFORM.rglob("*.tf"):
         for found in re.findall(r'\$\{path\.module\}/([^"$]+)"', path.read_text()):
             assert (path.parent / found).exists(), f"{path}: {found}"
+
+
+def test_karpenter_takes_the_pools(tool: Callable[[str], str]) -> None:
+    chart = MODULES / "cluster" / "pools"
+    (release,) = (block for block in of("helm_release", MODULES / "cluster") if block.name == "pools")
+    given = set(re.findall(r"(\w+)\s*[:=]", " ".join(release.body["values"])))
+    assert given == yaml.safe_load((chart / "values.yaml").read_text()).keys()
+    values = ["--set", "cluster=night,role=night-node"]
+    for command in (["lint", "--strict", str(chart)], ["template", "node-pools", str(chart)]):
+        answer = subprocess.run([tool("helm"), *command, *values], capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+    resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+    assert sorted(resource["kind"] for resource in resources) == ["EC2NodeClass"] * 2 + ["NodePool"] * 2
+    for resource in resources:
+        operator_kinds.check(resource)
+        with pytest.raises(jsonschema.ValidationError):
+            operator_kinds.check(resource | {"spec": resource["spec"] | {"ttlSecondsAfterEmpty": 30}})
+    classes = {each["metadata"]["name"]: each["spec"] for each in resources if each["kind"] == "EC2NodeClass"}
+    for pool in (each["spec"] for each in resources if each["kind"] == "NodePool"):
+        machine = classes[pool["template"]["spec"]["nodeClassRef"]["name"]]
+        assert machine["metadataOptions"] == {"httpTokens": "required", "httpPutResponseHopLimit": 1}
+        assert all(device["ebs"]["encrypted"] for device in machine["blockDeviceMappings"])
+        kinds = {need["key"]: need["values"] for need in pool["template"]["spec"]["requirements"]}
+        assert kinds["karpenter.sh/capacity-type"] == ["spot", "on-demand"]
+        assert pool["limits"], "nothing bounds what it may buy"
 
 
 @pytest.mark.skipif(

@@ -14,7 +14,6 @@ WIDTH = 8
 
 
 def main(data: Path, out: Path) -> None:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     projection = QueryTransformer(
         width=WIDTH, depth=1, heads=2, mlp_width=16, num_queries=4, token_width=WIDTH, embedding_width=WIDTH
@@ -29,4 +28,5 @@ def main(data: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main(Path(sys.argv[1]), Path(sys.argv[2]))
