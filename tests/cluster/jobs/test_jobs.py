@@ -22,6 +22,8 @@ from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ModelError, StorageError
 from s2i_core.identity import image_id
 from s2i_core.records import Status
+from s2i_core.storage.objects import S3Settings
+from tests.chaos.proxy import proxy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -173,6 +175,19 @@ def test_two_jobs_at_once_do_not_spoil_each_other(objects, bucket, request_for, 
         thread.join()
     assert [(each.ok, each.failed) for each in summaries] == [(10, 0)] * 2
     assert sum(each.images for each in summaries) == 10
+    assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
+
+
+def test_a_store_that_refuses_every_tenth_request(
+    store, objects, bucket, request_for, make_scenes, lake, record_property
+) -> None:
+    """503 SlowDown, in the words of S3; tests/chaos has the long form."""
+    scenes = make_scenes(request_for(), 6)
+    with proxy(store.endpoint, refuse=0.1) as between:
+        summary = illustrate(request_for(store=S3Settings(endpoint_url=between.endpoint)))
+    record_property("refused", between.refused)
+    assert between.refused > 0
+    assert (summary.ok, summary.failed, summary.images) == (6, 0, 6)
     assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
 
 
