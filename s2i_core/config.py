@@ -107,7 +107,7 @@ class ImageConfig(Settings):
     size_px: int = Field(256, ge=64, le=1024, description="Width and height of the image.")
     steps: int = Field(6, ge=1, le=100, description="Denoising steps.")
     start_noise: float = Field(
-        0.7, gt=0, le=1, description="Share of noise over the coarse ground that a picture with references starts from."
+        0.8, gt=0, le=1, description="Share of noise over the coarse ground that a picture with references starts from."
     )
     guidance: float = Field(1.0, ge=1, le=20, description="Classifier-free guidance; 1 turns it off.")
     style: str = Field("3d", description="Style token; `s2i styles` lists those that the model knows.")
