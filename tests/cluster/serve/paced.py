@@ -64,7 +64,7 @@ class PacedGenerator(Generator):
 
     def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[Drawing]:
         images = [order.request.image for order in orders]
-        total = sum(cost(image, len(order.request.seeds)) for image, order in zip(images, orders, strict=True))
+        total = sum(cost(image, len(order.request.seeds), 0) for image, order in zip(images, orders, strict=True))
 
         def paced() -> bool:
             time.sleep(DRAW_S * total / images[0].steps)
