@@ -16,7 +16,7 @@ LISTEN_S = 0.05
 """Listening to a clip takes so long, …"""
 ENCODE_S = 0.04
 """… encoding a second of audio …"""
-DRAW_S = 0.2
+DRAW_S = 0.8
 """… and drawing a unit of cost."""
 
 
