@@ -123,7 +123,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     environment = clean | {"S2I_HOME": str(home / "state"), "PYTHONPATH": str(ROOT)}
     made = World(home, {}, environment, str(home / "model"))
     try:
-        up = made.run("platform", "up", "--no-serve", "--no-samples", "--json")
+        up = made.run("platform", "up", "--checkpoint", made.checkpoint, "--no-samples", "--json")
         assert up.returncode == 0, up.stderr + _logs(home)
         made.state = json.loads(up.stdout)
         made.environment = environment | json.loads(made.run("platform", "env", "--json").stdout)
@@ -168,6 +168,22 @@ def test_everything_asks_who_is_there_and_the_doctor_is_content(world: World) ->
     assert checks["ray"]["status"] == checks["prefect"]["status"] == checks["source"]["status"] == "ok", checks
     with urllib.request.urlopen(world.state["page"] + "/targets", timeout=30) as answer:
         assert json.loads(answer.read()), "Prometheus has something to scrape"
+
+
+def test_the_service_is_one_of_the_parts_and_draws(world: World) -> None:
+    parts = {part["name"]: part for part in world.state["parts"]}
+    assert parts.keys() == {"store", "ray", "prefect", "worker", "serve"}
+    url = parts["serve"]["url"]
+    with urllib.request.urlopen(world.state["page"], timeout=30) as answer:
+        assert f'href="{url}"' in answer.read().decode()
+    with urllib.request.urlopen(f"{url}/", timeout=30) as answer:
+        assert "<title>Studio · s2i</title>" in answer.read().decode()
+    spoken = urllib.request.Request(f"{url}/v1/images", clip("sea-animals.opus", 0, 8), {"Content-Type": "audio/wav"})
+    with urllib.request.urlopen(spoken, timeout=120) as answer:
+        assert answer.headers["Content-Type"] == "image/png"
+        assert answer.read().startswith(b"\x89PNG")
+    with urllib.request.urlopen(world.state["page"] + "/targets", timeout=30) as answer:
+        assert {"labels": {"job": "serve"}, "targets": [url.removeprefix("http://")]} in json.loads(answer.read())
 
 
 def test_a_schedule_fires_and_its_pictures_are_in_the_bucket(world: World, tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from small_archive import clip
+from small_archive import SETTINGS, clip
 from tiny import tiny_pipeline
 
 from flows.local_server import PrefectServer, prefect_client
 from s2i_core.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from flows.archive import RunSummary
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +46,20 @@ def recordings() -> dict[str, bytes]:
 @pytest.fixture
 def archive(objects: ObjectStore, recordings: dict[str, bytes]) -> tuple[str, str]:
     """Source and destination: fresh buckets, the first filled."""
+    return fresh(objects, recordings)
+
+
+@pytest.fixture(scope="session")
+def illustrated(
+    objects: ObjectStore, recordings: dict[str, bytes], checkpoint: str, prefect: PrefectServer
+) -> RunSummary:
+    """An archive on which the flow has run once, with a Ray of this process."""
+    from flows.archive import illustrate_archive
+
+    return illustrate_archive(*fresh(objects, recordings), checkpoint=checkpoint, settings=SETTINGS)
+
+
+def fresh(objects: ObjectStore, recordings: dict[str, bytes]) -> tuple[str, str]:
     source, destination = (f"{kind}-{uuid.uuid4().hex[:12]}" for kind in ("in", "out"))
     for name in (source, destination):
         objects.create_bucket(name)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from small_archive import SETTINGS, clip, keys
 
-from cluster.jobs.resources import logical_cpus
-from cluster.local import local_ray
-from flows.archive import illustrate_archive
+from flows.archive import RunSummary, illustrate_archive
 from flows.local_server import PrefectServer
 from flows.overview import overview
 from s2i_core.errors import ConfigError, StorageError
-from s2i_core.presets import cpu
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
@@ -31,20 +27,11 @@ def _artifacts(run_id: str) -> dict[str, Any]:
     return {artifact.type: artifact for artifact in found if artifact.key and artifact.key.endswith(run_id.lower())}
 
 
-@pytest.fixture
-def ray() -> Iterator[None]:
-    """One Ray for the flows of a test, which saves its starts; the demo's test has the flow start its own."""
-    with local_ray(logical_cpus(cpu().resources)):
-        yield
-
-
-@pytest.mark.usefixtures("ray")
 def test_an_archive_comes_back_illustrated_and_is_not_done_again(
-    objects: ObjectStore, archive: tuple[str, str], checkpoint: str
+    objects: ObjectStore, illustrated: RunSummary, checkpoint: str
 ) -> None:
-    source, destination = archive
-    first = illustrate_archive(source, destination, checkpoint=checkpoint, settings=SETTINGS)
-
+    first = illustrated
+    source, destination = first.source, first.destination
     totals = first.totals
     assert (totals.recordings, totals.failures) == (3, 1)
     assert totals.images == totals.scenes == first.new_images >= 2
@@ -76,14 +63,20 @@ def test_an_archive_comes_back_illustrated_and_is_not_done_again(
     assert second.totals == totals
     assert second.run_id != first.run_id
 
-    objects.put(source.removeprefix("s3://"), "new.wav", clip("zoo-podcast.ogg", 0, 12))
-    third = illustrate_archive(source, destination, checkpoint=checkpoint, settings=SETTINGS)
-    assert third.jobs[0]["rows_in"] == 1
-    assert third.pages == 1
-    assert third.totals.images == totals.images + third.new_images
+
+def test_what_is_new_is_done_and_nothing_else(objects: ObjectStore, illustrated: RunSummary, checkpoint: str) -> None:
+    source, destination = illustrated.source, illustrated.destination
+    lake = Lake(objects.settings, destination)
+    before = lake.images.count()
+    start_s = len(keys(objects, source))  # a second try must bring another recording, or it is a duplicate
+    objects.put(source.removeprefix("s3://"), f"new {start_s}.wav", clip("zoo-podcast.ogg", start_s, start_s + 12))
+    made = illustrate_archive(source, destination, checkpoint=checkpoint, settings=SETTINGS)
+    assert made.jobs[0]["rows_in"] == 1
+    assert made.pages == 1
+    assert made.totals.images == before + made.new_images
     runs = {run.run_id: run for run in overview(lake).runs}
-    assert runs[first.run_id].images == first.new_images
-    assert runs[third.run_id].images == third.new_images
+    assert runs[illustrated.run_id].images == illustrated.new_images
+    assert runs[made.run_id].images == made.new_images
 
 
 def test_a_bucket_that_is_not_there_stops_it_before_any_work(

@@ -7,9 +7,10 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from small_archive import SAMPLES, SETTINGS
+from small_archive import SAMPLES
 from typer.testing import CliRunner
 
+from flows.archive import RunSummary
 from flows.plan import Cluster, NodeGroup, Rates, StoragePrices, estimate, measure, plan, read_rates
 from s2i_core import cli, presets
 from s2i_core.errors import ConfigError
@@ -177,15 +178,10 @@ def test_the_command_in_both_forms(samples: str, tmp_path: Path) -> None:
     assert "0.209 h" in text
 
 
-@pytest.mark.usefixtures("prefect")
-def test_what_a_run_left_is_what_the_next_is_planned_by(
-    objects: ObjectStore, archive: tuple[str, str], checkpoint: str
-) -> None:
-    from flows.archive import illustrate_archive
-
-    source, destination = archive
-    made = illustrate_archive(source, destination, checkpoint=checkpoint, settings=SETTINGS)
-    rates = read_rates(f"{destination}/runs/{made.run_id}/summary.json")
+def test_what_a_run_left_is_what_the_next_is_planned_by(illustrated: RunSummary, archive: tuple[str, str]) -> None:
+    source, _ = archive  # of the same recordings
+    made = illustrated
+    rates = read_rates(f"{made.destination}/runs/{made.run_id}/summary.json")
     foretold = plan(
         source, rates=rates, cluster=Cluster(groups=(NodeGroup(name="x", count=1, cpus=2, price_per_hour=0),))
     )

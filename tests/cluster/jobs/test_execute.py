@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -14,8 +15,8 @@ from ray.data import Dataset, from_arrow
 
 from cluster.jobs.execute import StageCall, run, stream
 from cluster.jobs.limits import Budget
-from cluster.jobs.watch import Stalled
 from s2i_core.config import LimitConfig, PoolConfig, ResourceConfig
+from s2i_core.logs import Log
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -70,17 +71,27 @@ def hanging() -> type:
     return Hanging
 
 
+class Told(Log):
+    """Keeps the facts of its warnings."""
+
+    def __init__(self) -> None:
+        super().__init__("told")
+        self.facts: list[dict[str, Any]] = []
+
+    def warning(self, message: str, **facts: Any) -> None:
+        assert "goes in again" in message
+        self.facts.append(facts)
+
+
 def test_what_hangs_goes_in_again(tmp_path: Path) -> None:
     missing = set(NUMBERS)
     calls = [StageCall(hanging(), (str(tmp_path / "mark"),), PoolConfig(batch_size=3))]
-    config = ResourceConfig(stall_s=5)
-    for table in run(source(missing), missing, calls, config, Budget(NO_LIMITS)):
+    told = Told()
+    for table in run(source(missing), missing, calls, ResourceConfig(stall_s=4), Budget(NO_LIMITS), log=told):
         missing.difference_update(table["number"].to_pylist())
     assert not missing
-
-    (tmp_path / "mark").unlink()
-    with pytest.raises(Stalled, match="no result came"):
-        list(stream(source(NUMBERS)(False), calls, config, Budget(NO_LIMITS), alone=False))
+    assert told.facts
+    assert all("no result came for" in fact["error"] and fact["rows"] >= 3 for fact in told.facts)
 
 
 def test_a_spent_budget_ends_it() -> None:

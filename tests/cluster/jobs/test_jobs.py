@@ -112,7 +112,7 @@ def test_an_archive(objects, bucket, request_for, lake) -> None:
 
 def test_a_killed_worker_loses_nothing(objects, bucket, request_for, make_scenes, lake, config) -> None:
     request = request_for(config=slow(config))
-    scenes = make_scenes(request, 12)
+    scenes = make_scenes(request, 6)
     killed: list[int] = []
 
     def kill(progress: Progress) -> None:
@@ -123,7 +123,7 @@ def test_a_killed_worker_loses_nothing(objects, bucket, request_for, make_scenes
 
     summary = illustrate(request, kill)
     assert killed
-    assert (summary.rows_in, summary.ok, summary.failed) == (12, 12, 0)
+    assert (summary.rows_in, summary.ok, summary.failed) == (6, 6, 0)
     assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
 
 
@@ -131,7 +131,7 @@ def test_a_killed_driver_is_continued(objects, bucket, request_for, make_scenes,
     """SIGKILL in mid-job, with images written and no row committed: they are adopted, not drawn again."""
     late = config.resources.model_copy(update={"commit_rows": 1000, "commit_s": 600})
     request = request_for(config=slow(config).model_copy(update={"resources": late}))
-    scenes = make_scenes(request, 20)
+    scenes = make_scenes(request, 10)
     file = tmp_path / "request.json"
     file.write_text(request.model_dump_json())
     program = (
@@ -145,19 +145,19 @@ def test_a_killed_driver_is_continued(objects, bucket, request_for, make_scenes,
         assert driver.poll() is None
         time.sleep(0.05)
     family = [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]
+    at_work = [each for each in family if each.name().startswith(("raylet", "gcs_server", "ray::MapWorker"))]
+    assert len(at_work) >= 3
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    _, alive = psutil.wait_procs(family, timeout=10)
     # Idle agents wait a minute for the head to come back before they end themselves; nothing that works is left.
-    names = {each.name() for each in alive}
-    assert not names & {"raylet", "gcs_server"}
-    assert not [name for name in names if name.startswith("ray::MapWorker")]
-    assert 3 <= len(written) < 20
+    _, alive = psutil.wait_procs(at_work, timeout=10)
+    assert not alive
+    assert 3 <= len(written) < 10
     assert lake.images.count() == 0
     before = {each.key: each.etag for each in objects.list(bucket, "out/images/")}
 
     summary = illustrate(request)
-    assert (summary.rows_in, summary.ok, summary.failed) == (20, 20, 0)
+    assert (summary.rows_in, summary.ok, summary.failed) == (10, 10, 0)
     assert summary.adopted == len(before)
     assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
     after = {each.key: each.etag for each in objects.list(bucket, "out/images/")}
