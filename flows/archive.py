@@ -58,7 +58,8 @@ class RunSummary:
         jobs: summaries of the jobs that ran; none where there was nothing to do.
         totals: of the recordings that are in the source now, whichever run made what.
         stopped: the limit at which the run stopped; None where it did all there was to do.
-        new_images: images of this run.
+        new_images: images that this run drew.
+        adopted_images: images that were in the bucket without a row, left by a run that was killed, and got one.
         pages: pages written by this run.
         index: URI of the page that lists the recordings; None where no page was ever written.
         failed: what has failed and still stands.
@@ -81,6 +82,7 @@ class RunSummary:
     stopped: str | None
     totals: Totals
     new_images: int
+    adopted_images: int
     pages: int
     unpublished: list[str]
     index: str | None
@@ -153,7 +155,8 @@ def illustrate_archive(
             log.error("run failed", run_id=run_id, reason=type(error).__name__, error=str(error))
             raise
         facts = dataclasses.asdict(made.totals) | {"stopped": made.stopped, "elapsed_s": made.elapsed_s}
-        log.info("run ended", run_id=made.run_id, new_images=made.new_images, pages=made.pages, **facts)
+        facts |= {"new_images": made.new_images, "adopted_images": made.adopted_images, "pages": made.pages}
+        log.info("run ended", run_id=made.run_id, **facts)
         return made
 
 
@@ -203,7 +206,8 @@ def _illustrated(
         jobs=[job.model_dump() for job in jobs],
         stopped=stopped,
         totals=archive.totals(),
-        new_images=sum(job.images for job in jobs),
+        new_images=sum(job.images - job.adopted for job in jobs),
+        adopted_images=sum(job.adopted for job in jobs),
         pages=published.pages,
         unpublished=published.unpublished,
         index=published.index,

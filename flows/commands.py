@@ -150,6 +150,7 @@ def _absolute(checkpoint: Path | None) -> str:
 def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:
     return asdict(outcome.totals) | {
         "new_images": outcome.new_images,
+        "adopted_images": outcome.adopted_images,
         "elapsed_s": outcome.elapsed_s,
         "page": outcome.page,
         "destination": destination,
@@ -162,6 +163,8 @@ def _tell(console: Console, outcome: Outcome) -> None:
     """A short summary: what was made, and what failed and why."""
     counts = outcome.totals
     head = f"{outcome.new_images} new images" if outcome.run_id else "Nothing to do: everything is illustrated"
+    if outcome.adopted_images:
+        head += f", and {outcome.adopted_images} found that a run before had left unentered"
     console.print(f"\n[bold]{head}[/] [dim]in {outcome.elapsed_s:.0f} s[/]")
     if outcome.stopped:
         console.print(f"  [yellow]stopped[/] at {outcome.stopped}; run it again to go on")

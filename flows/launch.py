@@ -25,6 +25,8 @@ class Outcome:
     Attributes:
         run_id: None where there was nothing to do.
         totals: of the recordings in the source, whichever run made what.
+        new_images: images that this run drew.
+        adopted_images: images that were in the bucket without a row, left by a run that was killed, and got one.
         page: URI of the index page.
         failed: what has failed and still stands.
         stopped: the limit at which the run stopped; None where it did all there was to do.
@@ -33,6 +35,7 @@ class Outcome:
     run_id: str | None
     totals: Totals
     new_images: int
+    adopted_images: int
     elapsed_s: float
     page: str
     failed: list[FailureRow]
@@ -63,7 +66,7 @@ def launch(
         archive = Archive(source, destination, preset, checkpoint, settings)
         archive.check()
         work = archive.pending(limit, retry_failed=retry_failed)
-    run_id, new_images, stopped = None, 0, None
+    run_id, new_images, adopted_images, stopped = None, 0, 0, None
     if not work.nothing:
         with _services(archive, work, address):
             from flows.archive import illustrate_archive
@@ -71,11 +74,13 @@ def launch(
             summary = illustrate_archive(
                 source, destination, preset, limit, address, checkpoint, dict(settings or {}), retry_failed
             )
-        run_id, new_images, stopped = summary.run_id, summary.new_images, summary.stopped
+        run_id, stopped = summary.run_id, summary.stopped
+        new_images, adopted_images = summary.new_images, summary.adopted_images
     return Outcome(
         run_id=run_id,
         totals=archive.totals(),
         new_images=new_images,
+        adopted_images=adopted_images,
         elapsed_s=round(time.monotonic() - started, 1),
         page=f"s3://{archive.target}/{index_key(archive.target_prefix)}",
         failed=overview(archive.lake).failures,

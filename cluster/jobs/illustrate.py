@@ -42,10 +42,14 @@ Files = list[tuple[str, pa.Table]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is committed for one scene: a row of `images` (a table of one row), or a failure."""
+    """What is committed for one scene: a row of `images` (a table of one row), or a failure.
+
+    `adopted`: the image was in the bucket already.
+    """
 
     image: pa.Table | None
     failure: Failure | None
+    adopted: bool = False
 
 
 def illustrate(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
@@ -202,22 +206,28 @@ class _Illustrate:
 
     def commit(self, outcomes: list[Outcome]) -> None:
         """Rows of images whose files are written, and failures."""
-        images = [outcome.image for outcome in outcomes if outcome.image is not None]
-        if images:
-            self.images += self._lake.images.merge(pa.concat_tables(images))
+        self.images += self._commit([each for each in outcomes if not each.adopted])
+        # On their own, so that what was added is known where another run adds the same. Few runs have any.
+        adopted = self._commit([each for each in outcomes if each.adopted])
+        self.images += adopted
+        self.adopted += adopted
         self._lake.failures.merge([row(outcome.failure) for outcome in outcomes if outcome.failure])
         for table in (self._lake.images, self._lake.failures):
             table.tidy(self._config.resources.compact_files)
+
+    def _commit(self, outcomes: list[Outcome]) -> int:
+        """Add the rows of images; returns how many were not there yet."""
+        images = [outcome.image for outcome in outcomes if outcome.image is not None]
+        return self._lake.images.merge(pa.concat_tables(images)) if images else 0
 
     def _outcome(self, drawn: pa.Table) -> Outcome:
         failure = drawn["failure"][0].as_py()
         if failure is not None:
             return Outcome(None, self._judged(rows.failure_of(failure)))
-        if drawn["adopted"][0].as_py():
-            self.adopted += 1
-        else:
+        adopted = bool(drawn["adopted"][0].as_py())
+        if not adopted:
             metrics.drawn(*(drawn[name][0].as_py() for name in ("similarity", "compute_ms", "device")))
-        return Outcome(drawn.select(IMAGES.names), None)
+        return Outcome(drawn.select(IMAGES.names), None, adopted)
 
 
 def _rounds(pending: Files) -> Iterator[Files]:

@@ -2,7 +2,8 @@
 
 A scene's embedding has some kilobytes; those of an archive do not fit into the memory of a cluster. So what is handed
 out is a list of data files with the ids wanted from each, and the rows are read file by file while others are drawn;
-Ray Data reads no further ahead than its share of the object store's memory allows.
+Ray Data reads no further ahead than its share of the object store's memory allows. A few scenes the driver reads
+itself, at once: a process that reads them would take longer to start than to read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from ray.data import Dataset, read_datasource
+from ray.data import Dataset, from_arrow, read_datasource
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
@@ -20,6 +21,8 @@ from cluster.jobs import rows
 from s2i_core.storage.tables import LakeTable
 
 _READERS = 4
+_FEW = 1_000
+"""Scenes; some megabytes."""
 _FULL = 0.9
 
 Files = Sequence[tuple[str, pa.Array]]
@@ -27,7 +30,10 @@ Files = Sequence[tuple[str, pa.Array]]
 
 
 def dataset(scenes: LakeTable, files: Files, rows_a_block: int) -> Dataset:
-    """The rows (`rows.PLANNED`) in blocks of so many; nothing is read before it runs."""
+    """The rows (`rows.PLANNED`) in blocks of so many; unless they are few, nothing is read before it runs."""
+    if sum(len(ids) for _, ids in files) <= _FEW:
+        blocks = [block for path, ids in files for block in _reader(scenes, path, ids, rows_a_block)()]
+        return from_arrow(blocks or rows.PLANNED.empty_table())
     return read_datasource(
         _Scenes(scenes, files, rows_a_block),
         # They wait for the store most of the time, and must find a place beside pools that take all CPUs.

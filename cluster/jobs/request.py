@@ -73,7 +73,9 @@ class JobSummary(Settings):
     cost: float = Field(0.0, description="Money that this came to, at the prices of the limits.")
     scenes: int = Field(0, description="Plan: scenes that get an image. Illustrate: scenes that were to do.")
     images: int = Field(0, description="Illustrate: rows added to `images`.")
-    adopted: int = Field(0, description="Illustrate: images found in the bucket, written by a run that was killed.")
+    adopted: int = Field(
+        0, description="Illustrate: of these, images found in the bucket, written by a run that was killed."
+    )
     unchanged: int = Field(0, description="Plan: objects with a result from an earlier run.")
     ignored: int = Field(0, description="Plan: objects whose name is not that of audio or video.")
     audio_s: float = Field(0.0, description="Plan: length of the recordings that were read to their end.")

@@ -1,7 +1,7 @@
 """Faults in the middle of a job, on real processes: afterwards every scene has one image, and every file its row.
 
-A killed worker, driver and flow are tested, in their short form, where those are: tests/cluster/jobs/test_jobs.py and
-tests/e2e.
+A killed worker, driver and flow, and a store that refuses requests, are tested in their short form where those are:
+tests/cluster/jobs/test_jobs.py and tests/e2e.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ import psutil
 import pytest
 from chaos_tools import accounted_for, two_at_a_time
 
+from cluster.jobs.illustrate import illustrate
+from cluster.jobs.plan import plan
 from cluster.local import LocalCluster
+from s2i_core.records import Scene, Status
 from s2i_core.storage.embedded import EmbeddedStore, StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.tables import Lake
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.timeout(1800)
 UP_S = 600
 """A busy machine needs long to start a worker with its model."""
 SCENES = 40
+RECORDINGS = [Path(__file__).parents[2] / "samples" / name for name in ("sea-animals.opus", "weather-and-seasons.m4a")]
 root = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and ip")
 
 
@@ -42,19 +46,20 @@ def nodes(store: StoreInfo) -> Iterator[LocalCluster]:
 
 
 @pytest.mark.slow
-def test_a_store_that_refuses_every_tenth_request(
-    ray_session, store, objects, bucket, request_for, make_scenes, lake, monkeypatch
-) -> None:
+def test_a_store_that_refuses_every_tenth_request(ray_session, store, objects, bucket, request_for, lake) -> None:
     """503 SlowDown, in the words of S3; both jobs bear it."""
-    from cluster.jobs.illustrate import illustrate
-
+    for path in RECORDINGS:
+        objects.put(bucket, f"in/{path.name}", path.read_bytes())
     with proxy(store.endpoint, refuse=0.1) as between:
         request = request_for(store=S3Settings(endpoint_url=between.endpoint))
-        scenes = make_scenes(request_for(), 16)
-        summary = illustrate(request)
-    assert between.refused > 0
-    assert (summary.ok, summary.failed) == (16, 0)
-    accounted_for(objects, bucket, lake, scenes)
+        planned = plan(request)
+        in_planning = between.refused
+        drawn = illustrate(request)
+    assert between.refused > in_planning > 0
+    assert (planned.rows_in, planned.ok, planned.failed) == (len(RECORDINGS), len(RECORDINGS), 0)
+    assert (drawn.rows_in, drawn.ok, drawn.failed) == (planned.scenes, planned.scenes, 0)
+    scenes = [Scene(**each) for each in lake.scenes.read().to_pylist()]
+    accounted_for(objects, bucket, lake, [each for each in scenes if each.status == Status.OK])
 
 
 @pytest.mark.slow

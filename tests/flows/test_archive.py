@@ -64,19 +64,25 @@ def test_an_archive_comes_back_illustrated_and_is_not_done_again(
     assert second.run_id != first.run_id
 
 
-def test_what_is_new_is_done_and_nothing_else(objects: ObjectStore, illustrated: RunSummary, checkpoint: str) -> None:
+def test_what_is_new_is_done_and_what_a_killed_run_left_is_entered(
+    objects: ObjectStore, illustrated: RunSummary, checkpoint: str
+) -> None:
     source, destination = illustrated.source, illustrated.destination
     lake = Lake(objects.settings, destination)
     before = lake.images.count()
+    assert {run.run_id: run.images for run in overview(lake).runs}[illustrated.run_id] == illustrated.new_images
+    # A run that was killed before it entered its images leaves their files.
+    for key in keys(objects, destination, "tables/images/"):
+        objects.delete(destination.removeprefix("s3://").partition("/")[0], key)
     start_s = len(keys(objects, source))  # a second try must bring another recording, or it is a duplicate
     objects.put(source.removeprefix("s3://"), f"new {start_s}.wav", clip("zoo-podcast.ogg", start_s, start_s + 12))
     made = illustrate_archive(source, destination, checkpoint=checkpoint, settings=SETTINGS)
     assert made.jobs[0]["rows_in"] == 1
     assert made.pages == 1
+    assert made.adopted_images == before
+    assert made.new_images >= 1
     assert made.totals.images == before + made.new_images
-    runs = {run.run_id: run for run in overview(lake).runs}
-    assert runs[illustrated.run_id].images == illustrated.new_images
-    assert runs[made.run_id].images == made.new_images
+    assert {run.run_id: run.images for run in overview(lake).runs}[made.run_id] == before + made.new_images
 
 
 def test_a_bucket_that_is_not_there_stops_it_before_any_work(
