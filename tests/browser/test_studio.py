@@ -313,7 +313,7 @@ def speak_shortly(page):
 def test_a_busy_service_is_asked_again_by_itself(chromium, url, service):
     with opened(chromium, url, faults=["503"]) as page, contextlib.ExitStack() as crowd:
         for _ in range(4):
-            crowd.enter_context(service.service.clips.take())
+            crowd.enter_context(service.service.clips.take(1.0))
             crowd.enter_context(service.service.live.take())
         speak_shortly(page)
         assert notice(page) == "Many are drawing right now"
