@@ -31,7 +31,7 @@ class Limits(Settings):
     upload_s: float = Field(300.0, gt=0, description="Longest upload.")
     timeout_s: float = Field(30.0, gt=0, le=120, description="Deadline of a request that names none.")
     max_wait_s: float = Field(
-        20.0,
+        30.0,
         gt=0,
         description="Longest that a clip may wait, in all queues together: who would wait longer, by how fast clips "
         "are answered, gets 503 at once, and who has waited longer all the same gets it then.",
