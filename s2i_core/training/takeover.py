@@ -13,7 +13,8 @@ def take_over(denoiser: Denoiser, known: Denoiser) -> None:
 
     A style that it does not know begins as its first. Where its patch is smaller, as many positions of the U-Net cover
     a larger picture: each sees the mean of the pixels that one pixel has become, and draws them in one colour, so that
-    the first pictures are those of `known`, enlarged. Sharper references are taken over as they are.
+    the U-Net's first pictures are those of `known`, enlarged. The convolutions that finish a picture see single pixels,
+    and have to learn the new scale.
 
     Raises:
         ConfigError: the patch of `denoiser` is no multiple of that of `known`.
