@@ -22,7 +22,7 @@ from s2i_core.storage.tables import LakeTable
 
 _READERS = 4
 _FEW = 1_000
-"""Scenes; some megabytes."""
+"""Scenes; some tens of megabytes with their tokens."""
 _FULL = 0.9
 
 Files = Sequence[tuple[str, pa.Array]]
