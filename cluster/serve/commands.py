@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -65,8 +66,13 @@ def serve(
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    gpus = 0
+    if settings.generator.num_gpus:
+        import torch
+
+        gpus = torch.cuda.device_count()
     typer.echo("Loading the model …", err=True)
-    with serving(settings, host, port) as url:
+    with serving(settings.on_one_machine(os.cpu_count() or 1, gpus), host, port) as url:
         if as_json:
             typer.echo(json.dumps({"url": url, "docs": f"{url}/docs"}))
         else:

@@ -31,7 +31,7 @@ class Limits(Settings):
     upload_s: float = Field(300.0, gt=0, description="Longest upload.")
     timeout_s: float = Field(30.0, gt=0, le=120, description="Deadline of a request that names none.")
     max_wait_s: float = Field(
-        30.0,
+        10.0,
         gt=0,
         description="Longest that a clip may wait, in all queues together: who would wait longer, by how fast clips "
         "are answered, gets 503 at once, and who has waited longer all the same gets it then.",
@@ -66,6 +66,10 @@ class Replicas(Settings):
     downscale_after_s: float = Field(120.0, ge=0, description="Fewer copies once they were wanted for this long.")
     look_back_s: float = Field(30.0, gt=0, description="Requests are counted as the mean over this long.")
     report_s: float = Field(10.0, gt=0, description="How often they are counted for autoscaling.")
+
+    def fixed(self, copies: int) -> Replicas:
+        """The same with so many copies, always."""
+        return self.model_copy(update={"minimum": copies, "maximum": copies})
 
     @model_validator(mode="after")
     def _ordered(self) -> Replicas:
@@ -121,10 +125,31 @@ class ServeSettings(Settings):
             )
         return config
 
+    def on_one_machine(self, cpus: int, gpus: int) -> ServeSettings:
+        """The same where no machine is added: all copies of the model are there from the start, and stay.
+
+        A copy that starts beside others on their cores takes longer than the load that asked for it, and meanwhile
+        slows them down.
+
+        Args:
+            cpus: cores of the machine; a generator without a GPU takes one.
+            gpus: GPUs of the machine; with them, each has an encoder and a generator.
+        """
+        own = gpus if self.generator.num_gpus else min(cpus, _MOST_COPIES)
+        copies = {
+            "ingress": self.ingress.fixed(1),
+            "encoder": self.encoder.fixed(max(1, gpus if self.encoder.num_gpus else 1)),
+            "generator": self.generator.fixed(max(1, own)),
+        }
+        return self.model_copy(update=copies)
+
     def logical_cpus(self) -> float:
         """CPUs that Ray must have for all replicas at their maximum."""
         return sum(each.maximum * each.num_cpus for each in (self.ingress, self.encoder, self.generator)) + DESK_CPUS
 
+
+_MOST_COPIES = 8
+"""Of the generator on one machine without a GPU: each takes about a gigabyte."""
 
 DESK_CPUS = 0.25
 """CPUs that the one desk holds."""

@@ -236,7 +236,7 @@ def test_a_full_house_answers_503_with_a_time(client: httpx.Client, clip: bytes)
     with concurrent.futures.ThreadPoolExecutor(48) as pool:
         answers = list(pool.map(ask, range(48)))
     refused = [answer for answer in answers if answer.status_code != 200]
-    assert refused, "48 requests fit where 24 do, and fewer within six seconds"
+    assert refused, "48 requests fit where 24 do"
     for answer in refused:
         assert problem(answer, 503)["code"] == "busy" and int(answer.headers["retry-after"]) >= 1
     assert len(answers) > len(refused), "those who came first have their places"

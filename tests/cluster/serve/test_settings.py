@@ -39,6 +39,20 @@ def test_a_preset_brings_its_replicas_unless_they_are_given() -> None:
     assert ServeSettings(preset="gpu", generator=Replicas(num_gpus=1)).generator.num_gpus == 1
 
 
+@pytest.mark.parametrize(
+    ("preset", "cpus", "gpus", "encoders", "generators"),
+    [("cpu", 2, 0, 1, 2), ("cpu", 64, 4, 1, 8), ("gpu", 64, 4, 4, 4), ("gpu", 8, 0, 1, 1)],
+)
+def test_on_one_machine_no_copy_comes_or_goes(
+    preset: str, cpus: int, gpus: int, encoders: int, generators: int
+) -> None:
+    before = ServeSettings(preset=preset)
+    settings = before.on_one_machine(cpus, gpus)
+    for fixed, copies in ((settings.ingress, 1), (settings.encoder, encoders), (settings.generator, generators)):
+        assert (fixed.minimum, fixed.maximum) == (copies, copies)
+    assert settings.generator.batch_cost == before.generator.batch_cost
+
+
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(ConfigError, match="no such preset"):
         serve_config("nope", "/k")
