@@ -5,10 +5,14 @@ contrastive loss (InfoNCE, van den Oord et al. 2018) in both directions, with ma
 negatives. The layout predictor learns the composer's slots, in whichever order fits best: whether one is filled, its
 box, its colour, and the sprite in it, as a choice among all sprites of the library; and the setting and the time of
 day. Dictionary phrases have no scene and teach the pooled vector alone.
+
+A model that is complete can go on learning words: its layout reads the tokens of another projection (`place`) and stays
+as it is, and `keep_tokens` holds the tokens near to those that its denoiser was taught to read.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -48,6 +52,9 @@ class AlignConfig(Settings):
     layout_weight: float = Field(0.5, ge=0, description="Weight of the layout's losses.")
     bank: int = Field(2048, ge=0, description="Texts beyond the batch that a step contrasts its speech with.")
     mask_s: float = Field(0.3, ge=0, description="Longest stretch of frames that is hidden, two of them an utterance.")
+    keep_tokens: float = Field(
+        0.0, ge=0, description="Weight of how far the tokens go from those at the start, over the size of those."
+    )
     freeze_cross: bool = Field(True, description="Keep keys and values of the pretrained cross-attention as they are.")
     evaluate_every: int = Field(100, gt=0, description="Steps between evaluations and saves.")
     dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
@@ -222,29 +229,27 @@ def train(
         out: folder of the training state.
         projection: trained in place.
         config: how long and how fast.
-        layout: trained in place; by default a new one.
+        layout: trained in place; by default a new one. One that reads tokens of its own stays as it is.
     """
     world = World.join(config.device)
     torch.manual_seed(config.seed)
     layout = layout or new_layout(projection)
+    lays = not layout.config.own_tokens
+    before = copy.deepcopy(projection).to(world.device).eval() if config.keep_tokens else None
     modules: dict[str, torch.nn.Module] = {"projection": projection, "layout": layout}
     if config.freeze_cross:
         freeze_cross(projection)
     for module in modules.values():
         module.to(world.device).train()
-    pretrained = [p for p in projection.layers.parameters() if p.requires_grad]
-    new = [p for n, p in projection.named_parameters() if not n.startswith("layers")] + list(layout.parameters())
-    optimizer = torch.optim.AdamW(
-        [{"params": pretrained, "lr": config.lr_pretrained}, {"params": new, "lr": config.lr_new}],
-        betas=(0.9, 0.98),
-        weight_decay=0.05,
-    )
+    optimizer = _optimizer(projection, layout if lays else None, config)
     rates = [group["lr"] for group in optimizer.param_groups]
+    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     rows = list(read_scenes(data))
     targets = Targets.load(data, rows, layout.config.num_slots).to(world.device)
     frames = FrameSet(*(data / f"frames-{part}" for part in config.parts)).thinned(config.share, config.seed)
     test = FrameSet(data / "frames-voices")
+    weights = LayoutWeights(sprite_temperature=config.sprite_temperature)
     log = checkpoint.Log(out, "align", speaks=world.leads)
     for step in range(start, config.steps):
         rng = world.rng(config.seed, step)
@@ -257,38 +262,61 @@ def train(
             group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
         with precision(world.device, config.dtype):
             tokens, pooled = projection(batch.to(world.device))
-            predicted = layout(tokens[scene], pooled[scene])
+            moved = _moved(tokens, batch.to(world.device), before) if before else tokens.new_zeros(())
+            predicted = layout(tokens[scene], pooled[scene]) if lays and scene.any() else None
         contrast = contrastive_loss(pooled, targets.texts[spoken], config.temperature, bank)
-        placed = contrast.new_zeros(())
-        if scene.any():
-            weights = LayoutWeights(sprite_temperature=config.sprite_temperature)
-            placed = layout_loss(predicted, targets, spoken[scene], weights)
-        loss = contrast + config.layout_weight * placed
+        placed = contrast.new_zeros(()) if predicted is None else layout_loss(predicted, targets, spoken[scene], weights)
+        loss = contrast + config.layout_weight * placed + config.keep_tokens * moved
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        world.average_gradients([*pretrained, *new])
-        norm = torch.nn.utils.clip_grad_norm_([*pretrained, *new], 1.0)
+        world.average_gradients(learned)
+        norm = torch.nn.utils.clip_grad_norm_(learned, 1.0)
         if not torch.isfinite(norm):
             log(step, skipped="gradient is not finite")
             continue
         optimizer.step()
         if step % 20 == 0:
-            log(step, contrast=contrast.item(), layout=placed.item())
+            log(step, contrast=contrast.item(), layout=placed.item(), moved=moved.item())
         if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
             checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
-            log(step + 1, **evaluate(projection, layout, test, rows, targets))
+            log(step + 1, **evaluate(projection, layout if lays else None, test, rows, targets))
     world.wait()
     for module in modules.values():
         module.eval()
     return layout
 
 
+def _optimizer(projection: QueryTransformer, layout: LayoutPredictor | None, config: AlignConfig) -> torch.optim.AdamW:
+    """With a learning rate for Whisper's layers, and one for what is new."""
+    pretrained = [p for p in projection.layers.parameters() if p.requires_grad]
+    new = [p for n, p in projection.named_parameters() if not n.startswith("layers")]
+    new += list(layout.parameters()) if layout else []
+    return torch.optim.AdamW(
+        [{"params": pretrained, "lr": config.lr_pretrained}, {"params": new, "lr": config.lr_new}],
+        betas=(0.9, 0.98),
+        weight_decay=0.05,
+    )
+
+
+def _moved(tokens: torch.Tensor, frames: torch.Tensor, before: QueryTransformer) -> torch.Tensor:
+    """Mean square of how far tokens `(B, K, C)` are from those of the same frames at the start, over that of those."""
+    with torch.no_grad():
+        kept = before(frames)[0].float()
+    return F.mse_loss(tokens.float(), kept) / kept.square().mean()
+
+
 @torch.inference_mode()
 def evaluate(
-    projection: QueryTransformer, layout: LayoutPredictor, frames: FrameSet, rows: list[SceneRow], targets: Targets
+    projection: QueryTransformer,
+    layout: LayoutPredictor | None,
+    frames: FrameSet,
+    rows: list[SceneRow],
+    targets: Targets,
 ) -> dict[str, float]:
     """Retrieval among the library's concepts, by the pooled vector and by the surest slot: recall at 1 and at 5."""
-    projection.eval(), layout.eval()
+    trained: list[torch.nn.Module] = [projection, *([layout] if layout else [])]
+    for module in trained:
+        module.eval()
     pooled_ranks: list[NDArray[np.int64]] = []
     slot_hits: list[bool] = []
     counts: list[bool] = []
@@ -296,21 +324,25 @@ def evaluate(
     for batch, texts in frames.batches(64):
         device = targets.texts.device
         tokens, pooled = projection(batch.to(device))
-        predicted = layout(tokens, pooled)
         wanted = torch.tensor([rows[text].spec.slots[0].sprite for text in texts], device=device)
         scores = pooled @ targets.sprites.T
         own = scores.gather(1, wanted[:, None])
         pooled_ranks.append((scores > own + 1e-6).sum(1).cpu().numpy())
+        if layout is None:
+            continue
+        predicted = layout(tokens, pooled)
         surest = predicted.presence.argmax(1)
         query = predicted.queries[torch.arange(len(batch), device=device), surest]
         slot_hits += ((query @ targets.sprites.T).argmax(1) == wanted).tolist()
         settings += (predicted.settings.argmax(1) == targets.settings[texts]).tolist()
         counts += ((predicted.presence > 0).sum(1) == targets.presence[texts].sum(1)).tolist()
     ranks = np.concatenate(pooled_ranks)
-    projection.train(), layout.train()
-    return {
-        "r1": float((ranks == 0).mean()),
-        "r5": float((ranks < 5).mean()),
+    for module in trained:
+        module.train()
+    recalls = {"r1": float((ranks == 0).mean()), "r5": float((ranks < 5).mean())}
+    if layout is None:
+        return recalls
+    return recalls | {
         "slot_r1": float(np.mean(slot_hits)),
         "count": float(np.mean(counts)),
         "setting": float(np.mean(settings)),

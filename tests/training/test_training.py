@@ -112,6 +112,29 @@ def test_align_resumes_exactly(folder: Path, tmp_path: Path, monkeypatch: pytest
     torch.testing.assert_close(before.state_dict()[frozen], whole.state_dict()[frozen])
 
 
+def test_a_complete_model_learns_words_and_keeps_its_layout_and_tokens(folder: Path, tmp_path: Path) -> None:
+    frames, _ = next(data.FrameSet(folder / "frames-train").batches(4))
+    before = projection()
+    layout = align.new_layout(before, own_tokens=before.config.num_queries)
+    kept = copy.deepcopy(layout.state_dict())
+
+    def went(keep_tokens: float) -> tuple[float, float]:
+        """How far the tokens and the pooled vectors went."""
+        config = align.AlignConfig(steps=8, batch=6, warmup=1, dtype="float32", keep_tokens=keep_tokens)
+        learned = projection()
+        assert align.train(folder, tmp_path / str(keep_tokens), learned, config, layout) is layout
+        with torch.no_grad():
+            pairs = zip(before(frames), learned.eval()(frames), strict=True)
+            tokens, pooled = ((a - b).square().mean().item() for a, b in pairs)
+        return tokens, pooled
+
+    free, held = went(0.0), went(100.0)
+    assert held[0] < free[0] / 3 and held[1] > 0
+    for name, value in layout.state_dict().items():
+        torch.testing.assert_close(value, kept[name])
+    assert "slot_r1" not in (tmp_path / "0.0" / "align.jsonl").read_text()
+
+
 def test_pictures_and_diffuse_learn_something(folder: Path, tmp_path: Path) -> None:
     encoder = ImageEncoder(size_px=32, widths=(8, 8), blocks=(1, 1), embedding_width=WIDTH)
     start = [p.clone() for p in encoder.parameters()]
