@@ -265,7 +265,7 @@ def train(
             moved = _moved(tokens, batch.to(world.device), before) if before else tokens.new_zeros(())
             predicted = layout(tokens[scene], pooled[scene]) if lays and scene.any() else None
         contrast = contrastive_loss(pooled, targets.texts[spoken], config.temperature, bank)
-        placed = contrast.new_zeros(()) if predicted is None else layout_loss(predicted, targets, spoken[scene], weights)
+        placed = layout_loss(predicted, targets, spoken[scene], weights) if predicted else contrast.new_zeros(())
         loss = contrast + config.layout_weight * placed + config.keep_tokens * moved
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
