@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from s2i_core.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
     from cluster.local import LocalCluster
+
+# The threads of torch wait for each other by spinning, which on two cores that others work on too takes many times as
+# long as the work. Here, so before torch is loaded, and for all processes that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _PROCESSES = ("browser", "chaos", "cluster", "e2e", "flows")
 """Folders of tests that start clusters, servers and browsers, which a busy machine can starve of time."""

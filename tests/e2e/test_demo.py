@@ -1,4 +1,4 @@
-"""The demo as a person runs it: killed in the middle, run again, and once more when there is nothing left."""
+"""The demo as a person runs it: once; and killed in the middle, run again, and once more when there is nothing left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from s2i_core.storage.tables import Lake
 pytestmark = pytest.mark.timeout(1200)
 
 #: Many small commits and slow pictures, so that there is a middle to be killed in.
-_SLOW = SETTINGS | {
+_SLOWLY = {
     "image.steps": 60,
     "image.size_px": 128,
     "resources.generate.batch_size": 1,
@@ -47,11 +47,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     EmbeddedStore(tmp_path / ".s2i" / "store").down()
 
 
-def _demo(project: Path) -> subprocess.Popen[str]:
+def _demo(project: Path, chosen: dict[str, Any]) -> subprocess.Popen[str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S2I_", "PREFECT"))
     }
-    settings = [word for name, value in _SLOW.items() for word in ("--set", f"{name}={value}")]
+    settings = [word for name, value in (SETTINGS | chosen).items() for word in ("--set", f"{name}={value}")]
     return subprocess.Popen(
         [sys.executable, "-m", "s2i_core.cli", "demo", "--json", "--checkpoint", str(project / "model"), *settings],
         cwd=project,
@@ -88,8 +88,23 @@ def _ray_folders(pid: int) -> set[str]:
     return {folder.parent.name for folder in Path("/tmp").glob(f"s2i-ray-*/session_*_{pid}")}
 
 
+def test_it_makes_pages_and_leaves_no_process_but_the_store(project: Path) -> None:
+    process = _demo(project, {})
+    made = _finish(process, project)
+    assert (made["recordings"], made["failures"]) == (3, 1) and made["images"] == made["scenes"] == made["new_images"]
+    page = Path(made["page"].removeprefix("file://"))
+    assert len(list(page.parent.glob("*.html"))) == 3
+    _, lake = _store(project)
+    assert lake.images.count() == made["images"] > 0
+    deadline = time.monotonic() + 60
+    while (left := _processes_of(project, set())) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left == []
+
+
+@pytest.mark.slow
 def test_killed_and_run_again_it_completes_and_draws_nothing_twice(project: Path) -> None:
-    process = _demo(project)
+    process = _demo(project, _SLOWLY)
     images, ray = _kill_in_the_middle(process, project)
     assert ray, "no Ray of its own was found"
     deadline = time.monotonic() + 60
@@ -97,7 +112,7 @@ def test_killed_and_run_again_it_completes_and_draws_nothing_twice(project: Path
         time.sleep(0.5)
     assert left == []
 
-    made = _finish(_demo(project), project)
+    made = _finish(_demo(project, _SLOWLY), project)
     store, lake = _store(project)
     rows = lake.images.read(["key", "scene_id", "run_id"]).to_pylist()
     files = {item.key: item.etag for item in store.list("illustrated", "images/")}
@@ -114,7 +129,7 @@ def test_killed_and_run_again_it_completes_and_draws_nothing_twice(project: Path
     assert len(list(page.parent.glob("*.html"))) == 3
     assert all(link.name in page.read_text() for link in page.parent.glob("*.html") if link != page)
 
-    again = _finish(_demo(project), project)
+    again = _finish(_demo(project, _SLOWLY), project)
     assert (again["new_images"], again["run_id"]) == (0, None)
     assert {name: again[name] for name in ("recordings", "scenes", "images", "skipped", "failures")} == {
         name: made[name] for name in ("recordings", "scenes", "images", "skipped", "failures")

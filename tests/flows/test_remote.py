@@ -16,6 +16,7 @@ from s2i_core.storage.tables import Lake
 pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(600)]
 
 
+@pytest.mark.slow
 def test_a_flow_takes_up_the_job_of_a_killed_one_and_completes_it(
     objects: ObjectStore, cluster: LocalCluster, archive: tuple[str, str], checkpoint: str
 ) -> None:
