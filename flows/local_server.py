@@ -205,7 +205,11 @@ def prefect_client(server: PrefectServer | None) -> Iterator[None]:
 def _server_settings(home: Path, auth: str, url: str, complete: bool) -> dict[str, str]:
     some = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNUSED_SERVICES}
     some |= {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
-    every = {"PREFECT_SERVER_UI_ENABLED": "true", "PREFECT_SERVER_UI_API_URL": url}
+    every = {
+        "PREFECT_SERVER_UI_ENABLED": "true",
+        "PREFECT_SERVER_UI_API_URL": url,
+        "PREFECT_UI_URL": url.removesuffix("/api"),  # for links in notifications
+    }
     return (every if complete else some) | {
         "PREFECT_SERVER_API_AUTH_STRING": auth,
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +18,7 @@ from typer.testing import CliRunner
 
 from flows import deploy as deploying
 from flows.deploy import DeploymentSpec, Wanted, automations, check, deploy, find_file, read
-from flows.local_server import PrefectServer
+from flows.local_server import PrefectServer, prefect_client
 from s2i_core import cli
 from s2i_core.errors import ConfigError, StorageError
 from s2i_core.records import Failure, Stage, row
@@ -143,6 +147,37 @@ def test_deploying_twice_makes_nothing_twice_and_the_server_refuses_what_is_wron
     deploy([changed(work_pool=deploying.PoolSpec(name="clouds"))], kind="kubernetes", image="registry/s2i:1")
     with get_client(sync_client=True) as client:
         assert client.read_work_pool("clouds").type == "kubernetes"
+
+
+@pytest.mark.slow
+def test_a_run_that_failed_is_told_to_a_webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Failed
+
+    told: Queue[dict[str, Any]] = Queue()
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    hook = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    Thread(target=hook.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WEBHOOK", f"http://127.0.0.1:{hook.server_port}/hook")
+    with PrefectServer(tmp_path, complete=True) as server, prefect_client(server):
+        nightly = deploy(specs(), notify="WEBHOOK")["illustrate-archive/nightly"]
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run_from_deployment(nightly)
+            client.set_flow_run_state(run.id, Failed(message='The bucket "talks" is gone.'), force=True)
+        text = told.get(timeout=120)["text"]
+    hook.shutdown()
+    assert text.startswith(f"s2i: failed: {run.name}\n") and "Deployment nightly" in text
+    assert 'The bucket "talks" is gone.' in text and str(run.id) in text
+    assert told.empty()
 
 
 @pytest.mark.usefixtures("prefect")
