@@ -28,6 +28,7 @@ class Driver:
         objects: the store as this process reaches it.
         environment: of the process; `RAY_ADDRESS` is the cluster's.
         store: the store as the cluster reaches it.
+        program: the module that is run.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Driver:
         objects: ObjectStore,
         environment: Mapping[str, str],
         store: S3Settings | None = None,
+        program: str = "cluster.jobs",
     ) -> None:
         self.job, self.request, self.objects = job, request, objects
         self.progress: list[Progress] = []
@@ -48,7 +50,7 @@ class Driver:
         objects.put(bucket, key, request.model_dump_json().encode())
         settings = (store or request.store).model_dump_json(exclude_defaults=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cluster.jobs", job, "--request", f"s3://{bucket}/{key}", "--store", settings],
+            [sys.executable, "-m", program, job, "--request", f"s3://{bucket}/{key}", "--store", settings],
             env={"PYTHONPATH": str(ROOT), **environment},
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -96,10 +98,17 @@ class Driver:
 
 @contextlib.contextmanager
 def driver(
-    job: JobName, request: JobRequest, objects: ObjectStore, address: str, store: S3Settings | None = None, **env: str
+    job: JobName,
+    request: JobRequest,
+    objects: ObjectStore,
+    address: str,
+    store: S3Settings | None = None,
+    *,
+    program: str = "cluster.jobs",
+    **env: str,
 ) -> Iterator[Driver]:
     """A driver on the cluster at a GCS address; killed at the end of the block if it still runs."""
-    running = Driver(job, request, objects, {**os.environ, **env, "RAY_ADDRESS": address}, store)
+    running = Driver(job, request, objects, {**os.environ, **env, "RAY_ADDRESS": address}, store, program)
     try:
         yield running
     finally:
