@@ -15,6 +15,8 @@ from cluster.serve.settings import ServeSettings
 from s2i_core.errors import ConfigError, S2IError
 
 APP = "s2i"
+_READY_S = 120
+"""A proxy that is not there by then is started again; Ray's own patience of 5 s is too short for a busy machine."""
 _IDLE_S = 60.0
 """The service says itself that a client was silent for too long; HAProxy cuts it off so much later."""
 
@@ -49,12 +51,13 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
 
     def before_ingress(folder: Path) -> Mapping[str, str]:
         nonlocal listens_on
+        patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": str(_READY_S)}
         if binary is None:
-            return {}
+            return patient
         listens_on = "127.0.0.1"  # of the replicas; HAProxy listens on the host
         limits = settings.limits
         idle_s = max(limits.upload_idle_s, limits.live_idle_s) + _IDLE_S
-        return haproxy.environment(
+        return patient | haproxy.environment(
             folder, binary, host, idle_s=idle_s, longest_s=limits.live_s, fallback_port=free_ports(1)[0]
         )
 

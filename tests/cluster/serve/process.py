@@ -60,7 +60,8 @@ def served_alone(settings: ServeSettings) -> Iterator[Served]:
         process.stdin.write(settings.model_dump_json())
         process.stdin.close()
         try:
-            url = process.stdout.readline().strip()
+            # Ray writes there too.
+            url = next((line.strip() for line in process.stdout if line.startswith("http://")), "")
             late.cancel()
             assert url, "the service did not start"
             yield Served(process, url)
