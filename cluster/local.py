@@ -15,7 +15,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +39,12 @@ class RayError(S2IError):
 
 
 @contextlib.contextmanager
-def local_ray(num_cpus: int, *, object_store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[None]:
+def local_ray(
+    num_cpus: int,
+    *,
+    object_store_bytes: int = OBJECT_STORE_BYTES,
+    environment: Callable[[Path], Mapping[str, str]] = lambda folder: {},
+) -> Iterator[None]:
     """An embedded Ray for the time of the block; one that this process is connected to already is used and left on.
 
     Its processes die with this one, also where this one is killed (two idle agents a minute later). Start and stop it
@@ -49,6 +54,8 @@ def local_ray(num_cpus: int, *, object_store_bytes: int = OBJECT_STORE_BYTES) ->
         num_cpus: CPUs that Ray hands out, whatever the machine has: give it what all pools of a job take together
             (`cluster.jobs.resources.logical_cpus`), or the job waits for ever.
         object_store_bytes: shared memory for blocks between stages.
+        environment: variables for Ray's processes, and not for this one, of the folder where they keep their files:
+            private, of a short path, and gone after the block. Not asked where a Ray is used that runs already.
 
     Raises:
         RayError: it does not start.
@@ -63,14 +70,15 @@ def local_ray(num_cpus: int, *, object_store_bytes: int = OBJECT_STORE_BYTES) ->
         folder = _folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         # As `ray.init` starts it, without the processes that nothing here needs: autoscaler, log forwarding.
-        node = start_node(
-            folder,
-            object_store_bytes,
-            head=True,
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            no_monitor=True,
-        )
+        with _variables(environment(folder)):
+            node = start_node(
+                folder / _RAY,
+                object_store_bytes,
+                head=True,
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                no_monitor=True,
+            )
         stack.callback(_kill, node)
         with _quiet_library():
             ray.init(node.gcs_address, log_to_driver=False, logging_level=logging.ERROR)
@@ -133,8 +141,9 @@ class LocalCluster:
             stack.enter_context(_settings())
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
             stack.enter_context(_variables({"PATH": path, **self._environment}))
-            self.logs = _folder()
-            stack.callback(shutil.rmtree, self.logs, ignore_errors=True)
+            folder = _folder()
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            self.logs = folder / _RAY
             stack.callback(self._stop)
             self._head = start_node(
                 self.logs,
@@ -364,7 +373,8 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
 def _folder() -> Path:
     """A folder whose path is short: Ray puts sockets below it, whose names may have 107 characters.
 
-    It is marked as ours for as long as this process lives; those of processes that were killed are removed.
+    Nobody else comes in. Ray lets everybody write into its own folder, so that is one below. It is marked as ours for
+    as long as this process lives; those of processes that were killed are removed.
     """
     place = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
     for folder in place.glob(f"{_FOLDER}*"):
@@ -392,5 +402,7 @@ def _owned(folder: Path, *, new: bool = False) -> Iterator[None]:
 
 
 _FOLDER = "s2i-ray-"
+_RAY = "ray"
+"""Where Ray keeps its files in such a folder."""
 _OWNED = contextlib.ExitStack()
 """Locks of this process's folders, held to its end."""

@@ -84,6 +84,7 @@ ENVIRONMENT = """## Environment
 | `S2I_HOME` | folder for what s2i keeps on this machine between runs; without it `.s2i` in the working folder |
 | `S2I_STORE_HOME` | folder of the embedded store for `s2i store`; without it `.s2i/store` in the working folder |
 | `PREFECT_API_URL` | a Prefect server of yours; without it s2i starts one on loopback for the time of the run |
+| `RAY_SERVE_ENABLE_HA_PROXY` | `0` has `s2i serve` use Ray Serve's own proxy, in Python, instead of HAProxy |
 | `S2I_CACHE` | folder for the packages that training fetches |
 | `S2I_CHROMIUM` | the Chromium that the browser tests use, where it is not on the path |
 """

@@ -25,6 +25,7 @@ from cluster.serve.deployments import Drawn, Encoder, Generator
 from cluster.serve.desk import Desk
 from cluster.serve.guard import Caller, Doorkeeper, Guard
 from cluster.serve.live import live
+from cluster.serve.ports import keep_to_loopback
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import (
     ErrorBody,
@@ -334,6 +335,7 @@ class Ingress:
     def __init__(
         self, settings: ServeSettings, encoder: DeploymentHandle, generator: DeploymentHandle, desk: DeploymentHandle
     ) -> None:
+        keep_to_loopback()
         self._service = Service(settings, encoder, generator, desk)
 
     def __serve_build_asgi_app__(self) -> FastAPI:

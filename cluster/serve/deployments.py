@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cluster.jobs.model import model_digest
 from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
 from cluster.serve.metrics import Meter
+from cluster.serve.ports import keep_to_loopback
 from cluster.serve.settings import ServeSettings
 from s2i_core.audio.features import FRAMES_PER_S
 from s2i_core.audio.listen import Utterance
@@ -110,6 +111,7 @@ class Encoder:
     def __init__(self, settings: ServeSettings) -> None:
         from s2i_core.illustrate import embed
 
+        keep_to_loopback()
         self._pipeline = load(settings, settings.encoder.num_cpus)
         self._embed = embed
         self._meter = Meter("encoder")
@@ -168,6 +170,7 @@ class Generator:
     def __init__(self, settings: ServeSettings) -> None:
         from s2i_core.illustrate import focus
 
+        keep_to_loopback()
         self._pipeline = load(settings, settings.generator.num_cpus)
         self._focus = focus
         self._meter = Meter("generator")

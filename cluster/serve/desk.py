@@ -25,6 +25,7 @@ from cluster.serve import problems
 from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Refused
 from cluster.serve.keys import Key, Quotas
 from cluster.serve.metrics import Gathered
+from cluster.serve.ports import keep_to_loopback
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import JobStatus, Problem, RecordingView, SceneView
 from cluster.serve.settings import ServeSettings
@@ -125,6 +126,7 @@ class Desk:
     """One replica of this runs. Its methods give a `Problem` with its status where they refuse."""
 
     def __init__(self, settings: ServeSettings, encoder: DeploymentHandle, generator: DeploymentHandle) -> None:
+        keep_to_loopback()
         self._settings = settings
         self._config = settings.config()
         self._limits = settings.limits

@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from cluster.local import local_ray
+from cluster.local import free_ports, local_ray
+from cluster.serve import haproxy
 from cluster.serve.settings import ServeSettings
 from s2i_core.errors import ConfigError, S2IError
 
 APP = "s2i"
-_START_S = 300.0
+_READY_S = 120
+"""A proxy that is not there by then is started again; Ray's own patience of 5 s is too short for a busy machine."""
+_IDLE_S = 60.0
+"""The service says itself that a client was silent for too long; HAProxy cuts it off so much later."""
 
 
 class ServeError(S2IError):
@@ -22,6 +28,8 @@ class ServeError(S2IError):
 @contextlib.contextmanager
 def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) -> Iterator[str]:
     """Run the service for the time of the block; gives its URL once the models are loaded.
+
+    HAProxy takes the requests where it can; Serve's own proxy elsewhere, and in a Ray that runs already.
 
     Raises:
         ConfigError: it would be open to other machines without keys.
@@ -37,13 +45,29 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
             "Make a key with `s2i serve key`, and start with --keys FILE.",
         )
     settings.config()
-    with local_ray(math.ceil(settings.logical_cpus())), _quiet():
+    _see_free(host, port)
+    binary = haproxy.binary()
+    listens_on = host
+
+    def before_ingress(folder: Path) -> Mapping[str, str]:
+        nonlocal listens_on
+        patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": str(_READY_S)}
+        if binary is None:
+            return patient
+        listens_on = "127.0.0.1"  # of the replicas; HAProxy listens on the host
+        limits = settings.limits
+        idle_s = max(limits.upload_idle_s, limits.live_idle_s) + _IDLE_S
+        return patient | haproxy.environment(
+            folder, binary, host, idle_s=idle_s, longest_s=limits.live_s, fallback_port=free_ports(1)[0]
+        )
+
+    with local_ray(math.ceil(settings.logical_cpus()), environment=before_ingress), _quiet():
         from cluster.serve.app import app
 
         try:
             serve.start(
                 proxy_location=ProxyLocation.HeadOnly,
-                http_options=HTTPOptions(host=host, port=port, keep_alive_timeout_s=65),
+                http_options=HTTPOptions(host=listens_on, port=port, keep_alive_timeout_s=65),
             )
             serve.run(app(settings), name=APP, route_prefix="/")
         except Exception as error:
@@ -54,6 +78,15 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
             yield f"http://{host}:{port}"
         finally:
             serve.shutdown()
+
+
+def _see_free(host: str, port: int) -> None:
+    """Raise before anything is started: Serve would try for a minute, and not say why it cannot."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        remedy = "Choose another one with --port; --host names an address of this machine."
+        raise ServeError(f"the service on {host}:{port}", f"it cannot listen there ({error})", remedy) from error
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import contextlib
 import os
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import psutil
 import pytest
@@ -33,6 +34,11 @@ def test_the_embedded_ray_listens_on_loopback_only() -> None:
 
     assert ray.get(environment.remote()) == os.environ["S2I_S3_ENDPOINT"]
     assert "127.0.0.1" in listening() <= LOOPBACK
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_nobody_else_comes_to_its_files() -> None:
+    assert Path(ray.get_runtime_context().get_temp_dir()).parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.slow

