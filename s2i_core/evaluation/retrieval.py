@@ -43,9 +43,12 @@ def run(exam: Examination) -> Part:
     human = _human(exam)
     figures |= _named("human_caption", human)
     trained = texts_of_training(exam)
-    known = [phrase for phrase in tests.phrases if phrase.said in trained or phrase.caption in trained]
-    figures["phrases_trained_on"] = Figure(len(known), len(trained), len(known), len(known))
-    seen = f"Of their texts {len(known)} are among the {len(trained)} of the training data. " if trained else ""
+    known = sum(phrase.said in trained or phrase.caption in trained for phrase in tests.phrases)
+    known_of_people = sum(clip.said in trained for clip in tests.human)
+    for kind, count in (("phrases", known), ("human", known_of_people)):
+        figures[f"{kind}_trained_on"] = Figure(count, len(trained), count, count)
+    seen = f"Of their texts {known} are among the {len(trained)} of the training data. " if trained else ""
+    words = f"Of the {len(tests.human)} texts training said {known_of_people} by other voices. " if trained else ""
     tables = [
         Table(
             f"Speech to caption, in {len(captions)}",
@@ -58,7 +61,8 @@ def run(exam: Examination) -> Part:
             f"People: single short phrases, in {len(tests.human_captions)}",
             _COLUMNS,
             _pair("recordings of people, at most 8 words", *human),
-            "Telephone prompts, names in a children's game, sentences of an audiobook: three speakers, no training.",
+            "Telephone prompts, names in a children's game, sentences of an audiobook: three speakers, no training. "
+            f"{words}",
         ),
         _images(exam, figures),
         _library(exam, figures),
