@@ -23,6 +23,8 @@ _MEMORY_S = 10.0
 """How long what was seen of the speed counts."""
 _AT_THE_DOOR = 0.8
 """Share of the longest wait at which the door closes: estimates err, and who was taken should get the picture."""
+_CROWD = 1.5
+"""So many times as many clips as there were when the speed was seen may be judged by it."""
 _LATEST = 0.1
 """Weight of the latest place that was left in what is known of how long they are held."""
 
@@ -71,7 +73,9 @@ class Clips:
     """The clips at work or waiting in one ingress replica, by what they cost.
 
     How long a new one would wait is what they cost over the speed at which clips were answered of late: so it holds
-    for any number of replicas behind it. As long as nothing is known of the speed, the stages behind it refuse.
+    for any number of replicas behind it. Few clips do not keep all replicas busy, nor fill their batches: what they
+    say of the speed is forgotten when many come, and nothing is known until as many were answered. So long the stages
+    behind it refuse.
 
     Args:
         number: of clips, at most.
@@ -85,14 +89,17 @@ class Clips:
         self._meter = meter
         self._taken = 0
         self._cost = 0.0
-        # Cost that was answered and the seconds that it took, the latest weighing most.
+        # Cost that was answered and the seconds that it took, the latest weighing most; how many were answered, and how
+        # many clips there were at most, which is forgotten as fast.
         self._answered, self._busy_s = 0.0, 0.0
+        self._answers, self._crowd = 0, 0.0
         self._since = 0.0  # the latest answer, or when the first of those who are here came
 
     @property
     def wait_s(self) -> float:
-        """Seconds until what is here is answered; 0 where nothing is here, or nothing was answered yet."""
-        if not self._taken or not self._answered:
+        """Seconds until what is here is answered; 0 where nothing is here, or too little was answered yet."""
+        known = self._answers >= self._crowd and self._taken <= _CROWD * self._crowd
+        if not self._taken or not known:
             return 0.0
         # A part is done already, though its answer is still to come. What should be done by now and is not will take
         # as long again as it is late.
@@ -127,13 +134,23 @@ class Clips:
             answered = cost if refusal.status != 503 else 0.0
             raise
         finally:
+            crowd = self._taken
             self._count(-1, -cost)
             if answered:
-                now = time.monotonic()
-                kept = math.exp((self._since - now) / _MEMORY_S)
-                self._busy_s = self._busy_s * kept + _MEMORY_S * (1 - kept)
-                self._answered = self._answered * kept + answered
-                self._since = now
+                self._learn(answered, crowd)
+
+    def _learn(self, cost: float, crowd: int) -> None:
+        """So much was answered while there were so many clips."""
+        now = time.monotonic()
+        if crowd > _CROWD * self._crowd:
+            self._answered = self._busy_s = 0.0
+            self._answers = 0
+        kept = math.exp((self._since - now) / _MEMORY_S)
+        self._crowd = max(float(crowd), self._crowd * kept)
+        self._busy_s = self._busy_s * kept + _MEMORY_S * (1 - kept)
+        self._answered = self._answered * kept + cost
+        self._answers += 1
+        self._since = now
 
     def _count(self, change: int, cost: float) -> None:
         if not self._taken:

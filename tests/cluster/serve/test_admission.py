@@ -148,3 +148,19 @@ def test_below_the_capacity_nobody_is_refused(run: Any) -> None:
         assert all(each.ok and each.took_s < 1.5 for each in await asyncio.gather(*asked))
 
     run(scenario)
+
+
+def test_what_one_at_a_time_took_says_nothing_of_many_at_once(run: Any) -> None:
+    async def scenario(loop: _Clock) -> None:
+        ask = service(loop)
+
+        async def client(requests: int) -> list[Asked]:
+            return [await ask(_PICTURE) for _ in range(requests)]
+
+        for _ in range(2):
+            assert all(each.ok for each in await client(30))
+            # Each waits a little more than three seconds, of six.
+            outcomes = await asyncio.gather(*(client(10) for _ in range(16)))
+            assert all(each.ok for asked in outcomes for each in asked)
+
+    run(scenario)

@@ -149,11 +149,11 @@ def test_when_to_come_again_is_when_there_is_a_place(monkeypatch: pytest.MonkeyP
         held.pop(0).__exit__(None, None, None)
 
     assert clips.wait_s == 0
-    for _ in range(100):  # four a second, four at a time
-        while len(held) < 4:
+    for _ in range(100):  # four a second, twenty at a time
+        while len(held) < 20:
             come(8)
         go(0.25)
-    assert clips.wait_s == pytest.approx(0.75, rel=0.2)
+    assert clips.wait_s == pytest.approx(4.75, rel=0.2)
     with pytest.raises(Refusal) as refused:
         while True:
             come(8)
