@@ -109,6 +109,7 @@ class Rates(Settings):
     device: Literal["cpu", "gpu"] = Field(description="What did the work: the unit of the seconds below.")
     preset: str = Field(description="Settings of the runs.")
     start_s: float = Field(ge=0, description="A run beside its work: servers, models, pages.")
+    held_s: float = Field(ge=0, description="Of these, those in which jobs hold the cores or GPUs: Ray, models.")
     plan_s: float = Field(ge=0, description="Seconds of one core or GPU to plan a second of audio.")
     draw_s: float = Field(ge=0, description="Seconds of one core or GPU to draw a picture.")
     images_per_audio_h: float = Field(ge=0, description="Pictures of an hour of audio.")
@@ -150,6 +151,7 @@ class Rates(Settings):
             device=device,  # type: ignore[arg-type]
             preset=last["preset"],
             start_s=max(0.0, beside_s) + plan_start_s + draw_start_s,
+            held_s=plan_start_s + draw_start_s,
             plan_s=plan_s * number,
             draw_s=draw_s * number,
             images_per_audio_h=draw["ok"] / plan["audio_s"] * 3600,
@@ -193,7 +195,12 @@ class Content:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will come to. Money is None without prices."""
+    """What a run will come to. Money is None without prices.
+
+    Attributes:
+        compute_h: hours of one core or GPU (`device`), those with them in which jobs start and models load.
+        units: how many of them there are.
+    """
 
     source: str
     destination: str | None
@@ -249,7 +256,9 @@ def estimate(
         )
     images = round(content.audio_s / 3600 * rates.images_per_audio_h) + waiting_images
     work_s = content.audio_s * rates.plan_s + images * rates.draw_s
-    elapsed_s = rates.start_s + work_s / units if images or content.recordings else 0.0
+    anything = bool(images or content.recordings)
+    elapsed_s = rates.start_s + work_s / units if anything else 0.0
+    compute_s = rates.held_s * units + work_s if anything else 0.0
     pages = content.recordings
     commits = -(-content.recordings // config.resources.commit_rows) + 2 * -(-images // config.resources.commit_rows)
     writes = images + 2 * pages + 3 * commits  # a commit is a data file, a log entry and a listing
@@ -272,7 +281,7 @@ def estimate(
         content=content,
         waiting_images=waiting_images,
         images=images,
-        compute_h=round(work_s / 3600, 4),
+        compute_h=round(compute_s / 3600, 4),
         device=rates.device,
         units=units,
         elapsed_s=round(elapsed_s, 1),

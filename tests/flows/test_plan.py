@@ -20,6 +20,7 @@ RATES = Rates(
     device="cpu",
     preset="cpu",
     start_s=20,
+    held_s=15,
     plan_s=0.1,
     draw_s=2.0,
     images_per_audio_h=400,
@@ -84,7 +85,7 @@ def test_what_no_header_tells_is_guessed_and_said(objects: ObjectStore, bucket: 
 def test_two_runs_tell_the_start_and_the_work_apart() -> None:
     sizes = {"images": 90_000, "tables": 60_000, "pages": 600_000}
     rates = Rates.of([summary("a", 100, 10, 5 + 10, 4 + 20), summary("b", 300, 30, 5 + 30, 4 + 60)], sizes)
-    assert rates.start_s == pytest.approx(10 + 5 + 4)
+    assert (rates.start_s, rates.held_s) == (pytest.approx(10 + 5 + 4), pytest.approx(5 + 4))
     assert rates.plan_s == pytest.approx(2 * 0.1)
     assert rates.draw_s == pytest.approx(2 * 2.0)
     assert rates.images_per_audio_h == pytest.approx(360)
@@ -113,7 +114,7 @@ def test_time_and_money_follow_from_the_clusters_size(objects: ObjectStore, samp
     made = estimate("s3://a", None, presets.cpu(), content, 5, RATES, CLUSTER)
     assert made.images == round(content.audio_s / 9) + 5
     work_s = content.audio_s * 0.1 + made.images * 2.0
-    assert made.compute_h == pytest.approx(work_s / 3600, abs=1e-3)
+    assert made.compute_h == pytest.approx((15 * 64 + work_s) / 3600, abs=1e-3)
     assert made.elapsed_s == pytest.approx(20 + work_s / 64, abs=0.1)
     assert made.compute_money == pytest.approx(4 * 0.5 * made.elapsed_s / 3600, abs=0.01)
     assert made.stored_bytes == pytest.approx(made.images * 11_000 + content.audio_s * 5000, rel=0.01)
