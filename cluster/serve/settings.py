@@ -96,7 +96,7 @@ class ServeSettings(Settings):
     limits: Limits = Limits()
     ingress: Replicas = Field(Replicas(maximum=2, num_cpus=0.25, target_queue=24), description="HTTP, decoding.")
     encoder: Replicas = Field(Replicas(num_cpus=1), description="Speech encoder and projection.")
-    generator: Replicas = Field(Replicas(num_cpus=1, maximum=2, batch_cost=24), description="Denoiser.")
+    generator: Replicas = Field(Replicas(num_cpus=1, maximum=2, batch_cost=64), description="Denoiser.")
 
     @model_validator(mode="before")
     @classmethod
