@@ -85,7 +85,7 @@ def _processes_of(project: Path, ray: set[str]) -> list[str]:
 
 def _ray_folders(pid: int) -> set[str]:
     """Folders of the Ray that a process started: its sessions are named after its process id."""
-    return {folder.parent.name for folder in Path("/tmp").glob(f"s2i-ray-*/session_*_{pid}")}
+    return {folder.parents[1].name for folder in Path("/tmp").glob(f"s2i-ray-*/ray/session_*_{pid}")}
 
 
 def test_it_makes_pages_and_leaves_no_process_but_the_store(project: Path) -> None:

@@ -24,7 +24,8 @@ from cluster.serve.haproxy import closed
 
 BINARY = haproxy.binary()
 
-pytestmark = pytest.mark.skipif(BINARY is None, reason="no HAProxy comes with Ray on this system")
+# On Linux it comes with Ray, and must run; elsewhere Serve's own proxy is used.
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no HAProxy comes with Ray on this system")
 
 
 async def echo(scope: dict, receive: object, send: object) -> None:  # type: ignore[type-arg]
