@@ -492,8 +492,7 @@ def page(states: Sequence[PartState]) -> str:
 def targets(states: Sequence[PartState]) -> list[dict[str, Any]]:
     """What Prometheus can scrape, in the form of its HTTP service discovery."""
     found: list[dict[str, Any]] = []
-    for folder in sorted(Path("/tmp").glob("s2i-ray-*")):
-        path = folder / "prom_metrics_service_discovery.json"
+    for path in sorted(Path("/tmp").glob("s2i-ray-*/ray/prom_metrics_service_discovery.json")):
         with contextlib.suppress(OSError, ValueError):
             found += json.loads(path.read_text())
     serve = next((state.url for state in states if state.name == "serve" and state.healthy), "")

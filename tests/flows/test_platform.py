@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.platform import Home, Part, PartState, Program, Supervisor, _PageServer, descendants, page
+from cluster.local import LocalCluster
+from flows.platform import Home, Part, PartState, Program, Supervisor, _PageServer, descendants, page, targets
 from s2i_core.errors import ConfigError
 
 #: A server that has a child of its own.
@@ -149,3 +150,9 @@ def test_the_login_is_private_the_ports_stay_and_a_stale_state_is_not_believed(t
     assert home.folder.stat().st_mode & 0o077 == 0
     home.write({"pid": os.getpid(), "ready": True})
     assert home.read() is None, "this process is no supervisor"
+
+
+def test_prometheus_is_told_of_a_ray_of_ours(cluster: LocalCluster) -> None:
+    assert cluster.logs
+    until((cluster.logs / "prom_metrics_service_discovery.json").is_file)
+    until(lambda: {"job": "ray"} in [target["labels"] for target in targets([])])
