@@ -31,7 +31,9 @@ if [ ! -x .venv/bin/pip ]; then
   "$python" -m venv .venv || die "this Python cannot make virtual environments: apt install python3-venv"
 fi
 .venv/bin/pip install --quiet --disable-pip-version-check "uv==$UV"
-uv() { VIRTUAL_ENV=$PWD/.venv UV_HTTP_TIMEOUT=180 .venv/bin/uv "$@"; }
+# Compiled once, here: where Python may not write (PYTHONDONTWRITEBYTECODE, a read-only folder), each of Ray's many
+# processes would compile some thousand modules anew.
+uv() { VIRTUAL_ENV=$PWD/.venv UV_HTTP_TIMEOUT=180 UV_COMPILE_BYTECODE=1 .venv/bin/uv "$@"; }
 
 if ! .venv/bin/python -c "import importlib.metadata as m; assert m.version('torch').split('+')[0] == '$TORCH'" 2>/dev/null; then
   if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
