@@ -7,8 +7,8 @@ averaged, so that a machine that gets slower or faster meanwhile spoils less.
 
 `steady_ratio` compares the rates between the first and the last tenth of the images. `with_start_ratio` compares the
 time for all of them: of the bare loop from the start of its processes to their end, the model's loading among it; of
-the job from the call on a running Ray to its summary, with the scan of the tables, the start of the pool and all
-commits. `with_ray_start_ratio` counts the start of Ray on this machine as well.
+the job from the call on a running Ray, whose first workers are up, to its summary, with the scan of the tables, the
+start of the pool and all commits. `with_ray_start_ratio` counts the start of Ray on this machine as well.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow.compute as pc
+import ray
 
 from cluster.jobs import rows
 from cluster.jobs.illustrate import illustrate
@@ -108,6 +109,8 @@ def run(options: Options) -> dict[str, Any]:
         bare = [_bare(scenes, config, request)]
         started = time.monotonic()
         with local_ray(2):
+            # Ray starts a worker for each CPU beforehand; it runs when those do.
+            ray.get([ray.remote(time.sleep).remote(0.5) for _ in range(2)])
             ray_s = time.monotonic() - started
             job = _job(request, lake)
         if not options.quick:
