@@ -48,6 +48,11 @@ class Log:
         self._logger = logging.getLogger(f"{ROOT}.{name}")
         self._facts = facts
 
+    @property
+    def tells_debug(self) -> bool:
+        """Whether `debug` writes anything; where facts are dear to gather, ask first."""
+        return self._logger.isEnabledFor(logging.DEBUG)
+
     def debug(self, message: str, **facts: Any) -> None:
         """What only a search for a fault needs."""
         self._write(logging.DEBUG, message, facts)

@@ -200,7 +200,7 @@ class _Illustrate:
                 reason=failure.error,
                 error=failure.message,
             )
-        elif outcome.image is not None:
+        elif outcome.image is not None and self.log.tells_debug:
             facts = ("recording_id", "scene_id", "key", "similarity")
             self.log.debug("scene drawn", **{name: outcome.image[name][0].as_py() for name in facts})
 

@@ -179,6 +179,7 @@ class Draw:
         self._store = ObjectStore(request.store)
         self._bucket, self._prefix = parse_uri(request.destination)
         self._config = request.config
+        self._image_digest = request.config.image_digest  # made anew at each question
         self._run_id = request.run_id
         self._traceparent = request.traceparent
         self._node = _node()
@@ -206,7 +207,7 @@ class Draw:
         return rows.table([done[each["scene_id"]] | {"node": self._node} for each in wanted], rows.DRAWN)
 
     def _image_id(self, scene: Mapping[str, Any]) -> str:
-        return identity.image_id(scene["scene_id"], self._pipeline.model_digest, self._config.image_digest)
+        return identity.image_id(scene["scene_id"], self._pipeline.model_digest, self._image_digest)
 
     def _key(self, scene: Mapping[str, Any]) -> str:
         start_ms = round(scene["start_s"] * 1000)
@@ -290,7 +291,7 @@ class Draw:
             compute_ms=drawn["compute_ms"],
             device=self._device,
             model_digest=self._pipeline.model_digest,
-            image_digest=self._config.image_digest,
+            image_digest=self._image_digest,
             run_id=self._run_id,
             created_at=now(),
         )
