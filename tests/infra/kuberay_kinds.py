@@ -109,7 +109,11 @@ SERVICE = closed(
     serveConfigV2=_string,
     rayClusterConfig=CLUSTER,
 )
-_SPECS = {"RayCluster": CLUSTER, "RayJob": JOB, "RayService": SERVICE}
+_OWN_CLUSTER = CLUSTER | {
+    # Refused by the operator in the clusters of jobs and services.
+    "properties": CLUSTER["properties"] | {"upgradeStrategy": closed("type", type={"enum": ["Recreate", "None"]})}
+}
+_SPECS = {"RayCluster": _OWN_CLUSTER, "RayJob": JOB, "RayService": SERVICE}
 _LONGEST_NAME = {"RayCluster": 63, "RayJob": 47, "RayService": 47}
 
 

@@ -234,6 +234,33 @@ def test_the_service_is_upgraded_beside_the_old_one(rendered: list[dict[str, Any
     assert worker["terminationGracePeriodSeconds"] == spec["rayClusterDeletionDelaySeconds"]
 
 
+def test_no_pod_of_an_old_version_stays_in_the_batch_cluster(rendered: list[dict[str, Any]]) -> None:
+    assert of(rendered, "RayCluster")[0]["spec"]["upgradeStrategy"] == {"type": "Recreate"}
+    job = copy.deepcopy(of(rendered, "RayJob")[0])
+    cluster_of(job)["upgradeStrategy"] = {"type": "Recreate"}
+    with pytest.raises(jsonschema.ValidationError):
+        check(job)
+
+
+@pytest.mark.parametrize("namespace", ["", "istio-ingress"])
+def test_an_upgrade_by_steps_lets_its_gateway_in(helm: Helm, namespace: str) -> None:
+    steps = "service.upgrade.type=NewClusterWithIncrementalUpgrade,service.upgrade.gatewayClassName=istio"
+    chosen = ["--set", f"service.enabled=true,{steps},network.gatewayNamespace={namespace}"]
+    answer = helm("template", "night", str(CHART), "-n", "s2i", *IMAGE, *chosen)
+    assert answer.returncode == 0, answer.stderr
+    resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+    check(of(resources, "RayService")[0])
+    policies = {each["metadata"]["name"]: each for each in of(resources, "NetworkPolicy")}
+    kubernetes_validate.validate(policies["night-serve-http"], KUBERNETES, strict=True)
+    (rule,) = policies["night-serve-http"]["spec"]["ingress"]
+    peer = (
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        if namespace
+        else {"podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "night-serve-gateway"}}}
+    )
+    assert peer in rule["from"] and rule["ports"] == [{"port": 8000, "protocol": "TCP"}]
+
+
 def test_ray_serve_and_the_service_take_the_config(rendered: list[dict[str, Any]]) -> None:
     config = ServeDeploySchema.model_validate(yaml.safe_load(of(rendered, "RayService")[0]["spec"]["serveConfigV2"]))
     assert config.logging_config is not None and config.logging_config.encoding == "JSON"
@@ -314,6 +341,11 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
         ("service.enabled=true,service.upgrade.type=None", "value must be one of"),
         ("service.enabled=true,service.ingress.enabled=true,service.ingress.host=a.example", "tlsSecret is needed"),
         ("service.enabled=true,service.upgrade.type=NewClusterWithIncrementalUpgrade", "gatewayClassName is needed"),
+        (
+            "service.enabled=true,service.upgrade.type=NewClusterWithIncrementalUpgrade,"
+            f"service.upgrade.gatewayClassName=istio,{INGRESS}",
+            "leads past the gateway",
+        ),
     ],
 )
 def test_values_that_cannot_work_are_refused(helm: Helm, setting: str, reason: str) -> None:
