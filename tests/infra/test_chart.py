@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import ipaddress
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,12 @@ import kubernetes_validate
 import operator_kinds
 import pytest
 import yaml
+from authorities import authority
+from cryptography import x509
 from kuberay_kinds import KUBERNETES, check, cluster_of, templates
 from ray.serve.schema import ServeDeploySchema
 
+from cluster import certificates
 from cluster.serve.settings import ServeSettings
 
 CHART = Path(__file__).parents[2] / "infra" / "kuberay"
@@ -135,8 +139,75 @@ def test_every_cluster_asks_for_the_token(rendered: list[dict[str, Any]]) -> Non
         assert cluster_of(resource)["authOptions"] == {"mode": "token", "secretName": "s2i-ray-token"}
 
 
-def test_every_container_is_bounded_unprivileged_and_watched(rendered: list[dict[str, Any]]) -> None:
-    for resource in ray(rendered):
+@pytest.fixture(scope="session")
+def signing(helm: Helm) -> list[dict[str, Any]]:
+    """All resources, with pods that make their own certificates."""
+    chosen = f"{ALL}tls.certificates=authority,tls.authoritySecret=s2i-ray-authority,cluster.gpu.enabled=true"
+    answer = helm("template", "night", str(CHART), "-n", "s2i", *IMAGE, "--set", chosen)
+    assert answer.returncode == 0, answer.stderr
+    return [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+
+
+def test_pods_make_their_own_certificates_where_kuberay_does_not(signing: list[dict[str, Any]]) -> None:
+    for resource in ray(signing):
+        check(resource)
+        cluster = cluster_of(resource)
+        assert "tlsOptions" not in cluster
+        sidecar = cluster["autoscalerOptions"]
+        for template in templates(resource):
+            if template["metadata"]["labels"]["s2i/role"] == "submitter":
+                continue  # it speaks HTTP with the job server
+            pod = template["spec"]
+            volumes = {volume["name"]: volume for volume in pod["volumes"]}
+            assert volumes["authority"]["secret"]["secretName"] == "s2i-ray-authority"
+            (first,), (container,) = pod["initContainers"], pod["containers"]
+            (made,) = (mount for mount in first["volumeMounts"] if mount["name"] == "certificates")
+            told = {each["name"]: each.get("value", "") for each in container["env"]}
+            assert told["RAY_USE_TLS"] == "1"
+            # Every process of Ray finds the files where the first container writes them; none sees the authority.
+            mount = {"name": "certificates", "mountPath": made["mountPath"], "readOnly": True}
+            for user in (container, sidecar):
+                assert mount in user["volumeMounts"]
+                assert "authority" not in {each["name"] for each in user["volumeMounts"]}
+                assert {each["name"]: each.get("value", "") for each in user["env"]}.items() >= {
+                    "RAY_USE_TLS": "1",
+                    "RAY_TLS_SERVER_CERT": f"{made['mountPath']}/tls.crt",
+                    "RAY_TLS_SERVER_KEY": f"{made['mountPath']}/tls.key",
+                    "RAY_TLS_CA_CERT": f"{made['mountPath']}/ca.crt",
+                }.items()
+
+
+def test_a_certificate_names_what_its_pod_is_called_by(signing: list[dict[str, Any]], tmp_path: Path) -> None:
+    """The first container's command as Kubernetes would fill it in."""
+    signer = authority(tmp_path / "authority")
+    filled = {"POD_IP": "10.0.3.7", "NAMESPACE": "s2i", "CLUSTER": "night-batch"}
+    for resource in ray(signing):
+        for template in templates(resource):
+            role = template["metadata"]["labels"]["s2i/role"]
+            if role == "submitter":
+                continue
+            (first,) = template["spec"]["initContainers"]
+            command = " ".join([*first["command"], *first.get("args", ())])
+            for each in first["env"]:
+                command = command.replace(f"$({each['name']})", filled[each["name"]])
+            program, flag, module, secret, folder, *names = command.split()
+            assert (program, flag, module, secret, folder) == (
+                *("python", "-m", certificates.__name__),
+                *("/authority", "/certificates"),
+            )
+            certificates.certify(signer, tmp_path, names)
+            made = x509.load_pem_x509_certificate((tmp_path / "tls.crt").read_bytes())
+            called = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            assert ipaddress.ip_address("10.0.3.7") in called.get_values_for_type(x509.IPAddress)
+            # By this one workers look for the head.
+            service = "night-batch-head-svc.s2i.svc.cluster.local"
+            assert (service in called.get_values_for_type(x509.DNSName)) is (role == "head")
+
+
+def test_every_container_is_bounded_unprivileged_and_watched(
+    rendered: list[dict[str, Any]], signing: list[dict[str, Any]]
+) -> None:
+    for resource in ray(rendered) + ray(signing):
         for template in templates(resource):
             pod = template["spec"]
             assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] >= 1000
@@ -145,13 +216,13 @@ def test_every_container_is_bounded_unprivileged_and_watched(rendered: list[dict
             assert pod["serviceAccountName"] in {"s2i-batch", "s2i-serve"}
             head = template["metadata"]["labels"]["s2i/role"] == "head"
             assert pod["automountServiceAccountToken"] is head
-            for container in pod["containers"]:
+            for container in [*pod["containers"], *pod.get("initContainers", ())]:
                 security = container["securityContext"]
                 assert not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
                 for bound in ("requests", "limits"):
                     assert {"cpu", "memory"} <= container["resources"][bound].keys()
                 assert ":latest" not in container["image"] and container["image"].partition(":")[2]
-                if container["name"] != "submitter":
+                if container["name"] not in {"submitter", "certificate"}:
                     assert "livenessProbe" in container and "readinessProbe" in container
 
 
@@ -336,6 +407,8 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
         ("job.enabled=true", "job.source is needed"),
         ("job.enabled=true,job.source=archive", "does not match pattern"),
         ("redis.enabled=true", "redis.address is needed"),
+        ("tls.certificates=authority", "tls.authoritySecret is needed"),
+        ("tls.certificates=mine", "value must be one of"),
         ("service.args.access=loopback", "not"),
         ("service.requestTimeoutSeconds=120", "additional properties"),
         ("service.enabled=true,service.upgrade.type=None", "value must be one of"),
