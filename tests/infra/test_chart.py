@@ -25,7 +25,9 @@ from cluster.serve.settings import ServeSettings
 
 CHART = Path(__file__).parents[2] / "infra" / "kuberay"
 SIZES = ("small", "medium", "large")
-IMAGE = ["--set", "image.repository=registry.example/s2i"]
+DIGEST, GPU_DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+NAMED = ["--set", "image.repository=registry.example/s2i"]
+IMAGE = [*NAMED, "--set", f"image.digest={DIGEST},image.gpuDigest={GPU_DIGEST}"]
 ALL = "job.enabled=true,job.source=s3://archive,job.destination=s3://pictures,service.enabled=true,"
 INGRESS = "service.ingress.enabled=true,service.ingress.host=s2i.example,service.ingress.tlsSecret=s2i-tls"
 
@@ -63,6 +65,29 @@ def ray(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_helm_finds_no_fault(helm: Helm, size: str) -> None:
     answer = helm("lint", "--strict", str(CHART), "-f", str(CHART / f"values-{size}.yaml"), *IMAGE)
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("size", ["medium", "large"])
+@pytest.mark.parametrize("missing", ["digest", "gpuDigest"])
+def test_in_production_an_image_without_a_digest_is_a_choice(helm: Helm, size: str, missing: str) -> None:
+    values = ["-f", str(CHART / f"values-{size}.yaml"), *IMAGE, "--set", f"image.{missing}="]
+    answer = helm("template", "n", str(CHART), *values)
+    assert answer.returncode != 0 and f"image.{missing} is empty" in answer.stderr
+    answer = helm("template", "n", str(CHART), *values, "--set", "image.requireDigest=false")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_digest_wins_over_the_tag_in_every_pod(rendered: list[dict[str, Any]]) -> None:
+    for resource in ray(rendered):
+        for template in templates(resource):
+            (container,) = template["spec"]["containers"]
+            gpus = "nvidia.com/gpu" in container["resources"]["limits"]
+            assert container["image"] == f"registry.example/s2i@{GPU_DIGEST if gpus else DIGEST}"
+
+
+def test_a_trial_runs_tags(helm: Helm) -> None:
+    answer = helm("template", "n", str(CHART), "-f", str(CHART / "values-small.yaml"), *NAMED)
+    assert answer.returncode == 0 and "image: registry.example/s2i:0.1.0" in answer.stdout
 
 
 def test_kubernetes_takes_every_core_resource(rendered: list[dict[str, Any]]) -> None:
@@ -398,6 +423,8 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
     ("setting", "reason"),
     [
         ("image.tag=latest", "tag"),
+        ("image.digest=sha256:1234", "does not match pattern"),
+        ("image.digest=0.1.0", "does not match pattern"),
         ("image.repository=", "image.repository is empty"),
         ("cluster.cpu.maxReplica=3", "additional properties"),
         ("cluster.head.memory=8GB", "does not match pattern"),

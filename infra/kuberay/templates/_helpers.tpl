@@ -16,13 +16,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "s2i.image" -}}
 {{- $image := .Values.image -}}
 {{- if not $image.repository }}{{ fail "image.repository is empty: build infra/docker, push it, and name it here" }}{{ end -}}
-{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag }}{{ end -}}
+{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}
+{{- else if $image.requireDigest }}{{ fail "image.digest is empty: write the digest that publishing the image printed, or set image.requireDigest: false to run the tag, wherever it points" }}
+{{- else }}{{ $image.repository }}:{{ $image.tag }}{{ end -}}
 {{- end }}
 
 {{- define "s2i.gpuImage" -}}
 {{- $image := .Values.image -}}
 {{- $repository := $image.gpuRepository | default $image.repository -}}
-{{- if $image.gpuDigest }}{{ $repository }}@{{ $image.gpuDigest }}{{ else }}{{ $repository }}:{{ $image.gpuTag }}{{ end -}}
+{{- if not $repository }}{{ fail "image.repository is empty: build infra/docker, push it, and name it here" }}{{ end -}}
+{{- if $image.gpuDigest }}{{ $repository }}@{{ $image.gpuDigest }}
+{{- else if $image.requireDigest }}{{ fail "image.gpuDigest is empty: write the digest that publishing the CUDA image printed, or set image.requireDigest: false to run the tag, wherever it points" }}
+{{- else }}{{ $repository }}:{{ $image.gpuTag }}{{ end -}}
 {{- end }}
 
 {{/* Where the store is, and its login by reference. */}}

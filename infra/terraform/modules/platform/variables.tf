@@ -15,12 +15,17 @@ variable "size" {
 }
 
 variable "image" {
-  description = "The images of infra/docker in your registry: repository, digest, gpuRepository, gpuDigest."
+  description = "The images of infra/docker in your registry: repository, digest and, where there are GPUs (medium, large), gpuDigest."
   type        = map(string)
 
   validation {
     condition     = can(regex("^sha256:[0-9a-f]{64}$", var.image["digest"]))
     error_message = "Name the image by its digest, so that what runs is what was tested."
+  }
+
+  validation {
+    condition     = can(regex("^(sha256:[0-9a-f]{64})?$", lookup(var.image, "gpuDigest", "")))
+    error_message = "Write gpuDigest as sha256:… too."
   }
 }
 
