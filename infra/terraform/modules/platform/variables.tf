@@ -40,6 +40,27 @@ variable "secrets" {
   default = {}
 }
 
+variable "prefect_ingress" {
+  description = "The way to Prefect from outside the cluster, by TLS: its host name, a secret of type kubernetes.io/tls in the namespace prefect, and the ingress's class and annotations. Without a host there is none."
+  type = object({
+    host        = optional(string, "")
+    tls_secret  = optional(string, "prefect-tls")
+    class_name  = optional(string, "nginx")
+    annotations = optional(map(string), {})
+  })
+  default = {}
+
+  validation {
+    condition     = can(regex("^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", var.prefect_ingress.host))
+    error_message = "Write the host's name alone, without https:// and path."
+  }
+
+  validation {
+    condition     = var.prefect_ingress.tls_secret != ""
+    error_message = "Name the secret with the certificate: nothing is served in the clear."
+  }
+}
+
 variable "work_pool" {
   description = "Prefect's work pool, which flows are deployed to."
   type        = string
