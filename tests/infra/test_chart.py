@@ -21,6 +21,7 @@ from kuberay_kinds import KUBERNETES, check, cluster_of, templates
 from ray.serve.schema import ServeDeploySchema
 
 from cluster import certificates
+from cluster.serve import haproxy
 from cluster.serve.settings import ServeSettings
 
 CHART = Path(__file__).parents[2] / "infra" / "kuberay"
@@ -369,6 +370,12 @@ def test_ray_serve_and_the_service_take_the_config(rendered: list[dict[str, Any]
     for template in templates(of(rendered, "RayService")[0]):
         mounts = template["spec"]["containers"][0]["volumeMounts"]
         assert {"name": "keys", "mountPath": str(Path(settings.keys_file).parent), "readOnly": True} in mounts
+
+
+def test_serves_own_proxy_stays_on_clusters(rendered: list[dict[str, Any]]) -> None:
+    for template in templates(of(rendered, "RayService")[0]):
+        (container,) = template["spec"]["containers"]
+        assert {"name": haproxy.SWITCH, "value": "0"} in container["env"]
 
 
 def test_no_timeout_cuts_live_connections_and_event_streams(rendered: list[dict[str, Any]]) -> None:

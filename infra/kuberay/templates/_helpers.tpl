@@ -204,6 +204,10 @@ spec:
         {{- if include "s2i.signsItself" . }}
         {{- include "s2i.tlsEnv" . | nindent 8 }}
         {{- end }}
+        {{- if eq $node.component "serve" }}
+        # Whatever Ray's default becomes: HAProxy's pages and the replicas' ports would be open to the pod's network.
+        - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "0"}
+        {{- end }}
         {{- if eq $node.role "head" }}
         # A node whose link is cut is found after about 15 s: three looks, each every 2 s and answered within 3 s.
         - {name: RAY_health_check_period_ms, value: "2000"}
