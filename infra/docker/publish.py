@@ -102,7 +102,10 @@ def publish(repository: str, base: str, commit: str, tag: str, out: Path) -> Pat
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.rstrip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NotPublished(f"{' '.join(command)}: {error}") from error
 
 
 def _run(*command: str) -> None:

@@ -121,6 +121,14 @@ def test_what_is_not_committed_is_not_published(monkeypatch: pytest.MonkeyPatch)
         publish.check(publish.default_base(), SOUND)
 
 
+def test_programs_that_fail_or_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(publish.NotPublished, match="git rev-parse nowhere"):
+        publish._said("git", "rev-parse", "nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(publish.NotPublished, match="docker buildx build"):
+        publish.publish(REPOSITORY, publish.default_base(), "c0ffee", "1", tmp_path / "out")
+
+
 def test_a_push_without_a_digest_is_a_failure(
     docker: Callable[..., list[list[str]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
