@@ -11,9 +11,11 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from zoneinfo import ZoneInfo
 
 import typer
 import yaml  # type: ignore[import-untyped]  # comes with Prefect
@@ -208,6 +210,40 @@ def _schedule(spec: ScheduleSpec, subject: str) -> DeploymentScheduleCreate:
         remedy = "Write cron as in '0 2 * * *', and the zone as in Europe/Berlin."
         raise ConfigError(f"{subject}: schedule", f"{first['msg']}: {first['input']!r}", remedy) from error
     return DeploymentScheduleCreate(schedule=schedule, active=spec.active)
+
+
+def left_out(spec: ScheduleSpec, now: datetime | None = None) -> str | None:
+    """What to say of a start in the hour that the zone's clock skips within a year; None where there is none.
+
+    Prefect then starts the run by the clock of the hour before: it takes place, and early. In an hour that comes twice
+    it starts one run. Of what runs in the hours around it too, as every few minutes, nothing is said.
+    """
+    if spec.cron is None or not spec.active:
+        return None
+    zone, hour = ZoneInfo(spec.timezone), timedelta(hours=1)
+    step = hour / 2  # clocks change at a full or a half hour of UTC
+    begin = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
+    for before, after in pairwise((begin + number * step).astimezone(zone) for number in range(2 * 24 * 366)):
+        end = after.replace(tzinfo=None)
+        start = before.replace(tzinfo=None) + step
+        if start >= end:
+            continue
+        missed = _first(spec.cron, start, end)
+        if missed and not (_first(spec.cron, start - hour, start) and _first(spec.cron, end, end + hour)):
+            return (
+                f"{missed:%Y-%m-%d} has no {missed:%H:%M} in {spec.timezone}, where clocks change: that run begins up "
+                f"to an hour early. A start before {start:%H:%M} or from {end:%H:%M} on keeps its time all year."
+            )
+    return None
+
+
+def _first(cron: str, since: datetime, until: datetime) -> datetime | None:
+    """The first start by the wall's clock."""
+    from prefect._vendor.croniter.croniter import croniter
+
+    minute = timedelta(minutes=1)
+    times = (since + number * minute for number in range((until - since) // minute))
+    return next((time for time in times if croniter.match(cron, time)), None)  # type: ignore[no-untyped-call]
 
 
 def deploy(
@@ -489,8 +525,9 @@ def command(
         poll_s=poll_s or 900,
         pool=pool,
     )
+    specs = read(file or find_file(), wanted.values())
     made = deploy(
-        read(file or find_file(), wanted.values()),
+        specs,
         kind=pool_type,  # type: ignore[arg-type]
         notify=notify,
         budget_h=budget_h,
@@ -498,11 +535,15 @@ def command(
         environment=dict(pair.split("=", 1) for pair in env or () if "=" in pair),
         image=image,
     )
+    said = {spec.name: left_out(schedule) for spec in specs for schedule in spec.schedules}
+    notes = [f"{name}: {note}" for name, note in said.items() if note]
     if as_json:
-        typer.echo(json.dumps({"deployments": made, "pool": pool}))
+        typer.echo(json.dumps({"deployments": made, "pool": pool, "notes": notes}))
         return
     for name in made:
         typer.echo(f"deployed  {name}")
+    for note in notes:
+        typer.echo(f"note      {note}")
     typer.echo(f"now       prefect worker start --pool {pool}   (where none is up)")
     first = next(iter(made))
     typer.echo(f"try       prefect deployment run {first}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from refusals import aws  # noqa: F401 -- a fixture
 
 from s2i_core.storage.embedded import EmbeddedStore, StoreInfo
 from s2i_core.storage.objects import ObjectStore

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 
 import pytest
 from small_archive import keys
@@ -27,6 +29,33 @@ def test_a_bad_bucket_is_one_clear_line_and_starts_nothing(
     as_json = _s2i("run", "s3://nowhere-at-all", archive[1], "--checkpoint", checkpoint, "--json")
     assert json.loads(as_json.stdout)["subject"] == "s3://nowhere-at-all"
     assert keys(objects, archive[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "remedy"),
+    [
+        ("region", "in region eu-central-1, not in us-east-1", "AWS_REGION=eu-central-1"),
+        ("signed for another region", "in region eu-central-1, not in us-east-1", "AWS_REGION=eu-central-1"),
+        ("expired", "the login has expired", "aws sso login"),
+        ("account", "refused access", "another account"),
+    ],
+)
+def test_what_aws_refuses_ends_a_run_within_seconds(
+    aws: Callable[..., None],
+    checkpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+    reason: str,
+    remedy: str,
+) -> None:
+    monkeypatch.setattr("flows.launch.PrefectServer", _not_now)
+    aws(wrong)
+    started = time.monotonic()
+    asked = _s2i("run", "s3://theirs/talks", "s3://ours/out", "--checkpoint", checkpoint)
+    assert time.monotonic() - started < 30
+    assert asked.exit_code == 2
+    (line,) = [line for line in asked.stderr.splitlines() if line.startswith("error:")]
+    assert "s3://theirs" in line and reason in line and remedy in line
 
 
 def _not_now(*arguments: object) -> None:

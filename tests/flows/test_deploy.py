@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -113,6 +113,58 @@ def test_a_night_keeps_its_local_time_over_a_change_of_the_clocks(day: str) -> N
     hours = {(later.timestamp() - earlier.timestamp()) / 3600 for earlier, later in pairwise([start, *local])}
     assert hours <= {15, 16, 17, 23, 24, 25}
     assert len(hours & {15, 17, 23, 25}) == 1, "one of the days is longer or shorter"
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "said"),
+    [
+        ("30 2 * * *", "Europe/Berlin", "2027-03-28 has no 02:30 in Europe/Berlin"),
+        ("0 2 * * *", "Europe/Berlin", "2027-03-28 has no 02:00 in Europe/Berlin"),
+        ("0 2 * * *", "America/New_York", "2027-03-14 has no 02:00 in America/New_York"),
+        ("15 2 * * *", "Australia/Lord_Howe", "has no 02:15 in Australia/Lord_Howe"),
+        ("0 3 * * *", "Europe/Berlin", None),
+        ("0 2 * * 3", "Europe/Berlin", None),  # clocks change on a Sunday
+        ("0 2 * * *", "UTC", None),
+        ("0 2 * * *", "Asia/Kolkata", None),
+        ("*/15 * * * *", "Europe/Berlin", None),
+    ],
+)
+def test_a_start_in_the_hour_that_a_zone_skips_is_told_of(cron: str, zone: str, said: str | None) -> None:
+    note = deploying.left_out(
+        deploying.ScheduleSpec(cron=cron, timezone=zone), datetime(2026, 11, 23, 19, 7, tzinfo=UTC)
+    )
+    if said is None:
+        assert note is None
+    else:
+        assert note is not None and said in note and "A start before" in note
+
+
+def test_that_run_begins_an_hour_early_and_one_in_a_repeated_hour_begins_once() -> None:
+    """What the note says, by Prefect's own scheduler."""
+    from prefect.server.schemas.schedules import CronSchedule
+
+    zone = ZoneInfo("Europe/Berlin")
+
+    def starts(day: str) -> list[str]:
+        start = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=zone)
+        dates = asyncio.run(CronSchedule(cron="30 2 * * *", timezone="Europe/Berlin").get_dates(3, start=start))
+        return [f"{date.astimezone(zone):%m-%d %H:%M}" for date in dates]
+
+    assert starts("2027-03-26") == ["03-27 02:30", "03-28 01:30", "03-29 02:30"]
+    assert starts("2027-10-29") == ["10-30 02:30", "10-31 02:30", "11-01 02:30"]
+
+
+def test_the_command_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(deploying, "deploy", lambda specs, **_: {f"flow/{spec.name}": "id" for spec in specs})
+    command = ["deploy", "s3://archive", "s3://pictures", "--time-zone", "Europe/Berlin"]
+    told = CliRunner().invoke(cli.app, [*command, "--json"])
+    assert told.exit_code == 0, told.output
+    (note,) = json.loads(told.stdout)["notes"]
+    assert note.startswith("nightly: ") and "an hour early" in note
+    assert note in CliRunner().invoke(cli.app, command).stdout
+    told = CliRunner().invoke(cli.app, [*command, "--cron", "0 4 * * *", "--json"])
+    assert json.loads(told.stdout)["notes"] == []
 
 
 @pytest.mark.usefixtures("prefect")

@@ -65,6 +65,11 @@ CLUSTER = closed(
         upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
         imagePullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
         securityContext=_object,
+        env={"type": "array", "items": closed("name value", name=_string, value=_string)},
+        volumeMounts={
+            "type": "array",
+            "items": closed("name mountPath", name=_string, mountPath=_string, readOnly=_boolean),
+        },
         resources=_object,
     ),
     headGroupSpec=_head,
@@ -109,7 +114,11 @@ SERVICE = closed(
     serveConfigV2=_string,
     rayClusterConfig=CLUSTER,
 )
-_SPECS = {"RayCluster": CLUSTER, "RayJob": JOB, "RayService": SERVICE}
+_OWN_CLUSTER = CLUSTER | {
+    # Refused by the operator in the clusters of jobs and services.
+    "properties": CLUSTER["properties"] | {"upgradeStrategy": closed("type", type={"enum": ["Recreate", "None"]})}
+}
+_SPECS = {"RayCluster": _OWN_CLUSTER, "RayJob": JOB, "RayService": SERVICE}
 _LONGEST_NAME = {"RayCluster": 63, "RayJob": 47, "RayService": 47}
 
 
@@ -144,6 +153,11 @@ def check(resource: dict[str, Any]) -> None:
         )
     # The operator's rules (its validation.go), where our fields can break them.
     groups = [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", ())]
+    if "tlsOptions" in cluster:
+        for group in groups:
+            (container,) = group["template"]["spec"]["containers"]
+            names = {variable["name"] for variable in container.get("env", ())}
+            assert not [name for name in names if name.startswith(("RAY_USE_TLS", "RAY_TLS_"))]
     if cluster.get("autoscalerOptions", {}).get("version") == "v2":
         assert all(group["template"]["spec"].get("restartPolicy", "Never") == "Never" for group in groups)
     assert all(group["minReplicas"] <= group["maxReplicas"] for group in groups[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import ipaddress
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +15,20 @@ import kubernetes_validate
 import operator_kinds
 import pytest
 import yaml
+from authorities import authority
+from cryptography import x509
 from kuberay_kinds import KUBERNETES, check, cluster_of, templates
 from ray.serve.schema import ServeDeploySchema
 
+from cluster import certificates
+from cluster.serve import haproxy
 from cluster.serve.settings import ServeSettings
 
 CHART = Path(__file__).parents[2] / "infra" / "kuberay"
 SIZES = ("small", "medium", "large")
-IMAGE = ["--set", "image.repository=registry.example/s2i"]
+DIGEST, GPU_DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+NAMED = ["--set", "image.repository=registry.example/s2i"]
+IMAGE = [*NAMED, "--set", f"image.digest={DIGEST},image.gpuDigest={GPU_DIGEST}"]
 ALL = "job.enabled=true,job.source=s3://archive,job.destination=s3://pictures,service.enabled=true,"
 INGRESS = "service.ingress.enabled=true,service.ingress.host=s2i.example,service.ingress.tlsSecret=s2i-tls"
 
@@ -59,6 +66,29 @@ def ray(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_helm_finds_no_fault(helm: Helm, size: str) -> None:
     answer = helm("lint", "--strict", str(CHART), "-f", str(CHART / f"values-{size}.yaml"), *IMAGE)
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("size", ["medium", "large"])
+@pytest.mark.parametrize("missing", ["digest", "gpuDigest"])
+def test_in_production_an_image_without_a_digest_is_a_choice(helm: Helm, size: str, missing: str) -> None:
+    values = ["-f", str(CHART / f"values-{size}.yaml"), *IMAGE, "--set", f"image.{missing}="]
+    answer = helm("template", "n", str(CHART), *values)
+    assert answer.returncode != 0 and f"image.{missing} is empty" in answer.stderr
+    answer = helm("template", "n", str(CHART), *values, "--set", "image.requireDigest=false")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_digest_wins_over_the_tag_in_every_pod(rendered: list[dict[str, Any]]) -> None:
+    for resource in ray(rendered):
+        for template in templates(resource):
+            (container,) = template["spec"]["containers"]
+            gpus = "nvidia.com/gpu" in container["resources"]["limits"]
+            assert container["image"] == f"registry.example/s2i@{GPU_DIGEST if gpus else DIGEST}"
+
+
+def test_a_trial_runs_tags(helm: Helm) -> None:
+    answer = helm("template", "n", str(CHART), "-f", str(CHART / "values-small.yaml"), *NAMED)
+    assert answer.returncode == 0 and "image: registry.example/s2i:0.1.0" in answer.stdout
 
 
 def test_kubernetes_takes_every_core_resource(rendered: list[dict[str, Any]]) -> None:
@@ -135,8 +165,75 @@ def test_every_cluster_asks_for_the_token(rendered: list[dict[str, Any]]) -> Non
         assert cluster_of(resource)["authOptions"] == {"mode": "token", "secretName": "s2i-ray-token"}
 
 
-def test_every_container_is_bounded_unprivileged_and_watched(rendered: list[dict[str, Any]]) -> None:
-    for resource in ray(rendered):
+@pytest.fixture(scope="session")
+def signing(helm: Helm) -> list[dict[str, Any]]:
+    """All resources, with pods that make their own certificates."""
+    chosen = f"{ALL}tls.certificates=authority,tls.authoritySecret=s2i-ray-authority,cluster.gpu.enabled=true"
+    answer = helm("template", "night", str(CHART), "-n", "s2i", *IMAGE, "--set", chosen)
+    assert answer.returncode == 0, answer.stderr
+    return [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+
+
+def test_pods_make_their_own_certificates_where_kuberay_does_not(signing: list[dict[str, Any]]) -> None:
+    for resource in ray(signing):
+        check(resource)
+        cluster = cluster_of(resource)
+        assert "tlsOptions" not in cluster
+        sidecar = cluster["autoscalerOptions"]
+        for template in templates(resource):
+            if template["metadata"]["labels"]["s2i/role"] == "submitter":
+                continue  # it speaks HTTP with the job server
+            pod = template["spec"]
+            volumes = {volume["name"]: volume for volume in pod["volumes"]}
+            assert volumes["authority"]["secret"]["secretName"] == "s2i-ray-authority"
+            (first,), (container,) = pod["initContainers"], pod["containers"]
+            (made,) = (mount for mount in first["volumeMounts"] if mount["name"] == "certificates")
+            told = {each["name"]: each.get("value", "") for each in container["env"]}
+            assert told["RAY_USE_TLS"] == "1"
+            # Every process of Ray finds the files where the first container writes them; none sees the authority.
+            mount = {"name": "certificates", "mountPath": made["mountPath"], "readOnly": True}
+            for user in (container, sidecar):
+                assert mount in user["volumeMounts"]
+                assert "authority" not in {each["name"] for each in user["volumeMounts"]}
+                assert {each["name"]: each.get("value", "") for each in user["env"]}.items() >= {
+                    "RAY_USE_TLS": "1",
+                    "RAY_TLS_SERVER_CERT": f"{made['mountPath']}/tls.crt",
+                    "RAY_TLS_SERVER_KEY": f"{made['mountPath']}/tls.key",
+                    "RAY_TLS_CA_CERT": f"{made['mountPath']}/ca.crt",
+                }.items()
+
+
+def test_a_certificate_names_what_its_pod_is_called_by(signing: list[dict[str, Any]], tmp_path: Path) -> None:
+    """The first container's command as Kubernetes would fill it in."""
+    signer = authority(tmp_path / "authority")
+    filled = {"POD_IP": "10.0.3.7", "NAMESPACE": "s2i", "CLUSTER": "night-batch"}
+    for resource in ray(signing):
+        for template in templates(resource):
+            role = template["metadata"]["labels"]["s2i/role"]
+            if role == "submitter":
+                continue
+            (first,) = template["spec"]["initContainers"]
+            command = " ".join([*first["command"], *first.get("args", ())])
+            for each in first["env"]:
+                command = command.replace(f"$({each['name']})", filled[each["name"]])
+            program, flag, module, secret, folder, *names = command.split()
+            assert (program, flag, module, secret, folder) == (
+                *("python", "-m", certificates.__name__),
+                *("/authority", "/certificates"),
+            )
+            certificates.certify(signer, tmp_path, names)
+            made = x509.load_pem_x509_certificate((tmp_path / "tls.crt").read_bytes())
+            called = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            assert ipaddress.ip_address("10.0.3.7") in called.get_values_for_type(x509.IPAddress)
+            # By this one workers look for the head.
+            service = "night-batch-head-svc.s2i.svc.cluster.local"
+            assert (service in called.get_values_for_type(x509.DNSName)) is (role == "head")
+
+
+def test_every_container_is_bounded_unprivileged_and_watched(
+    rendered: list[dict[str, Any]], signing: list[dict[str, Any]]
+) -> None:
+    for resource in ray(rendered) + ray(signing):
         for template in templates(resource):
             pod = template["spec"]
             assert pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] >= 1000
@@ -145,13 +242,13 @@ def test_every_container_is_bounded_unprivileged_and_watched(rendered: list[dict
             assert pod["serviceAccountName"] in {"s2i-batch", "s2i-serve"}
             head = template["metadata"]["labels"]["s2i/role"] == "head"
             assert pod["automountServiceAccountToken"] is head
-            for container in pod["containers"]:
+            for container in [*pod["containers"], *pod.get("initContainers", ())]:
                 security = container["securityContext"]
                 assert not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
                 for bound in ("requests", "limits"):
                     assert {"cpu", "memory"} <= container["resources"][bound].keys()
                 assert ":latest" not in container["image"] and container["image"].partition(":")[2]
-                if container["name"] != "submitter":
+                if container["name"] not in {"submitter", "certificate"}:
                     assert "livenessProbe" in container and "readinessProbe" in container
 
 
@@ -234,6 +331,33 @@ def test_the_service_is_upgraded_beside_the_old_one(rendered: list[dict[str, Any
     assert worker["terminationGracePeriodSeconds"] == spec["rayClusterDeletionDelaySeconds"]
 
 
+def test_no_pod_of_an_old_version_stays_in_the_batch_cluster(rendered: list[dict[str, Any]]) -> None:
+    assert of(rendered, "RayCluster")[0]["spec"]["upgradeStrategy"] == {"type": "Recreate"}
+    job = copy.deepcopy(of(rendered, "RayJob")[0])
+    cluster_of(job)["upgradeStrategy"] = {"type": "Recreate"}
+    with pytest.raises(jsonschema.ValidationError):
+        check(job)
+
+
+@pytest.mark.parametrize("namespace", ["", "istio-ingress"])
+def test_an_upgrade_by_steps_lets_its_gateway_in(helm: Helm, namespace: str) -> None:
+    steps = "service.upgrade.type=NewClusterWithIncrementalUpgrade,service.upgrade.gatewayClassName=istio"
+    chosen = ["--set", f"service.enabled=true,{steps},network.gatewayNamespace={namespace}"]
+    answer = helm("template", "night", str(CHART), "-n", "s2i", *IMAGE, *chosen)
+    assert answer.returncode == 0, answer.stderr
+    resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+    check(of(resources, "RayService")[0])
+    policies = {each["metadata"]["name"]: each for each in of(resources, "NetworkPolicy")}
+    kubernetes_validate.validate(policies["night-serve-http"], KUBERNETES, strict=True)
+    (rule,) = policies["night-serve-http"]["spec"]["ingress"]
+    peer = (
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+        if namespace
+        else {"podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "night-serve-gateway"}}}
+    )
+    assert peer in rule["from"] and rule["ports"] == [{"port": 8000, "protocol": "TCP"}]
+
+
 def test_ray_serve_and_the_service_take_the_config(rendered: list[dict[str, Any]]) -> None:
     config = ServeDeploySchema.model_validate(yaml.safe_load(of(rendered, "RayService")[0]["spec"]["serveConfigV2"]))
     assert config.logging_config is not None and config.logging_config.encoding == "JSON"
@@ -246,6 +370,12 @@ def test_ray_serve_and_the_service_take_the_config(rendered: list[dict[str, Any]
     for template in templates(of(rendered, "RayService")[0]):
         mounts = template["spec"]["containers"][0]["volumeMounts"]
         assert {"name": "keys", "mountPath": str(Path(settings.keys_file).parent), "readOnly": True} in mounts
+
+
+def test_serves_own_proxy_stays_on_clusters(rendered: list[dict[str, Any]]) -> None:
+    for template in templates(of(rendered, "RayService")[0]):
+        (container,) = template["spec"]["containers"]
+        assert {"name": haproxy.SWITCH, "value": "0"} in container["env"]
 
 
 def test_no_timeout_cuts_live_connections_and_event_streams(rendered: list[dict[str, Any]]) -> None:
@@ -300,6 +430,8 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
     ("setting", "reason"),
     [
         ("image.tag=latest", "tag"),
+        ("image.digest=sha256:1234", "does not match pattern"),
+        ("image.digest=0.1.0", "does not match pattern"),
         ("image.repository=", "image.repository is empty"),
         ("cluster.cpu.maxReplica=3", "additional properties"),
         ("cluster.head.memory=8GB", "does not match pattern"),
@@ -309,11 +441,18 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
         ("job.enabled=true", "job.source is needed"),
         ("job.enabled=true,job.source=archive", "does not match pattern"),
         ("redis.enabled=true", "redis.address is needed"),
+        ("tls.certificates=authority", "tls.authoritySecret is needed"),
+        ("tls.certificates=mine", "value must be one of"),
         ("service.args.access=loopback", "not"),
         ("service.requestTimeoutSeconds=120", "additional properties"),
         ("service.enabled=true,service.upgrade.type=None", "value must be one of"),
         ("service.enabled=true,service.ingress.enabled=true,service.ingress.host=a.example", "tlsSecret is needed"),
         ("service.enabled=true,service.upgrade.type=NewClusterWithIncrementalUpgrade", "gatewayClassName is needed"),
+        (
+            "service.enabled=true,service.upgrade.type=NewClusterWithIncrementalUpgrade,"
+            f"service.upgrade.gatewayClassName=istio,{INGRESS}",
+            "leads past the gateway",
+        ),
     ],
 )
 def test_values_that_cannot_work_are_refused(helm: Helm, setting: str, reason: str) -> None:

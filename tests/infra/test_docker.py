@@ -34,7 +34,7 @@ def default(argument: str) -> str:
 
 
 def test_the_base_is_pinned_and_the_stages_are_apart() -> None:
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm(@sha256:[0-9a-f]{64})?", default("BASE"))
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", default("BASE"))
     assert of("FROM") == [
         "${BASE} AS build",
         "build AS sbom-build",

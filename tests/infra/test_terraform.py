@@ -169,6 +169,18 @@ def test_prefect_and_grafana_ask_for_a_login() -> None:
     assert "auth.anonymous" in releases["monitoring"]
 
 
+def test_prefect_is_reached_by_tls_or_not_at_all() -> None:
+    (server,) = (block for block in of("helm_release", MODULES / "platform") if block.name == "prefect_server")
+    (values,) = server.body["values"]
+    assert "ingress = {enabled = var.prefect_ingress.host != " in values
+    # The chart's own switch, `tls`, gives none without cert-manager or a certificate that nobody trusts.
+    assert "extraTls = [{hosts = [var.prefect_ingress.host], secretName = var.prefect_ingress.tls_secret}]" in values
+    assert "extraHosts" not in values and "selfSigned" not in values
+    (local,) = (each for _, content in files(MODULES / "platform") for each in content.get("locals", ()))
+    url = local["prefect_ui_api_url"]
+    assert url.endswith('"https://${var.prefect_ingress.host}/api"}')
+
+
 def test_state_is_remote_encrypted_and_locked() -> None:
     for path, content in files(TERRAFORM / "examples"):
         if path.name == "main.tf":

@@ -16,13 +16,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "s2i.image" -}}
 {{- $image := .Values.image -}}
 {{- if not $image.repository }}{{ fail "image.repository is empty: build infra/docker, push it, and name it here" }}{{ end -}}
-{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}{{ else }}{{ $image.repository }}:{{ $image.tag }}{{ end -}}
+{{- if $image.digest }}{{ $image.repository }}@{{ $image.digest }}
+{{- else if $image.requireDigest }}{{ fail "image.digest is empty: write the digest that publishing the image printed, or set image.requireDigest: false to run the tag, wherever it points" }}
+{{- else }}{{ $image.repository }}:{{ $image.tag }}{{ end -}}
 {{- end }}
 
 {{- define "s2i.gpuImage" -}}
 {{- $image := .Values.image -}}
 {{- $repository := $image.gpuRepository | default $image.repository -}}
-{{- if $image.gpuDigest }}{{ $repository }}@{{ $image.gpuDigest }}{{ else }}{{ $repository }}:{{ $image.gpuTag }}{{ end -}}
+{{- if not $repository }}{{ fail "image.repository is empty: build infra/docker, push it, and name it here" }}{{ end -}}
+{{- if $image.gpuDigest }}{{ $repository }}@{{ $image.gpuDigest }}
+{{- else if $image.requireDigest }}{{ fail "image.gpuDigest is empty: write the digest that publishing the CUDA image printed, or set image.requireDigest: false to run the tag, wherever it points" }}
+{{- else }}{{ $repository }}:{{ $image.gpuTag }}{{ end -}}
 {{- end }}
 
 {{/* Where the store is, and its login by reference. */}}
@@ -58,12 +63,28 @@ privileged: false
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{/* Whether pods make their own certificates, signed by the authority in a secret. */}}
+{{- define "s2i.signsItself" -}}
+{{- if and .Values.tls.enabled (eq .Values.tls.certificates "authority") }}true{{ end }}
+{{- end }}
+
+{{/* Ray's own TLS, for every process that speaks its protocol. */}}
+{{- define "s2i.tlsEnv" -}}
+- {name: RAY_USE_TLS, value: "1"}
+- {name: RAY_TLS_SERVER_CERT, value: /certificates/tls.crt}
+- {name: RAY_TLS_SERVER_KEY, value: /certificates/tls.key}
+- {name: RAY_TLS_CA_CERT, value: /certificates/ca.crt}
+{{- end }}
+
 {{/* What every Ray container mounts: room for Ray's sockets and logs, shared memory for its objects, the weights. */}}
 {{- define "s2i.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: shared-memory, mountPath: /dev/shm}
 {{- if .Values.weights.claim }}
 - {name: weights, mountPath: /weights, readOnly: true}
+{{- end }}
+{{- if include "s2i.signsItself" . }}
+- {name: certificates, mountPath: /certificates, readOnly: true}
 {{- end }}
 {{- end }}
 
@@ -75,6 +96,12 @@ capabilities: {drop: [ALL]}
 {{- with .Values.weights.claim }}
 - name: weights
   persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+{{- end }}
+{{- if include "s2i.signsItself" . }}
+- name: certificates
+  emptyDir: {medium: Memory, sizeLimit: 1Mi}
+- name: authority
+  secret: {secretName: {{ required "tls.authoritySecret is needed where tls.certificates is authority" .Values.tls.authoritySecret }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
 
@@ -136,6 +163,37 @@ spec:
           app.kubernetes.io/component: {{ $node.component }}
           s2i/role: {{ $node.role }}
   {{- end }}
+  {{- if include "s2i.signsItself" . }}
+  initContainers:
+    # The only container that sees the authority's key. Others call a pod by its address, and a head by its service too.
+    - name: certificate
+      image: {{ $node.image }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      securityContext: {{- include "s2i.containerSecurity" . | nindent 8 }}
+      env:
+        - name: POD_IP
+          valueFrom: {fieldRef: {fieldPath: status.podIP}}
+        {{- if eq $node.role "head" }}
+        - name: NAMESPACE
+          valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+        # KubeRay's label; clusters of jobs and services get a name of their own each time.
+        - name: CLUSTER
+          valueFrom: {fieldRef: {fieldPath: "metadata.labels['ray.io/cluster']"}}
+        {{- end }}
+      command: [python, -m, cluster.certificates, /authority, /certificates, $(POD_IP)]
+      {{- if eq $node.role "head" }}
+      args:
+        - $(CLUSTER)-head-svc
+        - $(CLUSTER)-head-svc.$(NAMESPACE).svc
+        - $(CLUSTER)-head-svc.$(NAMESPACE).svc.cluster.local
+      {{- end }}
+      resources:
+        requests: {cpu: 100m, memory: 128Mi}
+        limits: {cpu: "1", memory: 256Mi}
+      volumeMounts:
+        - {name: authority, mountPath: /authority, readOnly: true}
+        - {name: certificates, mountPath: /certificates}
+  {{- end }}
   containers:
     - name: ray-{{ $node.role }}
       image: {{ $node.image }}
@@ -143,6 +201,13 @@ spec:
       securityContext: {{- include "s2i.containerSecurity" . | nindent 8 }}
       env:
         {{- include "s2i.env" . | nindent 8 }}
+        {{- if include "s2i.signsItself" . }}
+        {{- include "s2i.tlsEnv" . | nindent 8 }}
+        {{- end }}
+        {{- if eq $node.component "serve" }}
+        # Whatever Ray's default becomes: HAProxy's pages and the replicas' ports would be open to the pod's network.
+        - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "0"}
+        {{- end }}
         {{- if eq $node.role "head" }}
         # A node whose link is cut is found after about 15 s: three looks, each every 2 s and answered within 3 s.
         - {name: RAY_health_check_period_ms, value: "2000"}
@@ -209,7 +274,7 @@ rayVersion: {{ .Values.rayVersion | quote }}
 authOptions:
   mode: token
   secretName: {{ .Values.auth.secretName }}
-{{- if .Values.tls.enabled }}
+{{- if and .Values.tls.enabled (eq .Values.tls.certificates "kuberay") }}
 tlsOptions:
   enabled: true
 {{- end }}
@@ -228,6 +293,12 @@ autoscalerOptions:
   upscalingMode: Default
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   securityContext: {{- include "s2i.containerSecurity" . | nindent 4 }}
+  {{- if include "s2i.signsItself" . }}
+  # It runs beside the head, in the same pod.
+  env: {{- include "s2i.tlsEnv" . | nindent 4 }}
+  volumeMounts:
+    - {name: certificates, mountPath: /certificates, readOnly: true}
+  {{- end }}
   resources:
     requests: {cpu: 250m, memory: 512Mi}
     limits: {cpu: "1", memory: 1Gi}

@@ -91,5 +91,7 @@ module "platform" {
   size   = var.size
   image  = var.image
 
+  prefect_ingress = { host = var.prefect_host }
+
   depends_on = [module.identities]
 }

@@ -46,6 +46,12 @@ variable "image" {
   type        = map(string)
 }
 
+variable "prefect_host" {
+  description = "Host name by which Prefect is reached from outside, by TLS; empty leaves it inside."
+  type        = string
+  default     = ""
+}
+
 variable "analysts" {
   description = "ARNs of the roles or users that may query the tables."
   type        = list(string)

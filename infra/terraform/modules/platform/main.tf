@@ -17,6 +17,9 @@ terraform {
 
 locals {
   dashboards = "${path.module}/../../../dashboards"
+
+  # Where a browser finds the API that the UI asks: without an ingress, through a forwarded port.
+  prefect_ui_api_url = var.prefect_ingress.host == "" ? "http://localhost:4200/api" : "https://${var.prefect_ingress.host}/api"
 }
 
 # Pods that ask for more than the restricted profile of Kubernetes allows are refused.
@@ -69,6 +72,15 @@ resource "helm_release" "prefect_server" {
   values = [yamlencode({
     server = {
       basicAuth = { enabled = true, existingSecret = var.secrets.prefect_server }
+      uiConfig  = { prefectUiApiUrl = local.prefect_ui_api_url }
+    }
+    # From outside by TLS or not at all. By extraTls, as the chart's own switch does nothing without cert-manager.
+    ingress = {
+      enabled     = var.prefect_ingress.host != ""
+      className   = var.prefect_ingress.class_name
+      annotations = var.prefect_ingress.annotations
+      host        = { hostname = var.prefect_ingress.host, path = "/", pathType = "Prefix" }
+      extraTls    = [{ hosts = [var.prefect_ingress.host], secretName = var.prefect_ingress.tls_secret }]
     }
     externalDatabase = var.secrets.prefect_database == "" ? {} : {
       existingSecret            = var.secrets.prefect_database

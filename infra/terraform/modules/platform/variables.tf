@@ -15,12 +15,17 @@ variable "size" {
 }
 
 variable "image" {
-  description = "The images of infra/docker in your registry: repository, digest, gpuRepository, gpuDigest."
+  description = "The images of infra/docker in your registry: repository, digest and, where there are GPUs (medium, large), gpuDigest."
   type        = map(string)
 
   validation {
     condition     = can(regex("^sha256:[0-9a-f]{64}$", var.image["digest"]))
     error_message = "Name the image by its digest, so that what runs is what was tested."
+  }
+
+  validation {
+    condition     = can(regex("^(sha256:[0-9a-f]{64})?$", lookup(var.image, "gpuDigest", "")))
+    error_message = "Write gpuDigest as sha256:… too."
   }
 }
 
@@ -33,6 +38,27 @@ variable "secrets" {
     grafana          = optional(string, "grafana-admin")
   })
   default = {}
+}
+
+variable "prefect_ingress" {
+  description = "The way to Prefect from outside the cluster, by TLS: its host name, a secret of type kubernetes.io/tls in the namespace prefect, and the ingress's class and annotations. Without a host there is none."
+  type = object({
+    host        = optional(string, "")
+    tls_secret  = optional(string, "prefect-tls")
+    class_name  = optional(string, "nginx")
+    annotations = optional(map(string), {})
+  })
+  default = {}
+
+  validation {
+    condition     = can(regex("^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", var.prefect_ingress.host))
+    error_message = "Write the host's name alone, without https:// and path."
+  }
+
+  validation {
+    condition     = var.prefect_ingress.tls_secret != ""
+    error_message = "Name the secret with the certificate: nothing is served in the clear."
+  }
 }
 
 variable "work_pool" {
