@@ -44,8 +44,8 @@ class Drawing:
     Attributes:
         images: `(B, S, S, 3)` uint8.
         slots: for each picture the library images it saw, in place; their numbers are those of the decoder's library.
-        taken: for each picture the share of the pixels under its references that was taken from them unchanged, 0 to 1;
-            0 where it saw none.
+        taken: for each picture the share of the pixels under its references that was taken from them, in the light of
+            the scene, 0 to 1; 0 where it saw none.
         grounds: the coarse grounds that they started from `(B, R, R, 3)` uint8; None where they started from noise.
     """
 

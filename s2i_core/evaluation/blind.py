@@ -68,7 +68,7 @@ class BlindResult:
         right: for each sentence, whether it has.
         paste_right: the same for the looked-up library image alone.
         similarity: cosine of each picture to its own caption `(40,)`.
-        taken: share of the pixels under the references that the decoder took from them unchanged `(40,)`.
+        taken: share of the pixels under the references that the decoder took from them `(40,)`.
         images: the pictures `(40, S, S, 3)` uint8.
         candidates: for each sentence, places of the captions to choose among; its own is the first.
     """

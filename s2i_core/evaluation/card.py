@@ -24,8 +24,9 @@ Digest `{digest}`.
 
 **It is retrieval-augmented.** The layout asks the library for illustrations that lie near the speech in the shared
 space, and the denoiser sees them laid out on a canvas. Much of what you recognise in a picture was looked up: on
-average {taken} of the pixels under a reference are taken over from it unchanged. What stands where, how many, and
-which place it is come from the speech. Of a place it begins with one of a dozen coarse grounds, 16 × 16 colours under
+average {taken} of the pixels under a reference are taken over from it, in the light that the denoiser gives them, which
+makes {changed} of them visibly different. What stands where, how many, and which place and time of day it is come from
+the speech. Of a place it begins with one of a dozen coarse grounds, 16 × 16 colours under
 noise; edges, texture and light are drawn, and {ground} of the pixels of a ground end up visibly different from it.
 
 ## What it does
@@ -111,6 +112,7 @@ def card(result: Mapping[str, Any]) -> str:
     )
     composition = parts.get("composition", {}).get("tables", [{"rows": [["not measured", *[""] * 5]]}])[0]["rows"]
     taken = parts.get("composition", {}).get("figures", {}).get("references_taken")
+    changed = parts.get("composition", {}).get("figures", {}).get("references_changed")
     ground = parts.get("composition", {}).get("figures", {}).get("references_ground_changed")
     taken = taken or parts.get("pictures", {}).get("figures", {}).get("blind_taken")
     marks = {True: "met", False: "missed", None: "not measured"}
@@ -123,6 +125,7 @@ def card(result: Mapping[str, Any]) -> str:
         concepts=facts["library_concepts"],
         styles=len(facts["styles"]),
         taken=f"{taken['value']:.0%}" if taken else "some",
+        changed=f"{changed['value']:.0%}" if changed else "some",
         ground=f"{ground['value']:.0%}" if ground else "some",
         rows="\n".join(f"| {title} | {ours} | {theirs} |" for title, ours, theirs in measured if ours),
         composition="\n".join(f"| {' | '.join(cell(value) for value in row)} |" for row in composition),

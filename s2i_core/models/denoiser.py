@@ -4,7 +4,10 @@ Flow matching (Lipman et al. 2023, arXiv 2210.02747; Liu et al. 2023, arXiv 2209
 x-prediction (Li & He 2025, arXiv 2511.13720): `x_t = (1 - t) x_0 + t ε`, the network says x_0, and the velocity is
 `(x_t - x_0) / t`. It is retrieval-augmented (Blattmann et al. 2022, arXiv 2204.11824): besides the speech it sees
 library images laid out on a canvas, which training drops and disturbs at random. A gate for each pixel says how much
-of the canvas it keeps: what the network draws itself and what it takes over can be told apart and reported.
+of the canvas it keeps: what the network draws itself and what it takes over can be told apart and reported. What is
+taken over stands in the light of the scene, which the network draws as a map of gains a few pixels wide, as networks do
+that fit a cut-out into a photograph (HDRNet, Gharbi et al. 2017, arXiv 1707.02880; Harmonizer, Ke et al. 2022, arXiv
+2207.01322): the drawing keeps its edges, however coarse the map.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
+
+_GAINS = 3
+"""Of red, green and blue."""
 
 
 class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -31,6 +37,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         refine_width: channels of the two convolutions at full resolution that finish the picture.
         place_width: P, the width of `Layout.place`; 0 where the layout predictor knows no places.
         sample_size: side in pixels of the pictures that it was trained on, and the only ones that it draws; 0 for any.
+        light: whether it lights what it takes over; without, that keeps the colours it has in the library.
     """
 
     @register_to_config
@@ -47,13 +54,14 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         refine_width: int = 16,
         place_width: int = 0,
         sample_size: int = 0,
+        light: bool = False,
     ) -> None:
         super().__init__()
         colours, reference = 3 * patch**2, 4 * patch**2
         inner = len(widths) - 1
         self.unet = UNet2DConditionModel(
             in_channels=colours + reference,
-            out_channels=reference,  # three colours and a gate for each pixel
+            out_channels=reference + (_GAINS if light else 0),  # three colours and a gate for each pixel
             block_out_channels=tuple(widths),
             down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * inner),
             up_block_types=(*["CrossAttnUpBlock2D"] * inner, "UpBlock2D"),
@@ -115,7 +123,8 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
             place: setting and time of day as `Layout.place` gives them `(B, P)`; zeros, or None, mean unknown.
 
         Returns:
-            x_0 `(B, 3, S, S)`, and the share of each pixel that was taken from the canvas `(B, 1, S, S)`.
+            x_0 `(B, 3, S, S)`, and the share of each pixel that was taken from the canvas, in whichever light
+            `(B, 1, S, S)`.
         """
         patch = self.config.patch
         if dropped is not None:
@@ -133,10 +142,14 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = x.contiguous(memory_format=torch.channels_last)
         # diffusers' sinusoidal embedding is made for 0 to 1000.
         out = self.unet(x, t * 1000, encoder_hidden_states=context, class_labels=pooled).sample
-        coarse = F.pixel_shuffle(out, patch)
+        pixels = 4 * patch**2
+        coarse = F.pixel_shuffle(out[:, :pixels], patch)
         fine = self.refine(torch.cat([coarse, noisy, reference.to(noisy.dtype)], dim=1))
         drawn, gate = (coarse + fine).float().split([3, 1], dim=1)
         colours, alpha = reference[:, :3].float(), reference[:, 3:].float()
+        if self.config.light:
+            gains = F.interpolate(2 * out[:, pixels:].float().sigmoid(), scale_factor=patch, mode="bilinear")
+            colours = (colours + alpha) * gains - alpha  # light multiplies colours that count from 0
         taken = gate.sigmoid() * alpha
         # `colours` is premultiplied: where alpha is 1, the gate blends what is drawn with what lies on the canvas.
         return drawn * (1 - taken) + colours * gate.sigmoid(), taken

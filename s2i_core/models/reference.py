@@ -92,10 +92,18 @@ class SpritePainter:
             self._held -= self._cache.popitem(last=False)[1].nbytes
         return array
 
-    def paste(self, frame: npt.NDArray[np.float32], slot: Slot, variant: str = "", pixels: RGBA | None = None) -> None:
+    def paste(
+        self,
+        frame: npt.NDArray[np.float32],
+        slot: Slot,
+        variant: str = "",
+        pixels: RGBA | None = None,
+        light: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         """Paste a slot over a premultiplied `frame` `(S, S, 3 or 4)` float32 in 0..1, in place.
 
-        What sticks out of the frame is cut; `pixels` and `variant` as of `resized`.
+        What sticks out of the frame is cut; `pixels` and `variant` as of `resized`; `light` `(S, S, 3)` multiplies the
+        slot's colours.
         """
         size = frame.shape[0]
         left, top, side = self.placement(slot, size)
@@ -105,7 +113,11 @@ class SpritePainter:
         sprite = self.resized(slot.sprite, side, slot.flip, variant, pixels)[y0 - top : y1 - top, x0 - left : x1 - left]
         window = frame[y0:y1, x0:x1]
         window *= 1.0 - sprite[:, :, 3:]
-        window += sprite[:, :, : frame.shape[2]]
+        if light is None:
+            window += sprite[:, :, : frame.shape[2]]
+        else:
+            window[:, :, :3] += np.minimum(sprite[:, :, :3] * light[y0:y1, x0:x1], sprite[:, :, 3:])
+            window[:, :, 3:] += sprite[:, :, 3 : frame.shape[2]]
 
     def paint_of(self, sprite: int) -> Paint | None:
         """The paint of a single-hue sprite, computed once; `None` for a many-coloured one, which keeps its colours."""
@@ -125,10 +137,12 @@ class SpritePainter:
             self._repainted[key] = repaint(self.library.rgba(sprite), found, colour)
         return self._repainted[key]
 
-    def paste_coloured(self, frame: npt.NDArray[np.float32], slot: Slot) -> None:
+    def paste_coloured(
+        self, frame: npt.NDArray[np.float32], slot: Slot, light: npt.NDArray[np.float32] | None = None
+    ) -> None:
         """`paste` the slot in its colour."""
         pixels = self.coloured(slot.sprite, slot.colour)
-        self.paste(frame, slot, variant=slot.colour or "" if pixels is not None else "", pixels=pixels)
+        self.paste(frame, slot, variant=slot.colour or "" if pixels is not None else "", pixels=pixels, light=light)
 
     def reference(self, slots: Sequence[Slot], size: int) -> RGBA:
         """The slots in their colours on transparent ground, `(size, size, 4)` uint8 with straight alpha.

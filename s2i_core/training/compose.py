@@ -20,6 +20,7 @@ from s2i_core.models.library import RGBA, SpriteLibrary
 from s2i_core.models.recolour import COLOURS
 from s2i_core.models.reference import Box, Slot, SpritePainter
 from s2i_core.training.backgrounds import PASTELS, PLAIN, SETTINGS, Time, paint
+from s2i_core.training.light import light_on
 from s2i_core.training.sources.captions import Concept, Vocabulary, english
 from s2i_core.training.spec import Group, Relation, SceneSpec, Size, split_of
 from s2i_core.training.wording import COLOUR_WORDS, SIZE_WORDS, word_scene
@@ -538,7 +539,7 @@ def render(
 
     Returns:
         The image `(size, size, 3)` uint8, and the reference `(size, size, 4)` uint8: the sprites in place on
-        transparent ground.
+        transparent ground, in their own light and not in the scene's.
     """
     style = book.library.infos[spec.slots[0].sprite].style
     painted = paint_ground(spec, book, size) if ground is None else ground
@@ -547,7 +548,7 @@ def render(
     for slot in sorted(spec.slots, key=lambda slot: slot.bottom):
         if grounded and book.category(slot.sprite) not in _FLYING and slot.bottom > 0.6:
             _shadow(frame, slot)
-        book.painter.paste_coloured(frame, slot)
+        book.painter.paste_coloured(frame, slot, light_on(slot, spec.setting, spec.time, style, size))
     image = np.asarray(np.rint(frame.clip(0, 1) * 255), dtype=np.uint8)
     return image, book.painter.reference(spec.slots, size)
 

@@ -178,6 +178,7 @@ def _denoiser(recipe: Recipe) -> Denoiser:
         widths=recipe.denoiser_widths,
         place_width=len(SETTING_NAMES) + len(TIMES),
         sample_size=recipe.diffuse.size_px,
+        light=True,
     )
 
 

@@ -51,3 +51,19 @@ def test_the_place_counts_unless_nothing_is_heard() -> None:
         torch.testing.assert_close(untold, denoiser(*given, dropped, torch.zeros(2, 3))[0])
     torch.testing.assert_close(told[0], untold[0])
     assert not torch.allclose(told[1], untold[1])
+
+
+def test_lights_what_it_takes_over() -> None:
+    torch.manual_seed(0)
+    denoiser = Denoiser(8, 8, widths=(8, 16), head_width=8, groups=4, light=True).eval()
+    canvas = torch.zeros(1, 4, 32, 32)
+    canvas[:, 3, :16] = 1  # a gray thing, taken over whole
+    with torch.no_grad():
+        denoiser.unet.conv_out.weight.zero_()
+        denoiser.unet.conv_out.bias.zero_()
+        denoiser.refine[2].bias[3] = 50
+        denoiser.unet.conv_out.bias[-3:] = torch.tensor([-20.0, 0.0, 20.0])
+        given = torch.randn(1, 3, 32, 32), torch.rand(1), torch.randn(1, 4, 8), torch.randn(1, 8)
+        clean, taken = denoiser(*given, torch.zeros(1, dtype=torch.long), canvas)
+    assert torch.allclose(clean[0, :, :16].mean((1, 2)), torch.tensor([-1.0, 0.0, 1.0]), atol=1e-3)
+    assert torch.allclose(taken[:, :, :16], torch.ones(1, 1, 16, 32))

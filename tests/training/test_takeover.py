@@ -35,6 +35,20 @@ def test_of_smaller_pictures() -> None:
     assert torch.allclose(drawn, expected.repeat_interleave(2, 2).repeat_interleave(2, 3), atol=1e-5)
 
 
-def test_of_a_patch_that_does_not_fit() -> None:
+def test_of_one_without_light() -> None:
+    torch.manual_seed(0)
+    known, denoiser = Denoiser(**SIZES).eval(), Denoiser(light=True, **SIZES).eval()
+    take_over(denoiser, known)
+    canvas = torch.rand(2, 4, 32, 32)
+    given = torch.randn(2, 3, 32, 32), torch.rand(2), torch.randn(2, 3, WIDTH), torch.randn(2, WIDTH)
+    with torch.inference_mode():
+        pairs = zip(
+            *(each(*given, torch.zeros(2, dtype=torch.long), canvas) for each in (denoiser, known)), strict=True
+        )
+        assert all(torch.allclose(lit, drawn, atol=1e-5) for lit, drawn in pairs)
+
+
+@pytest.mark.parametrize("known", [{"patch": 8}, {"patch": 4, "light": True}], ids=["larger patches", "light"])
+def test_of_one_that_does_not_fit(known: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="cannot go on"):
-        take_over(Denoiser(patch=4, **SIZES), Denoiser(patch=8, **SIZES))
+        take_over(Denoiser(patch=4, **SIZES), Denoiser(**known, **SIZES))
