@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from s2i_core.models.library import SpriteInfo, SpriteLibrary, tight_canvas
 from s2i_core.training.backgrounds import SETTINGS, paint
 from s2i_core.training.compose import SpriteBook, captions, compose, home_of, render, sample_spec, split_of
+from s2i_core.training.light import light_on
 from s2i_core.training.sources.captions import english
 from s2i_core.training.spec import Group, SceneSpec, Slot
 
@@ -128,14 +129,16 @@ def test_pictures_have_the_size_asked_for(book, size):
     assert scene.captions and scene.slots
 
 
-def test_the_reference_lies_under_the_image_in_the_colours_of_the_scene(book):
+def test_the_reference_lies_under_the_image_in_the_colours_of_the_scene_and_not_in_its_light(book):
     slot = Slot(1, "car", (0.5, 0.6, 0.6, 0.25), colour="blue")
     spec = SceneSpec((Group(1, "car", colour="blue"),), (slot,), "grass", 5)
     image, reference = render(spec, book, 128)
     inside = reference[:, :, 3] == 255
     assert inside.sum() > 500
     assert image[inside][:, 2].mean() > 180 > 100 > image[inside][:, 0].mean()
-    np.testing.assert_allclose(image[inside].astype(int), reference[inside][:, :3].astype(int), atol=1)
+    light = light_on(slot, "grass", "day", book.library.infos[1].style, 128)
+    expected = reference[:, :, :3] * (1.0 if light is None else light)
+    np.testing.assert_allclose(image[inside].astype(int), expected[inside].clip(0, 255), atol=2)
     _, own = render(SceneSpec((Group(1, "car"),), (Slot(1, "car", slot.box),), "grass", 5), book, 128)
     assert own[inside][:, 0].mean() > 180 > 100 > own[inside][:, 2].mean()
     # Outside of the sprite and its shadow there is only the background.
