@@ -94,7 +94,8 @@ class LocalCluster:
 
     Args:
         workers: CPUs of each worker node.
-        environment: variables for the processes of the cluster, such as the login of the object store.
+        environment: variables for the processes of the cluster, such as the login of the object store. Whether Ray
+            speaks TLS is one of them: then this process does too, with every Ray that it is connected to.
         object_store_bytes: shared memory of each node.
         jobs_api: start what takes jobs at `address`; a driver that joins at `gcs_address` needs none of it.
     """
@@ -138,9 +139,10 @@ class LocalCluster:
         from ray._private.utils import write_ray_address
 
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_settings())
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+            # First, so that Ray's library in this process takes them up as well: it must speak TLS where they do.
             stack.enter_context(_variables({"PATH": path, **self._environment}))
+            stack.enter_context(_settings())
             folder = _folder()
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             self.logs = folder / _RAY

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import secrets
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import urllib.request
 from datetime import timedelta
 from pathlib import Path
 
+import encrypted
+import grpc
 import pytest
 from authorities import NOW, authority
 from cryptography import x509
@@ -120,3 +126,64 @@ def test_the_command_that_the_chart_runs(tmp_path: Path) -> None:
     answer = subprocess.run([*command, folder, folder, "x"], capture_output=True, text=True, check=False)
     assert answer.returncode == 2
     assert "not that of an authority" in answer.stderr and "Traceback" not in answer.stderr
+
+
+def call(address: str, credentials: grpc.ChannelCredentials | None, token: str) -> grpc.StatusCode:
+    """What a port of Ray answers to a caller who asks for the cluster's nodes."""
+    made = grpc.insecure_channel(address) if credentials is None else grpc.secure_channel(address, credentials)
+    with made as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetAllNodeInfo")
+        try:
+            ask(b"", timeout=20, metadata=[("authorization", f"Bearer {token}")])
+        except grpc.RpcError as error:
+            return error.code()
+    return grpc.StatusCode.OK
+
+
+def shown(ca: Path, files: Path | None) -> grpc.ChannelCredentials:
+    """Of a caller who knows the authority `ca`, and shows the certificate in `files` or none."""
+    own = ((files / "tls.key").read_bytes(), (files / "tls.crt").read_bytes()) if files else (None, None)
+    return grpc.ssl_channel_credentials((ca / "ca.crt").read_bytes(), *own)
+
+
+def test_a_ray_that_speaks_tls_works_and_refuses_strangers_who_know_the_token(tmp_path: Path) -> None:
+    """Two nodes of a real Ray, each with its own certificate; what one made, the other fetches from it."""
+    signer, token = authority(tmp_path / "authority"), secrets.token_urlsafe(32)
+    head = pod(tmp_path / "head", signer, "localhost", "127.0.0.1")
+    worker = pod(tmp_path / "worker", signer, "localhost", "127.0.0.1")
+    stranger = pod(tmp_path / "stranger", authority(tmp_path / "theirs"))
+    program = subprocess.Popen(
+        [sys.executable, encrypted.__file__, head, worker],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": token,
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stdout is not None
+        found = json.loads(program.stdout.readline())
+        assert found["worked_on_worker"] and found["certificate"] == str(worker / "tls.crt")
+        assert found["moved"] == encrypted.BLOCK
+
+        certified = shown(head, worker)
+        assert call(found["gcs"], certified, token) is grpc.StatusCode.OK
+        assert call(found["gcs"], certified, "another") is grpc.StatusCode.UNAUTHENTICATED
+        for port in found["nodes"]:
+            assert call(port, certified, token) is grpc.StatusCode.UNIMPLEMENTED, "it was let in, to ask in vain"
+        for port in (found["gcs"], *found["nodes"]):
+            for credentials in (None, shown(head, None), shown(head, stranger)):
+                assert call(port, credentials, token) is grpc.StatusCode.UNAVAILABLE
+        for port in found["probed"]:
+            # The chart's probes, which stay plain HTTP.
+            with urllib.request.urlopen(f"http://{port}/api/healthz", timeout=20) as answer:
+                assert answer.status == 200
+        program.communicate(timeout=120)
+    finally:
+        program.kill()
+        program.wait()
+    assert program.returncode == 0
