@@ -110,7 +110,7 @@ def run(options: Options) -> dict[str, Any]:
         started = time.monotonic()
         with local_ray(2):
             # Ray starts a worker for each CPU beforehand; it runs when those do.
-            ray.get([ray.remote(time.sleep).remote(0.5) for _ in range(2)])
+            ray.get([ray.remote(lambda: time.sleep(0.5)).remote() for _ in range(2)])
             ray_s = time.monotonic() - started
             job = _job(request, lake)
         if not options.quick:
