@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "infra" / "docker"))
 
-import publish  # noqa: E402
+import publish_images as publish  # noqa: E402
 
 DIGESTS = [f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"]
 SOUND = [sys.executable, "-c", ""]
@@ -140,9 +140,10 @@ def test_a_push_without_a_digest_is_a_failure(
 
 def test_the_commands_of_the_page_are_those_of_the_program() -> None:
     page = (ROOT / "docs" / "operate.md").read_text("utf-8")
-    (line,) = (line for line in page.splitlines() if "infra/docker/publish.py" in line and line.startswith(".venv"))
+    program = "infra/docker/publish_images.py"
+    (line,) = (line for line in page.splitlines() if program in line and line.startswith(".venv"))
     command = shlex.split(line.partition("#")[0])
-    assert command[1] == "infra/docker/publish.py"
+    assert command[1] == program
     answer = subprocess.run(
         [sys.executable, *command[1:2], "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""Build both images, push them, and say by which digests to run them: `infra/docker/publish.py REPOSITORY`.
+"""Build both images, push them, and say by which digests to run them: `infra/docker/publish_images.py REPOSITORY`.
 
 For whoever publishes, a CI or a person, with Docker (buildx) and a login to the registry. It ends before anything is
 built where the base has no digest, where files are not committed, or where the audit finds a secret or a known fault.
