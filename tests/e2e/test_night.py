@@ -178,8 +178,8 @@ def test_the_service_is_one_of_the_parts_and_draws(world: World) -> None:
         assert f'href="{url}"' in answer.read().decode()
     with urllib.request.urlopen(f"{url}/", timeout=30) as answer:
         assert "<title>Studio · s2i</title>" in answer.read().decode()
-    headers = {"Content-Type": "audio/wav", "Accept": "image/png"}
-    spoken = urllib.request.Request(f"{url}/v1/images", clip("sea-animals.opus", 0, 8), headers)
+    headers = {"Content-Type": "audio/wav"}
+    spoken = urllib.request.Request(f"{url}/v1/images?format=png", clip("sea-animals.opus", 0, 8), headers)
     with urllib.request.urlopen(spoken, timeout=120) as answer:
         assert answer.headers["Content-Type"] == "image/png"
         assert answer.read().startswith(b"\x89PNG")
