@@ -20,7 +20,8 @@ def take_over(denoiser: Denoiser, known: Denoiser) -> None:
     which changes nothing.
 
     Raises:
-        ConfigError: the patch of `denoiser` is no multiple of that of `known`, or only `known` has light.
+        ConfigError: the patch of `denoiser` is no multiple of that of `known`; or `known` has light, and `denoiser` has
+            none or larger patches.
     """
     old_patch, patch = known.config.patch, denoiser.config.patch
     if patch % old_patch:
