@@ -37,10 +37,11 @@ POOL = "s2i"
 FILE = "prefect.yaml"
 HEARTBEAT_S = 30
 """How often a flow's process says that it lives; three in a row that are missing mean that it died with its machine."""
+SETTLE_S = 30
+"""How long a run stays crashed before it is started again: each death is told of twice, by the process of the worker
+that watched it and then, some seconds later, by the worker, which would take the new life for the dead one."""
 
 _TEMPLATE = re.compile(r"\{\{\s*\$(\w+)\s*\}\}")
-_LONGEST = timedelta(days=30)
-"""Of a run; after that long nobody takes it up again."""
 
 
 class DeployError(S2IError):
@@ -364,16 +365,22 @@ def automations(block: UUID | None, budget: timedelta, late: timedelta) -> list[
     from prefect.events.schemas.events import ResourceSpecification
 
     run, ours = "prefect.flow-run.", ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
+    # What cannot even begin would be tried for ever.
+    begun = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": "!0"})
     tagged = [
         ResourceSpecification({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}),
     ]
     ends = {f"{run}{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed", "TimedOut")}
 
     def trigger(
-        posture: Posture, expect: set[str], after: set[str] | None = None, within: timedelta | None = None
+        posture: Posture,
+        expect: set[str],
+        after: set[str] | None = None,
+        within: timedelta | None = None,
+        match: ResourceSpecification = ours,
     ) -> Any:
         return EventTrigger(
-            match=ours,
+            match=match,
             match_related=tagged,
             after=after or set(),
             expect=expect,
@@ -387,8 +394,13 @@ def automations(block: UUID | None, budget: timedelta, late: timedelta) -> list[
         AutomationCore(
             name="s2i: go on after a crash",
             description="A run whose process died is started again under its own id, and takes up its job.",
-            # Only one that had begun: what cannot even begin would be tried for ever.
-            trigger=trigger(Posture.Reactive, {f"{run}Crashed"}, {f"{run}Running"}, _LONGEST),
+            trigger=trigger(
+                Posture.Proactive,
+                {f"{run}{state}" for state in ("Pending", "Running")} | ends,
+                {f"{run}Crashed"},
+                timedelta(seconds=SETTLE_S),
+                begun,
+            ),
             actions=[
                 ChangeFlowRunState(
                     state=StateType.SCHEDULED, name="AwaitingRetry", message="Its process died.", force=True

@@ -100,6 +100,11 @@ class World:
     def state_of(self, run: str) -> str:
         return str(self.prefect(f"/flow_runs/{run}")["state"]["type"])
 
+    def history(self, run: str) -> str:
+        """The states that a run has been through, a line each."""
+        states = self.prefect(f"/flow_run_states/?flow_run_id={run}")
+        return "\n".join(f"{state['timestamp']} {state['name']}: {state['message']}" for state in states)
+
     def bucket(self, name: str) -> str:
         self.store.create_bucket(name)
         return f"s3://{name}"
@@ -248,7 +253,7 @@ def test_a_run_whose_process_is_killed_goes_on_with_its_own_job(world: World) ->
     jobs = world.jobs(run)
     assert set(jobs.values()) == {"SUCCEEDED"}
     assert [name for name in jobs if "illustrate" in name] == [job], "its job was found again, not started anew"
-    assert world.prefect(f"/flow_runs/{run}")["run_count"] == 2
+    assert world.prefect(f"/flow_runs/{run}")["run_count"] == 2, world.history(run)
     lake = world.lake("s3://killed")
     scenes = lake.scenes.read(["status"])["status"].to_pylist().count("ok")
     images = lake.images.read(["scene_id", "key"]).to_pylist()

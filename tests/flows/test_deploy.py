@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -230,6 +231,33 @@ def test_a_run_that_failed_is_told_to_a_webhook(tmp_path: Path, monkeypatch: pyt
     assert text.startswith(f"s2i: failed: {run.name}\n") and "Deployment nightly" in text
     assert 'The bucket "talks" is gone.' in text and str(run.id) in text
     assert told.empty()
+
+
+@pytest.mark.slow
+def test_a_death_that_is_told_of_twice_gives_one_new_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.states import Crashed, Pending, Running
+
+    monkeypatch.setattr(deploying, "SETTLE_S", 15)
+    with PrefectServer(tmp_path, complete=True) as server, prefect_client(server):
+        nightly = deploy([changed(concurrency_limit=None)])["illustrate-archive/nightly"]
+        with get_client(sync_client=True) as client:
+            dead, unborn = (client.create_flow_run_from_deployment(nightly) for _ in range(2))
+            client.set_flow_run_state(unborn.id, Crashed(), force=True)
+            for state in (Pending(), Running(), Crashed(message="by the runner")):
+                client.set_flow_run_state(dead.id, state, force=True)
+            time.sleep(6)
+            client.set_flow_run_state(dead.id, Crashed(message="by the worker"), force=True)
+            deadline = time.monotonic() + 90
+            while client.read_flow_run(dead.id).state_name != "AwaitingRetry":
+                assert time.monotonic() < deadline, "it was not started again"
+                time.sleep(1)
+            for state in (Pending(), Running()):  # as a worker does that takes it up
+                client.set_flow_run_state(dead.id, state, force=True)
+            time.sleep(25)
+            assert client.read_flow_run(dead.id).state_name == "Running", "nothing comes after the one new life"
+            assert client.read_flow_run(dead.id).run_count == 2
+            assert client.read_flow_run(unborn.id).state_name == "Crashed", "what never began is left alone"
 
 
 @pytest.mark.usefixtures("prefect")
