@@ -16,7 +16,8 @@ from s2i_core.training.scaling import ScalingConfig, chart, measure, table
 from s2i_core.weights import shipped_checkpoint
 
 app = typer.Typer(
-    help="Train the model that ships: run data, pictures, align, place, diffuse, export in this order; each resumes.",
+    help="Train the model that ships: run data, pictures, align, place, diffuse, export in this order; each resumes. "
+    "finetune goes on with the speech encoder of a complete model.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -46,6 +47,9 @@ def data(
     part: Annotated[
         list[str] | None, typer.Option(help=f"Speech to build: {', '.join(PARTS)}; by default all.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder whose speech encoder makes the frames; by default Whisper's.")
+    ] = None,
     recipe: Name = "cpu",
     changes: Changes = None,
     threads: Threads = 0,
@@ -55,7 +59,7 @@ def data(
     _use(threads)
     if unknown := set(part or ()) - set(PARTS):
         raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
-    recipes.build_data(data, recipes.recipe(recipe, chosen(changes)), part or PARTS, workers)
+    recipes.build_data(data, recipes.recipe(recipe, chosen(changes)), part or PARTS, workers, start)
 
 
 @app.command()
@@ -112,6 +116,20 @@ def diffuse(
     """Train the denoiser."""
     _use(threads)
     recipes.train_diffuse(data, out, recipes.recipe(recipe, chosen(changes)), start)
+
+
+@app.command()
+def finetune(
+    start: Annotated[Path, typer.Option(help="Checkpoint folder of the complete model.")],
+    data: Data = _DATA,
+    out: Out = _OUT,
+    recipe: Name = "cpu",
+    changes: Changes = None,
+    threads: Threads = 0,
+) -> None:
+    """Fine-tune the speech encoder of a complete model; export it with the same `--start`."""
+    _use(threads)
+    recipes.finetune_encoder(data, out, recipes.recipe(recipe, chosen(changes)), start)
 
 
 @app.command()

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -35,6 +37,13 @@ from s2i_core.training.devices import World, precision
 
 CHECKPOINT = "align.pt"
 SETTING_NAMES = tuple(SETTINGS)
+
+
+class Batches(Protocol):
+    """Utterances to be asked about, as `FrameSet` has them."""
+
+    def batches(self, size: int) -> Iterable[tuple[torch.Tensor, NDArray[np.int64]]]:
+        """All of them, once: frames `(B, T, D)` at 25 Hz and the text of each `(B,)`."""
 
 
 class AlignConfig(Settings):
@@ -309,7 +318,7 @@ def _moved(tokens: torch.Tensor, frames: torch.Tensor, before: QueryTransformer)
 def evaluate(
     projection: QueryTransformer,
     layout: LayoutPredictor | None,
-    frames: FrameSet,
+    frames: Batches,
     rows: list[SceneRow],
     targets: Targets,
 ) -> dict[str, float]:

@@ -59,7 +59,7 @@ FRAMES_HZ = 25
 STYLES_FOLDER = "styles"
 CAPTIONED_FOLDER = "captioned"
 _CAPTIONED_VECTORS = "captioned.safetensors"
-_MAX_SPEECH_S = 13.0
+MAX_SPEECH_S = 13.0
 _ROBOTIC: Mapping[str, float] = {"espeak": 1.0}
 _SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4}
 _NEURAL_SHARD = 250
@@ -384,7 +384,7 @@ def _build_frames(folder: Path, speech: SpeechSet, encoder: SpeechEncoder, batch
         by_length: dict[int, list[tuple[int, NDArray[np.float16]]]] = {}
         for place in range(start, min(start + shard_rows, len(speech))):
             waveform, text_id, _ = speech[place]
-            if len(waveform) / SAMPLING_RATE_HZ <= _MAX_SPEECH_S:
+            if len(waveform) / SAMPLING_RATE_HZ <= MAX_SPEECH_S:
                 features = log_mel(waveform)
                 by_length.setdefault(features.shape[1], []).append((text_id, features))
         arrays: dict[str, NDArray[np.generic]] = {}

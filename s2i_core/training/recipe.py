@@ -22,12 +22,14 @@ from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.layout import LayoutPredictor
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.training import align, checkpoint, data, data_card, diffuse, grounds, pictures, place
+from s2i_core.training import align, checkpoint, data, data_card, diffuse, finetune, grounds, pictures, place
 from s2i_core.training.align import SETTING_NAMES, AlignConfig
 from s2i_core.training.backgrounds import TIMES
 from s2i_core.training.data import DataConfig
 from s2i_core.training.diffuse import DiffuseConfig
+from s2i_core.training.finetune import FinetuneConfig
 from s2i_core.training.pictures import PicturesConfig
 from s2i_core.training.place import PlaceConfig
 from s2i_core.training.sources import whisper
@@ -37,6 +39,7 @@ from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
 M = TypeVar("M", bound=torch.nn.Module)
 _ALIGNED = "aligned"
+_ENCODER = "speech_encoder"
 _LAYOUT_PROJECTION = "layout_projection"
 NUM_QUERIES = 16
 
@@ -49,6 +52,7 @@ class Recipe(Settings):
     align: AlignConfig = AlignConfig()
     place: PlaceConfig = PlaceConfig()
     diffuse: DiffuseConfig = DiffuseConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
     denoiser_widths: tuple[int, ...] = Field((128, 256), description="Channels of the denoiser's resolutions.")
     denoiser_patch: int = Field(16, gt=0, description="Side in pixels of what one position of the denoiser draws.")
 
@@ -66,6 +70,7 @@ def gpu() -> Recipe:
         align=AlignConfig(device="cuda", batch=768, bank=16_384, steps=12_000),
         place=PlaceConfig(device="cuda", batch=768, steps=12_000, parts=("train", "talk", "natural", "neural")),
         diffuse=DiffuseConfig(device="cuda", batch=128, steps=40_000, lr=3e-4, ema=0.9995),
+        finetune=FinetuneConfig(device="cuda", batch=256, bank=16_384, steps=8_000),
         denoiser_widths=(192, 384),
         denoiser_patch=8,
     )
@@ -91,9 +96,11 @@ def new_projection() -> QueryTransformer:
     return whisper.query_transformer(whisper.tiny_en(), NUM_QUERIES, token_width=WIDTH, embedding_width=WIDTH)
 
 
-def build_data(folder: Path, recipe: Recipe, parts: Sequence[str] = data.PARTS, workers: int = 1) -> None:
-    """Step 1: the data, or some parts of its speech."""
-    data.build(folder, recipe.data, whisper.speech_encoder(whisper.tiny_en()), parts, workers)
+def build_data(
+    folder: Path, recipe: Recipe, parts: Sequence[str] = data.PARTS, workers: int = 1, start: Path | None = None
+) -> None:
+    """Step 1: the data, or some parts of its speech; `start` is a checkpoint whose encoder makes the frames."""
+    data.build(folder, recipe.data, _encoder(None, start), parts, workers)
     data_card.write(folder)
 
 
@@ -134,8 +141,18 @@ def train_diffuse(folder: Path, out: Path, recipe: Recipe, start: Path | None = 
     diffuse.train(folder, out, _aligned(out, start, "projection", QueryTransformer), recipe.diffuse, denoiser)
 
 
+def finetune_encoder(folder: Path, out: Path, recipe: Recipe, start: Path) -> None:
+    """Step 6, of a complete model: its speech encoder, and its projection with it; `start` is its checkpoint."""
+    encoder = _from(start, _ENCODER, SpeechEncoder)
+    projection = _from(start, "projection", QueryTransformer)
+    own = _from(start, _LAYOUT_PROJECTION, QueryTransformer) if (start / _LAYOUT_PROJECTION).is_dir() else None
+    finetune.train(folder, out, encoder, projection, own, recipe.finetune)
+    encoder.save_pretrained(out / _ALIGNED / _ENCODER)
+    projection.save_pretrained(out / _ALIGNED / "projection")
+
+
 def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | None = None) -> SpeechToImagePipeline:
-    """Step 6: put the parts together in diffusers' folder layout, float16 on disk, with the library.
+    """Step 7: put the parts together in diffusers' folder layout, float16 on disk, with the library.
 
     Parts that were not trained here are those of the checkpoint `start`.
     """
@@ -153,7 +170,7 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | 
     layout = _aligned(out, start, "layout", LayoutPredictor)
     own = _aligned(out, start, _LAYOUT_PROJECTION, QueryTransformer) if layout.config.own_tokens else None
     pipeline = SpeechToImagePipeline(
-        speech_encoder=whisper.speech_encoder(whisper.tiny_en()),
+        speech_encoder=_encoder(out, start),
         projection=_aligned(out, start, "projection", QueryTransformer),
         image_encoder=image_encoder.eval(),
         layout=layout,
@@ -166,6 +183,14 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | 
     pipeline.to(torch.float16).save_pretrained(target)
     (target / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return SpeechToImagePipeline.from_pretrained(target)
+
+
+def _encoder(out: Path | None, start: Path | None) -> SpeechEncoder:
+    """The one that was fine-tuned here, else that of the checkpoint `start`, else Whisper's."""
+    for folder in (out / _ALIGNED if out else None, start):
+        if folder and (folder / _ENCODER).is_dir():
+            return _from(folder, _ENCODER, SpeechEncoder).eval()
+    return whisper.speech_encoder(whisper.tiny_en())
 
 
 def _denoiser(recipe: Recipe) -> Denoiser:
