@@ -18,7 +18,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
-_GAINS = 3
+GAINS = 3
 """Of red, green and blue."""
 
 
@@ -61,7 +61,7 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         inner = len(widths) - 1
         self.unet = UNet2DConditionModel(
             in_channels=colours + reference,
-            out_channels=reference + (_GAINS if light else 0),  # three colours and a gate for each pixel
+            out_channels=reference + (GAINS if light else 0),  # three colours and a gate for each pixel
             block_out_channels=tuple(widths),
             down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * inner),
             up_block_types=(*["CrossAttnUpBlock2D"] * inner, "UpBlock2D"),

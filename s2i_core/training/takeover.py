@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from s2i_core.errors import ConfigError
-from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.denoiser import GAINS, Denoiser
 
 _DRAWN = ("unet.conv_out.weight", "unet.conv_out.bias")
 
@@ -48,7 +48,7 @@ def take_over(denoiser: Denoiser, known: Denoiser) -> None:
     if denoiser.config.light and not known.config.light:
         for name in _DRAWN:
             drawn = weights[name]
-            weights[name] = torch.cat([drawn, drawn.new_zeros(3, *drawn.shape[1:])])
+            weights[name] = torch.cat([drawn, drawn.new_zeros(GAINS, *drawn.shape[1:])])
     denoiser.load_state_dict(weights)
 
 
