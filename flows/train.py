@@ -23,9 +23,9 @@ from s2i_core import logs, tracing
 from s2i_core.errors import S2IError
 from s2i_core.logs import Log
 
-Step = Literal["data", "pictures", "align", "place", "diffuse", "export"]
+Step = Literal["data", "pictures", "align", "place", "diffuse", "finetune", "export"]
 STEPS: tuple[Step, ...] = ("data", "pictures", "align", "place", "diffuse", "export")
-_PARALLEL = {"pictures", "align", "place", "diffuse"}
+_PARALLEL = {"pictures", "align", "place", "diffuse", "finetune"}
 _TOLD_LINES = 20
 
 
@@ -50,7 +50,8 @@ def train_model(
         data: folder of the training data, on the worker's machine.
         out: folder of the training state and its logs.
         target: folder that the checkpoint is written to.
-        steps: some of data, pictures, align, place, diffuse, export; all without.
+        steps: some of data, pictures, align, place, diffuse, finetune, export; without, all but finetune, which needs a
+            complete model as its `start`.
         recipe: name of the settings: cpu, gpu.
         settings: single settings instead of the recipe's, such as `{"align.steps": 3000}`.
         start: folder of a checkpoint whose weights training goes on from; empty starts afresh.
@@ -89,7 +90,7 @@ def _command(
         command += ["--out", str(out)]
     if step == "export":
         command += ["--target", str(target)]
-    if start and step in {"align", "place", "diffuse", "export"}:
+    if start:
         command += ["--start", start]
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]

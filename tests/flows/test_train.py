@@ -42,4 +42,6 @@ def test_several_processes_train_what_can_be_shared() -> None:
     assert "--nproc-per-node=8" in many and many[-2:] == ["--set", "align.steps=5"]
     assert many[many.index("--start") + 1] == "before"
     assert "torch.distributed.run" not in _command("export", *folders, "gpu", {}, "", 8)
+    last = _command("finetune", *folders, "gpu", {}, "before", 2)
+    assert "--nproc-per-node=2" in last and last[last.index("--start") + 1] == "before"
     assert "--out" not in _command("data", *folders, "gpu", {}, "", 1)
