@@ -37,8 +37,8 @@ class FinetuneConfig(Settings):
     """How long and how fast."""
 
     parts: tuple[str, ...] = Field(TRAIN_PARTS, description="Parts of the data to learn from.")
-    steps: int = Field(600, gt=0, description="Optimizer steps.")
-    batch: int = Field(96, gt=1, description="Utterances a step and process.")
+    steps: int = Field(280, gt=0, description="Optimizer steps.")
+    batch: int = Field(64, gt=1, description="Utterances a step and process.")
     lr_encoder: float = Field(3e-5, gt=0, description="Learning rate of the speech encoder's layers.")
     lr_projection: float = Field(1e-4, gt=0, description="Learning rate of the projection.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
