@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers import ConfigMixin, FlowMatchEulerDiscreteScheduler
 from pydantic import Field
 from safetensors.numpy import load_file
 
@@ -235,7 +235,10 @@ def _from(checkpoint_folder: Path, name: str, part: type[M]) -> M:
     folder = checkpoint_folder / name
     if not folder.is_dir():
         raise ConfigError(str(folder), "the checkpoint to start from has no such part", "Name a checkpoint's folder.")
-    return part.from_pretrained(folder, low_cpu_mem_usage=False).float()  # type: ignore[attr-defined, no-any-return]
+    made = part.from_pretrained(folder, low_cpu_mem_usage=False).float()  # type: ignore[attr-defined]
+    if isinstance(made, ConfigMixin):
+        made.register_to_config(_name_or_path=name)  # not the folder of this machine, which a checkpoint would tell
+    return made  # type: ignore[no-any-return]
 
 
 def _aligned(out: Path, start: Path | None, name: str, part: type[M]) -> M:

@@ -41,6 +41,8 @@ def test_a_fine_tuned_encoder_is_exported_with_the_rest_of_the_model_it_began_fr
         before, after = weights(start, part), weights(target, part)
         assert before.keys() == after.keys()
         assert any(not torch.equal(before[name], after[name]) for name in before) is trained, part
+    for config in target.rglob("*.json"):
+        assert str(tmp_path) not in config.read_text(), "a checkpoint says nothing of the machine that it was made on"
 
 
 def test_nothing_is_fine_tuned_without_a_model(folder: Path, tmp_path: Path) -> None:
