@@ -5,7 +5,7 @@
       styles/              the same things in the other styles, where they are drawn in them
       captioned/           single illustrations of many other things, which no scene is composed of
       scenes.jsonl         one composed scene a line: spec, split, plain caption
-      phrases.txt          words, examples and definitions of a dictionary, one a line
+      phrases.txt          words, examples and definitions of a dictionary, and remarks, one a line
       speech-<part>/       what is spoken
       frames-<part>/       what the speech encoder makes of it, at 25 Hz, float16
       teacher.safetensors  the text teacher's vectors of the plain captions, of the phrases, and of the concepts' names
@@ -14,8 +14,9 @@
 A text is known by its number: that of its scene, or, for a phrase, its own after the last scene.
 
 Parts that are trained on: `train`, the scenes, worded by robotic voices and others; `talk`, ordinary sentences that
-name one thing; `natural`, both by voices made from people's; `phrases`, the dictionary; `neural`, some of everything by
-the most natural voices. Parts to test on: `voices` has voices that training never hears, `combinations` things that it
+name one thing; `passages`, several of them in one breath, among remarks that name nothing; `natural`, scenes and talk
+by voices made from people's; `phrases`, the dictionary, and remarks alone; `neural`, some of everything by the most
+natural voices. Parts to test on: `voices` has voices that training never hears, `combinations` things that it
 never shows together.
 """
 
@@ -47,21 +48,21 @@ from s2i_core.training.sources import captioned, images, voices, wordnet
 from s2i_core.training.sources.captions import english
 from s2i_core.training.spec import SceneSpec, split_of
 from s2i_core.training.speech_set import SpeechSet, Utterance, build_speech_set
-from s2i_core.training.talk import sentence
+from s2i_core.training.talk import passage, remarks, sentence
 from s2i_core.training.teacher import WIDTH, TextTeacher, plain_caption
 
 T = TypeVar("T")
 Split = Literal["train", "voices", "combinations"]
 SPLITS: tuple[Split, ...] = ("train", "voices", "combinations")
-TRAIN_PARTS = ("train", "talk", "natural", "phrases", "neural")
-PARTS = ("train", "voices", "combinations", "talk", "natural", "phrases", "neural")
+TRAIN_PARTS = ("train", "talk", "passages", "natural", "phrases", "neural")
+PARTS = ("train", "voices", "combinations", "talk", "passages", "natural", "phrases", "neural")
 FRAMES_HZ = 25
 STYLES_FOLDER = "styles"
 CAPTIONED_FOLDER = "captioned"
 _CAPTIONED_VECTORS = "captioned.safetensors"
-MAX_SPEECH_S = 13.0
+MAX_SPEECH_S = 29.0
 _ROBOTIC: Mapping[str, float] = {"espeak": 1.0}
-_SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4}
+_SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4, "passages": 5}
 _NEURAL_SHARD = 250
 
 
@@ -79,6 +80,8 @@ class DataConfig(Settings):
     scenes: int = Field(30_000, gt=0, description="Composed scenes of the training split.")
     bare: int = Field(12, ge=0, description="Further utterances of every concept alone, in its several wordings.")
     talk: int = Field(8, ge=0, description="Sentences of ordinary talk about every concept.")
+    passages: int = Field(3, ge=0, description="Passages of two to six sentences about every concept.")
+    remarks: int = Field(3_000, ge=0, description="Talk that names nothing to draw, of one to three sentences.")
     wordings: int = Field(1, gt=0, description="Spoken wordings of every composed scene.")
     tests: int = Field(400, gt=0, description="Scenes of each test split.")
     natural: int = Field(
@@ -96,7 +99,7 @@ class DataConfig(Settings):
         {"flite": 0.5, "piper": 0.5}, description="Engine of each utterance of the part `natural`, by share."
     )
     phrase_voices: dict[str, float] = Field(
-        {"espeak": 0.5, "flite": 0.3, "piper": 0.2}, description="The same for the part `phrases`."
+        {"espeak": 0.5, "flite": 0.3, "piper": 0.2}, description="The same for the parts `phrases` and `passages`."
     )
     seed: int = Field(0, ge=0, description="Decides everything.")
     augmentation: Augmentation = Augmentation()
@@ -140,6 +143,8 @@ def build(
         match part:
             case "talk":
                 utterances = _talk(config, book)
+            case "passages":
+                utterances = _passages(config, book)
             case "natural":
                 utterances = _natural(config, book)
             case "phrases":
@@ -171,12 +176,16 @@ def _build_captioned(folder: Path, config: DataConfig) -> None:
     path = folder / _CAPTIONED_VECTORS
     if not library_folder.is_dir() or path.exists():
         return
+    temporary = path.with_suffix(".part")
+    save_file({"titles": title_vectors([info.title for info in SpriteLibrary.load(library_folder).infos])}, temporary)
+    temporary.rename(path)
+
+
+def title_vectors(titles: Sequence[str]) -> NDArray[np.float32]:
+    """The teacher's vectors of illustrations' titles `(N, E)`."""
     # What is one of the concepts is called as they are, so that both have the same vector.
     called = {n.singular: c.names[0].indefinite() for c in english().concepts.values() for n in c.names}
-    titles = [called.get(info.title, info.title) for info in SpriteLibrary.load(library_folder).infos]
-    temporary = path.with_suffix(".part")
-    save_file({"titles": TextTeacher()(titles)}, temporary)
-    temporary.rename(path)
+    return TextTeacher()([called.get(title, title) for title in titles])
 
 
 def read_captioned(folder: Path) -> tuple[SpriteLibrary, NDArray[np.float32]]:
@@ -256,6 +265,7 @@ def _build_phrases(folder: Path, config: DataConfig) -> None:
     for word in wordnet.words(config.words):
         texts.append(f"{_pick(rng, ('the', 'a', 'this', 'my'))} {word}" if rng.random() < 0.25 else word)
     texts += wordnet.examples(config.examples) + wordnet.definitions(config.definitions)
+    texts += [remarks(rng) for _ in range(config.remarks)]
     temporary = path.with_suffix(".part")
     temporary.write_text("".join(f"{text}\n" for text in dict.fromkeys(texts)), encoding="utf-8")
     temporary.rename(path)
@@ -289,6 +299,19 @@ def _talk(config: DataConfig, book: SpriteBook) -> list[Utterance]:
         names = book.concept(sprite).names
         for n in range(config.talk):
             chosen.append(_say(sprite, sentence(names[n % 2 * (n // 2) % len(names)], rng), "train", config, rng))
+    rng.shuffle(chosen)  # type: ignore[arg-type]
+    return chosen
+
+
+def _passages(config: DataConfig, book: SpriteBook) -> list[Utterance]:
+    """Several sentences in one breath, about every concept; their scenes are those of `_talk`."""
+    rng = np.random.default_rng([config.seed, len(SPLITS) + 5])
+    chosen = []
+    for sprite in range(len(book.library)) if config.bare else ():
+        names = book.concept(sprite).names
+        for n in range(config.passages):
+            text = passage(names[n % len(names)], rng)
+            chosen.append(_say(sprite, text, "train", config, rng, config.phrase_voices))
     rng.shuffle(chosen)  # type: ignore[arg-type]
     return chosen
 

@@ -10,7 +10,7 @@ they were taught to read, and noise is what the encoder learns to listen through
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch.nn import functional as F
 
-from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel, padded_samples
+from s2i_core.audio.features import (
+    MAX_LENGTH_S,
+    MIN_TRAILING_SILENCE_S,
+    SAMPLING_RATE_HZ,
+    log_mel,
+    padded_samples,
+)
 from s2i_core.config import Settings
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.training import align, checkpoint
 from s2i_core.training.align import Targets, contrastive_loss
 from s2i_core.training.augment import Augmentation, Waveform, augment
-from s2i_core.training.data import MAX_SPEECH_S, TRAIN_PARTS, read_scenes
+from s2i_core.training.data import TRAIN_PARTS, read_scenes
 from s2i_core.training.devices import World, precision
 from s2i_core.training.speech_set import SpeechSet
 
@@ -39,6 +45,7 @@ class FinetuneConfig(Settings):
     parts: tuple[str, ...] = Field(TRAIN_PARTS, description="Parts of the data to learn from.")
     steps: int = Field(280, gt=0, description="Optimizer steps.")
     batch: int = Field(64, gt=1, description="Utterances a step and process.")
+    longest_s: float = Field(13.0, gt=0, le=29, description="Longer recordings are left out: they take much memory.")
     lr_encoder: float = Field(3e-5, gt=0, description="Learning rate of the speech encoder's layers.")
     lr_projection: float = Field(1e-4, gt=0, description="Learning rate of the projection.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
@@ -68,12 +75,12 @@ class FinetuneConfig(Settings):
 class Recordings:
     """The waveforms of one or more speech sets on disk, grouped by the length that they are padded to."""
 
-    def __init__(self, *folders: Path) -> None:
+    def __init__(self, *folders: Path, longest_s: float = MAX_LENGTH_S - MIN_TRAILING_SILENCE_S) -> None:
         self._sets = [SpeechSet.open(folder) for folder in folders]
         grouped: dict[int, list[tuple[int, int]]] = {}
         for number, speech in enumerate(self._sets):
             for place, duration_s in enumerate(speech.durations_s):
-                if duration_s <= MAX_SPEECH_S:
+                if duration_s <= longest_s:
                     length = padded_samples(round(duration_s * SAMPLING_RATE_HZ))
                     grouped.setdefault(length, []).append((number, place))
         self._places = {length: np.array(places) for length, places in sorted(grouped.items())}
@@ -151,7 +158,7 @@ def train(
     start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
     rows = list(read_scenes(data))
     targets = Targets.load(data, rows, align.new_layout(projection).config.num_slots).to(world.device)
-    recordings = Recordings(*(data / f"speech-{part}" for part in config.parts if (data / f"speech-{part}").is_dir()))
+    recordings = Recordings(*_built(data, config.parts), longest_s=config.longest_s)
     test = Heard(encoder, Recordings(data / "speech-voices"))
     log = checkpoint.Log(out, "finetune", speaks=world.leads)
     for step in range(start, config.steps):
@@ -189,6 +196,11 @@ def train(
     world.wait()
     for net in nets:
         net.eval()
+
+
+def _built(data: Path, parts: Sequence[str]) -> list[Path]:
+    """The recordings' folders of those parts that were spoken."""
+    return [folder for part in parts if (folder := data / f"speech-{part}").is_dir()]
 
 
 def _optimizer(encoder: SpeechEncoder, projection: QueryTransformer, config: FinetuneConfig) -> torch.optim.AdamW:

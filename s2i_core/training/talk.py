@@ -1,7 +1,9 @@
-"""Sentences of ordinary talk about one thing: the thing's name among words that can't be drawn.
+"""Ordinary talk: sentences about one thing, remarks about nothing that can be drawn, and passages of both.
 
 Captions say what is to be seen and little else. People say it in passing: "For years she wanted a violin, and then …".
-These sentences are put together at random, so that the name of the thing is all that they have in common.
+These sentences are put together at random, so that the name of the thing is all that they have in common. A lecture
+says a thing once among many remarks, and often without a pause: hence passages. Most remarks show nothing, and a model
+that has heard many knows them from what it could draw.
 """
 
 from __future__ import annotations
@@ -71,6 +73,44 @@ _QUESTIONS = (
     "let us go and find {np}", "there is {np}", "all I need is {np}", "I would rather have {np}", "careful, {np}",
     "here we have {np}", "nothing is better than {np}", "next to it is {np}",
 )
+_MATTERS = (
+    "the reason", "the question", "the answer", "that opinion", "the whole idea", "the result", "this point of view",
+    "the first version", "the rule", "the mistake", "the difference", "that kind of thing", "the same problem",
+    "the explanation", "the truth about it", "the plan", "the agreement", "the evidence", "the method",
+    "the meaning of it", "the theory", "the purpose", "your advice", "the cost of it", "the decision",
+    "what happened then", "what you just said", "the quality", "the average", "the rest of it", "our knowledge of this",
+    "the second half", "the request", "this sort of progress", "the discussion", "the delay", "their influence",
+    "the law", "the subject", "her experience",
+)
+_REGARDED = (
+    "understood", "never mentioned", "accepted", "doubted", "explained", "kept asking about", "argued about", "forgot",
+    "misunderstood", "agreed with", "would rather avoid", "had expected", "believed in", "had to change", "discussed",
+    "insisted on", "complained about", "was afraid of", "learned from", "changed", "repeated", "apologised for",
+    "described", "questioned", "could not accept", "thought about", "defended", "paid no attention to",
+)
+_STANDS = (
+    "is not that simple", "depends on many things", "has never been settled", "became clear much later",
+    "was decided long before", "makes all the difference", "is only half of it", "can be said in one word",
+    "takes patience", "will be dealt with tomorrow", "was worth it", "is hard to prove", "follows from the first",
+    "remains to be seen", "is what I meant", "is missing", "gets better every year", "was wrong from the start",
+    "does not apply to everybody", "came too late", "is known to most of you", "could not be confirmed",
+    "was not available", "is the same as before", "sounds convincing", "needs more time", "does not matter any more",
+)
+_SAYINGS = (
+    "thank you very much for coming", "let us go on", "I am not so sure about that", "that would be too easy",
+    "are there any questions so far", "we have ten minutes left", "as I said before", "good morning everybody",
+    "please take your time", "it does not matter", "that is all for today", "you are absolutely right",
+    "what do you mean by that", "let me think about it", "sorry for the delay", "it was nice talking to you",
+    "could you repeat that please", "I have no idea", "we will see", "not at all", "hello and welcome",
+    "goodbye and take care", "yes of course", "no I do not think so", "is anybody listening", "see you next time",
+    "hello", "good evening", "thanks a lot", "please wait a moment", "you are welcome", "excuse me",
+    "please try again later", "one more time", "how are you today", "it is your turn now", "never mind",
+    "that is very kind of you", "I beg your pardon", "please enter your number", "the line is busy",
+    "nobody is available at the moment", "your request has been received", "this is the end of the message",
+)
+_UNITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_COUNTS = ("percent", "minutes", "years", "of them", "messages", "degrees", "points", "people", "times", "pages")
 # fmt: on
 
 
@@ -101,6 +141,34 @@ def sentence(name: Name, rng: np.random.Generator) -> str:
         said = f"{_pick(rng, _WHO)} {_pick(rng, _DID)} {thing}"
     opening = _pick(rng, _OPENINGS) if form >= 0.25 and rng.random() < 0.45 else ""
     return " ".join(part for part in (opening, said, tail) if part)
+
+
+def remark(rng: np.random.Generator) -> str:
+    """A sentence, a greeting or a number that names nothing to draw, in lower case and without a full stop."""
+    form = rng.random()
+    if form < 0.2:
+        return _pick(rng, _SAYINGS)
+    if form < 0.3:
+        hundreds = f"{_pick(rng, _UNITS)} hundred and " if rng.random() < 0.4 else ""
+        return f"{hundreds}{_pick(rng, _TENS)} {_pick(rng, _UNITS)} {_pick(rng, _COUNTS)}"
+    matter, tail = _pick(rng, _MATTERS), _pick(rng, _TAILS)
+    said = f"{matter} {_pick(rng, _STANDS)}" if form < 0.6 else f"{_pick(rng, _WHO)} {_pick(rng, _REGARDED)} {matter}"
+    opening = _pick(rng, _OPENINGS) if rng.random() < 0.45 else ""
+    return " ".join(part for part in (opening, said, tail) if part)
+
+
+def passage(name: Name, rng: np.random.Generator) -> str:
+    """Two to six sentences, one of which names the thing, or two; the others are remarks."""
+    count = int(rng.integers(2, 7))
+    sentences = [remark(rng) for _ in range(count)]
+    for place in rng.choice(count, 1 + int(count > 3 and rng.random() < 0.5), replace=False):
+        sentences[place] = sentence(name, rng)
+    return ". ".join(sentences)
+
+
+def remarks(rng: np.random.Generator) -> str:
+    """One to three of them: talk with nothing to draw."""
+    return ". ".join(remark(rng) for _ in range(int(rng.integers(1, 4))))
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:

@@ -45,6 +45,7 @@ def test_recordings_come_in_batches_of_one_length_and_all_of_them_once(spoken: P
     found = [(len(waveforms), texts) for waveforms, texts in recordings.batches(3)]
     assert all(count == len(texts) <= 3 for count, texts in found)
     assert sorted(np.concatenate([texts for _, texts in found]).tolist()) == sorted([*range(12), *range(4)])
+    assert len(Recordings(spoken / "speech-train", longest_s=2.0)) == 8
     waveforms, texts = recordings.batch(np.random.default_rng(0), 64)
     assert finetune.features(waveforms).shape[:2] == (len(texts), 80)
 
