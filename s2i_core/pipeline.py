@@ -33,7 +33,7 @@ from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER, checkpoint_folder, folder_digest, model_digest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _FACTS = "s2i.json"
 _ENCODE_ROWS = 16
 """Rows of one length that the encoder takes at once; bounds the memory of a large batch."""

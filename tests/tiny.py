@@ -43,7 +43,7 @@ def tiny_pipeline(seed: int = 0) -> SpeechToImagePipeline:
             projection=QueryTransformer(
                 width=8, depth=2, heads=2, mlp_width=16, num_queries=4, token_width=8, embedding_width=8
             ),
-            image_encoder=ImageEncoder(size_px=32, widths=(8, 8), blocks=(1, 1), embedding_width=8),
+            image_encoder=ImageEncoder(size_px=32, stem=8, stages=((3, 1, 2, 2, 8),), width=8, embedding_width=8),
             layout=LayoutPredictor(token_width=8, embedding_width=8, num_slots=2, width=8, depth=1, heads=2),
             denoiser=Denoiser(token_width=8, embedding_width=8, styles=("3d",), widths=(8, 16), head_width=8, groups=4),
             scheduler=FlowMatchEulerDiscreteScheduler(),

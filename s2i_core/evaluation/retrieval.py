@@ -15,6 +15,8 @@ from s2i_core.training.data import read_scenes
 from s2i_core.training.teacher import TextTeacher
 
 _COLUMNS = ("what is said", "by", "R@1", "R@5", "R@10", "MRR")
+#: Likeness of the teacher's vectors of two titles that are the same.
+_SAME_TITLE = 0.999
 _LENGTHS = ((1, 3), (4, 6), (7, 9), (10, 99))
 
 Vectors = NDArray[np.float32]
@@ -66,6 +68,7 @@ def run(exam: Examination) -> Part:
         ),
         _images(exam, figures),
         _library(exam, figures),
+        _own(exam, figures),
         _by_length(heard),
     ]
     return Part(tables, figures)
@@ -149,6 +152,32 @@ def _library(exam: Examination, figures: dict[str, Figure]) -> Table:
     figures |= _named("human_concept", (found[0], found[1]))
     title = f"Names of drawable things by people, among the library's {len(place_of)} concepts"
     return Table(title, _COLUMNS, _pair(f"{len(clips)} names", found[0], found[1]))
+
+
+def _own(exam: Examination, figures: dict[str, Figure]) -> Table:
+    """Drawings by other hands, asked for by their titles: what a library of a customer's own has to do."""
+    exam.tell("drawings by other hands")
+    drawings, titles = exam.tests.drawings
+    exam.pipeline.embed_library(drawings)
+    vectors, clips = np.asarray(drawings.vectors), exam.tests.titles
+    named = _of_title([clip.target for clip in clips], titles)
+    places = [_first(spoken @ vectors.T, named) for spoken in (exam.hear(clips), exam.read(clips))]
+    figures |= _named("own_drawing", (places[0], places[1]))
+    title = f"A library of your own: {len(drawings)} drawings of things that training never saw, by their titles"
+    rows = _pair(f"{len(clips)} titles, neural voices", places[0], places[1])
+    note = "By the model's image encoder, as `s2i library build` embeds them. Right is any drawing of that title."
+    return Table(title, _COLUMNS, rows, note)
+
+
+def _of_title(targets: Sequence[int], titles: Vectors) -> NDArray[np.bool_]:
+    """Which drawings have the title of each target `(N, M)`, for the vectors of all titles `(M, E)`."""
+    return np.asarray(titles[list(targets)] @ titles.T > _SAME_TITLE)
+
+
+def _first(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Place of the best right candidate among the wrong ones, from 1; who is as near counts as nearer."""
+    best = np.where(right, scores, -np.inf).max(1, keepdims=True)
+    return np.asarray(((scores >= best) & ~right).sum(1) + 1, dtype=np.int64)
 
 
 def _by_length(heard: Sequence[tuple[Clip, int, int]]) -> Table:

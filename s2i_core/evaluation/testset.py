@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.training.compose import SpriteBook, captions, sample_spec
-from s2i_core.training.sources import human, voices, wordnet
+from s2i_core.training.data import title_vectors
+from s2i_core.training.pictures import held_out
+from s2i_core.training.sources import captioned, human, images, voices, wordnet
 from s2i_core.training.spec import SceneSpec, split_of
 from s2i_core.training.speech_set import Utterance, build_speech_set
 from s2i_core.training.teacher import TextTeacher, plain_caption
@@ -40,6 +42,8 @@ DRAWN = 120
 NEURAL_PHRASES = 45
 """Of the other phrases, how many of each kind are spoken by neural voices, which take seconds each."""
 SYNTHETIC_PHRASES = 60
+TITLES = 120
+"""Of the drawings by other hands, how many are asked for by their titles."""
 RATES = (0.7, 1.0, 1.5)
 RATE_PHRASES = 60
 HUMAN_POOL = 800
@@ -168,6 +172,37 @@ class TestSet:
         """Single short phrases said by people; their targets are places of `human_captions`."""
         short = [(place, one) for place, one in enumerate(self.people) if one.words <= SHORT_WORDS]
         return [Clip(one.text, place, one.source, "human", one.waveform()) for place, one in short]
+
+    @cached_property
+    def drawings(self) -> tuple[SpriteLibrary, NDArray[np.float32]]:
+        """Single drawings of things that no part of the model was trained on, by hands that are not the library's.
+
+        What a customer's own illustrations may be; still without vectors, and with the text teacher's vectors of their
+        titles `(N, E)`.
+        """
+        folder = self.folder / "drawings"
+        if not (folder / "sprites.json").exists():
+            found = captioned.load(captioned.COLLECTIONS)
+            names = [self.book.concept(sprite).names[0].indefinite() for sprite in range(len(self.book.library))]
+            titles = [one.title for one in found]
+            kept = held_out(titles, title_vectors(titles), TextTeacher()(names))
+            images.library(one for one, is_kept in zip(found, kept, strict=True) if is_kept).save(folder)
+        library = SpriteLibrary.load(folder)
+        return library, title_vectors([info.title for info in library.infos])
+
+    @cached_property
+    def titles(self) -> list[Clip]:
+        """Titles of these drawings, by the neural test voices; the target is the first drawing of that title."""
+        infos = self.drawings[0].infos
+        first = {info.title: place for place, info in reversed(list(enumerate(infos)))}
+        places = sorted(first.values())[:: max(1, len(first) // TITLES)][:TITLES]
+        names = [f"kokoro:{name}" for name in voices.KOKORO_TEST]
+        lines = [(infos[place].title, names[n % len(names)], 1.0) for n, place in enumerate(places)]
+        return [
+            Clip(said, place, voice, "neural", waveform)
+            for place, (said, voice, _), waveform in zip(places, lines, self.say("titles", lines), strict=True)
+            if len(waveform)
+        ]
 
     def say(self, name: str, lines: Sequence[tuple[str, str, float]]) -> list[NDArray[np.float32]]:
         """Waveforms of (text, voice, speed), 16 kHz, synthesised once under that name; one without sound is empty."""

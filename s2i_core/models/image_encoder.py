@@ -8,50 +8,86 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
+#: Kernel, blocks, stride of the first, expansion and channels of each stage of EfficientNet-Lite0.
+LITE0 = (
+    (3, 1, 1, 1, 16),
+    (3, 2, 2, 6, 24),
+    (5, 2, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (5, 3, 1, 6, 112),
+    (5, 4, 2, 6, 192),
+    (3, 1, 1, 6, 320),
+)
 
-class ConvBlock(nn.Module):
-    """ConvNeXt block (Liu et al. 2022, arXiv 2201.03545): depthwise 7 × 7, norm, pointwise MLP, residual."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
-        self.norm = nn.GroupNorm(1, width)
-        self.expand = nn.Conv2d(width, 4 * width, 1)
-        self.reduce = nn.Conv2d(4 * width, width, 1)
+class SameConv(nn.Conv2d):
+    """A convolution that pads as TensorFlow does: under a stride, what is odd goes to the right and the bottom."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`(B, C, H, W)` to the same shape."""
-        return x + self.reduce(F.gelu(self.expand(self.norm(self.depthwise(x)))))
+        """`(B, C, H, W)` to `(B, C', H / stride, W / stride)`, rounded up."""
+        height, width = (self._missing(side) for side in x.shape[-2:])
+        return super().forward(F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2)))
+
+    def _missing(self, side: int) -> int:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        return max((-(-side // stride) - 1) * stride + kernel - side, 0)
+
+
+class Bottleneck(nn.Module):
+    """Inverted bottleneck (Sandler et al. 2018, arXiv 1801.04381): expand, look around, reduce, residual.
+
+    Without squeeze-and-excitation and with ReLU6, as EfficientNet-Lite has it; norms are folded into the convolutions.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = inputs * expansion
+        self.expand = SameConv(inputs, width, 1) if expansion > 1 else None
+        self.depthwise = SameConv(width, width, kernel, stride, groups=width)
+        self.project = SameConv(width, outputs, 1)
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`(B, C, H, W)` to `(B, C', H / stride, W / stride)`."""
+        expanded = F.relu6(self.expand(x)) if self.expand else x
+        made = self.project(F.relu6(self.depthwise(expanded)))
+        return x + made if self.is_residual else made
 
 
 class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """RGB images `(B, 3, H, W)` in -1 to 1 to L2-normalised vectors `(B, E)`.
 
+    EfficientNet-Lite (Tan and Le 2019, arXiv 1905.11946) without its classifier.
+
     Args:
         size_px: images are resized to this first, so that every size of a picture has the same vector.
-        widths: channels of the four resolutions (1/4, 1/8, 1/16, 1/32).
-        blocks: blocks at each of them.
+        stem: channels of the first convolution.
+        stages: kernel, blocks, stride of the first, expansion and channels of each stage.
+        width: channels of the last convolution.
         embedding_width: E.
     """
 
     @register_to_config
     def __init__(
         self,
-        size_px: int = 64,
-        widths: tuple[int, ...] = (64, 128, 256, 384),
-        blocks: tuple[int, ...] = (1, 1, 3, 1),
+        size_px: int = 128,
+        stem: int = 32,
+        stages: tuple[tuple[int, int, int, int, int], ...] = LITE0,
+        width: int = 1280,
         embedding_width: int = 384,
     ) -> None:
         super().__init__()
-        stages: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, stride=4)]
-        for i, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-            if i:
-                stages += [nn.GroupNorm(1, widths[i - 1]), nn.Conv2d(widths[i - 1], width, 2, stride=2)]
-            stages += [ConvBlock(width) for _ in range(count)]
-        self.stages = nn.Sequential(*stages)
+        self.first = SameConv(3, stem, 3, stride=2)
+        blocks, inputs = [], stem
+        for kernel, count, stride, expansion, channels in stages:
+            for n in range(count):
+                blocks.append(Bottleneck(inputs, channels, kernel, 1 if n else stride, expansion))
+                inputs = channels
+        self.blocks = nn.Sequential(*blocks)
+        self.last = SameConv(inputs, width, 1)
         # Maximum beside mean: a small object must count as much as a large background.
-        self.norm = nn.LayerNorm(2 * widths[-1])
-        self.head = nn.Linear(2 * widths[-1], embedding_width)
+        self.norm = nn.LayerNorm(2 * width)
+        self.head = nn.Linear(2 * width, embedding_width)
 
     def resize(self, images: torch.Tensor) -> torch.Tensor:
         """Images of any size to the size that the network sees."""
@@ -62,8 +98,8 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return resized.to(images.dtype)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """Pooled features `(B, 2 × last width)` of resized images, before the last layer."""
-        x = self.stages(images)
+        """Pooled features `(B, 2 × width)` of resized images, before the last layer."""
+        x = F.relu6(self.last(self.blocks(F.relu6(self.first(images)))))
         return self.norm(torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=-1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,7 @@ from s2i_core.training.diffuse import DiffuseConfig
 from s2i_core.training.finetune import FinetuneConfig
 from s2i_core.training.pictures import PicturesConfig
 from s2i_core.training.place import PlaceConfig
-from s2i_core.training.sources import whisper
+from s2i_core.training.sources import efficientnet, whisper
 from s2i_core.training.takeover import take_over
 from s2i_core.training.teacher import WIDTH
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
@@ -66,7 +66,7 @@ def gpu() -> Recipe:
     """For GPUs with 40 GB or more: larger batches, many times the steps, a wider denoiser, four times the speech."""
     return Recipe(
         data=DataConfig(scenes=60_000, wordings=2, words=40_000, examples=40_000, definitions=30_000, neural=20_000),
-        pictures=PicturesConfig(device="cuda", batch=256, steps=6_000),
+        pictures=PicturesConfig(device="cuda", batch=384, steps=6_000),
         align=AlignConfig(device="cuda", batch=768, bank=16_384, steps=12_000),
         place=PlaceConfig(device="cuda", batch=768, steps=12_000, parts=("train", "talk", "natural", "neural")),
         diffuse=DiffuseConfig(device="cuda", batch=128, steps=40_000, lr=3e-4, ema=0.9995),
@@ -104,9 +104,16 @@ def build_data(
     data_card.write(folder)
 
 
+def new_image_encoder() -> ImageEncoder:
+    """The image encoder before training: EfficientNet-Lite's layers under a new head."""
+    torch.manual_seed(0)
+    return efficientnet.image_encoder(efficientnet.lite0(), embedding_width=WIDTH)
+
+
 def train_pictures(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
     """Step 2: the image encoder; `start` is a checkpoint whose own it goes on from."""
-    pictures.train(folder, out, recipe.pictures, _from(start, "image_encoder", ImageEncoder) if start else None)
+    encoder = _from(start, "image_encoder", ImageEncoder) if start else new_image_encoder()
+    pictures.train(folder, out, recipe.pictures, encoder)
 
 
 def train_align(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
@@ -231,11 +238,19 @@ def _grounds(styles: Sequence[str], start: Path | None) -> Grounds:
 
 
 def _from(checkpoint_folder: Path, name: str, part: type[M]) -> M:
-    """A part of a checkpoint, in float32."""
+    """A part of a checkpoint, in float32.
+
+    Raises:
+        ConfigError: there is none, or it is of another version.
+    """
     folder = checkpoint_folder / name
     if not folder.is_dir():
         raise ConfigError(str(folder), "the checkpoint to start from has no such part", "Name a checkpoint's folder.")
-    made = part.from_pretrained(folder, low_cpu_mem_usage=False).float()  # type: ignore[attr-defined]
+    made, found = part.from_pretrained(folder, low_cpu_mem_usage=False, output_loading_info=True)  # type: ignore[attr-defined]
+    if found["missing_keys"] or found["unexpected_keys"]:
+        # Both libraries would fill what is missing with random weights, and go on.
+        raise ConfigError(str(folder), "its weights are not those of this version", "Start from another, or afresh.")
+    made = made.float()
     if isinstance(made, ConfigMixin):
         made.register_to_config(_name_or_path=name)  # not the folder of this machine, which a checkpoint would tell
     return made  # type: ignore[no-any-return]

@@ -56,7 +56,7 @@ def test_page_and_card(parts, tmp_path):
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     text = card(result)
     assert "| speech → caption in 1,000, neural voices: R@1 | 0.70 (0.40–0.89) |" in text
-    assert "| image encoder | convolutional" in text and "layout projection" not in text
+    assert "| image encoder | starts from EfficientNet" in text and "layout projection" not in text
     assert "| missed |" in text and "| met |" in text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from tiny import tiny_library
+from tiny import tiny_library, tiny_pipeline
 
 from flows.local_server import PrefectServer
 from flows.train import TrainingFailed, _command, train_model
@@ -16,16 +16,17 @@ from s2i_core.training.compose import SpriteBook
 
 
 def test_a_step_runs_and_its_log_is_an_artifact(prefect: PrefectServer, tmp_path: Path) -> None:
-    folder, out = tmp_path / "data", tmp_path / "out"
+    folder, out, start = tmp_path / "data", tmp_path / "out", tmp_path / "start"
+    tiny_pipeline().save_pretrained(start)
     library = tiny_library()
     library.save(folder / "library")
     data._build_scenes(folder, data.DataConfig(scenes=6, bare=1, tests=2), SpriteBook(library))
     rng = np.random.default_rng(0)
     counts = {"scenes": len(list(data.read_scenes(folder))), "phrases": 1, "sprites": len(library)}
-    vectors = {name: rng.normal(size=(count, 384)).astype(np.float32) for name, count in counts.items()}
+    vectors = {name: rng.normal(size=(count, 8)).astype(np.float32) for name, count in counts.items()}
     save_file(vectors, folder / "teacher.safetensors")
     settings = {"pictures.steps": 1, "pictures.batch": 4, "pictures.warmup": 1, "pictures.captioned": 0}
-    made = train_model(str(folder), str(out), str(out / "model"), ["pictures"], "cpu", settings)
+    made = train_model(str(folder), str(out), str(out / "model"), ["pictures"], "cpu", settings, str(start))
     assert made == str(out / "model")
     assert (out / "pictures.pt").exists()
     assert '"sprite_r1"' in (out / "pictures.jsonl").read_text()

@@ -31,7 +31,7 @@ def styled(folder: Path, tmp_path: Path) -> Path:
 
 def encoder() -> ImageEncoder:
     torch.manual_seed(0)
-    return ImageEncoder(size_px=32, widths=(8, 8), blocks=(1, 1), embedding_width=WIDTH)
+    return ImageEncoder(size_px=32, stem=8, stages=((3, 1, 2, 2, 8),), width=8, embedding_width=WIDTH)
 
 
 def test_a_batch_has_things_in_all_styles_captioned_ones_and_scenes(styled: Path) -> None:
@@ -68,7 +68,8 @@ def test_scenes_are_drawn_in_other_styles_where_they_can_be(styled: Path) -> Non
 
 
 def test_the_encoder_learns_and_its_head_is_fitted(styled: Path, tmp_path: Path) -> None:
-    trained = pictures.train(styled, tmp_path, CONFIG, encoder())
+    trained = encoder()
+    pictures.train(styled, tmp_path, CONFIG, trained)
     log = (tmp_path / "pictures.jsonl").read_text()
     assert all(f'"{name}"' in log for name in ("sprite_r1", "styled_r1", "scene_r1", "captioned_r1", "captioned_r10"))
     before = trained.head.weight.clone()
@@ -76,20 +77,24 @@ def test_the_encoder_learns_and_its_head_is_fitted(styled: Path, tmp_path: Path)
     assert torch.isfinite(trained.head.weight).all() and not torch.equal(before, trained.head.weight)
 
 
-def test_the_fit_is_that_of_ridge_regression(folder: Path) -> None:
-    config = CONFIG.model_copy(update={"captioned": 0.0, "head_scenes": 0})
+def test_the_fit_is_that_of_ridge_regression_toward_the_layer_that_was_found(folder: Path) -> None:
+    config = CONFIG.model_copy(update={"captioned": 0.0, "head_scenes": 0, "head_ridge": 0.1})
     fitted = encoder().eval()
+    found = torch.cat([fitted.head.weight.detach().T, fitted.head.bias.detach()[None]]).double()
     pictures.fit_head(fitted, folder, config)
     shown = list(pictures._head_pictures(pictures.Lessons(folder, config, 32), config))
     with torch.no_grad():
         resized = torch.cat([fitted.resize(pictures.as_tensor(picture[None])) for picture, _, _ in shown])
         x = torch.cat([fitted.features(resized).double(), torch.ones(len(shown), 1, dtype=torch.float64)], 1)
-    root = torch.tensor([weight for _, _, weight in shown], dtype=torch.float64).sqrt()[:, None]
-    ridge = torch.eye(x.shape[1], dtype=torch.float64) * config.head_ridge**0.5
+    weights = torch.tensor([weight for _, _, weight in shown], dtype=torch.float64)
+    found /= (weights * (x @ found).norm(dim=1)).sum() / weights.sum()
+    root = weights.sqrt()[:, None]
+    ridge = torch.eye(x.shape[1], dtype=torch.float64) * (config.head_ridge * weights.sum()) ** 0.5
     y = torch.from_numpy(np.stack([target for _, target, _ in shown])).double()
-    left, right = torch.cat([root * x, ridge]), torch.cat([root * y, torch.zeros(x.shape[1], WIDTH)])
+    left, right = torch.cat([root * x, ridge]), torch.cat([root * y, ridge @ found])
     expected = torch.linalg.lstsq(left, right).solution
     torch.testing.assert_close(fitted.head.weight.double(), expected[:-1].T, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(fitted.head.bias.double(), expected[-1], atol=1e-4, rtol=1e-3)
 
 
 def test_what_says_nearly_the_same_is_no_wrong_choice() -> None:

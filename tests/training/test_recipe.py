@@ -1,5 +1,6 @@
 """The steps put together: what a fine-tuning trained is what `export` writes, beside what it did not touch."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +49,12 @@ def test_a_fine_tuned_encoder_is_exported_with_the_rest_of_the_model_it_began_fr
 def test_nothing_is_fine_tuned_without_a_model(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="speech_encoder"):
         recipes.finetune_encoder(folder, tmp_path, Recipe(), tmp_path / "nowhere")
+
+
+def test_a_part_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:
+    tiny_pipeline().save_pretrained(tmp_path / "start")
+    settings = tmp_path / "start" / "image_encoder" / "config.json"
+    older = json.loads(settings.read_text()) | {"stages": [[3, 2, 2, 2, 8]]}
+    settings.write_text(json.dumps(older))
+    with pytest.raises(ConfigError, match=r"image_encoder: its weights are not those of this version"):
+        recipes.train_pictures(folder, tmp_path / "out", Recipe(), tmp_path / "start")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from tiny import tiny_library
 
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.models.denoiser import Denoiser
@@ -136,7 +137,7 @@ def test_a_complete_model_learns_words_and_keeps_its_layout_and_tokens(folder: P
 
 
 def test_pictures_and_diffuse_learn_something(folder: Path, tmp_path: Path) -> None:
-    encoder = ImageEncoder(size_px=32, widths=(8, 8), blocks=(1, 1), embedding_width=WIDTH)
+    encoder = ImageEncoder(size_px=32, stem=8, stages=((3, 1, 2, 2, 8),), width=8, embedding_width=WIDTH)
     start = [p.clone() for p in encoder.parameters()]
     pictures.train(folder, tmp_path, pictures.PicturesConfig(steps=2, batch=6, warmup=1, dtype="float32"), encoder)
     assert any(not torch.equal(a, b) for a, b in zip(start, encoder.parameters(), strict=True))
@@ -253,6 +254,18 @@ def test_the_dictionary_and_the_parts_are_what_they_say() -> None:
     engines = [data._engine(config.phrase_voices, chance) for chance in np.linspace(0, 0.999, 1000)]
     shares = {engine: engines.count(engine) / 1000 for engine in config.phrase_voices}
     assert shares == pytest.approx(config.phrase_voices, abs=0.01)
+
+
+def test_every_thing_is_told_of_in_passages_as_often_as_asked() -> None:
+    book = SpriteBook(tiny_library())
+    config = data.DataConfig(passages=2)
+    spoken = data._passages(config, book)
+    assert sorted(one.text_id for one in spoken) == sorted(2 * [*range(len(book.library))])
+    assert data._passages(config, book) == spoken, "the same every time"
+    for one in spoken:
+        names = [n for name in book.concept(one.text_id).names for n in (name.singular, name.plural) if n]
+        assert any(name in one.text for name in names) and ". " in one.text
+    assert data._passages(data.DataConfig(bare=0), book) == []
 
 
 def test_references_are_dropped_moved_and_exchanged() -> None:
