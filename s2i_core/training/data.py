@@ -14,10 +14,10 @@
 A text is known by its number: that of its scene, or, for a phrase, its own after the last scene.
 
 Parts that are trained on: `train`, the scenes, worded by robotic voices and others; `talk`, ordinary sentences that
-name one thing; `passages`, several of them in one breath, among remarks that name nothing; `natural`, scenes and talk
-by voices made from people's; `phrases`, the dictionary, and remarks alone; `neural`, some of everything by the most
-natural voices. Parts to test on: `voices` has voices that training never hears, `combinations` things that it
-never shows together.
+name one thing; `mentions`, example phrases of the dictionary that do, which only the layout learns from; `passages`,
+several sentences of talk in one breath, among remarks that name nothing; `natural`, scenes and talk by voices made
+from people's; `phrases`, the dictionary, and remarks alone; `neural`, some of everything by the most natural voices.
+Parts to test on: `voices` has voices that training never hears, `combinations` things that it never shows together.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.training.augment import Augmentation
 from s2i_core.training.compose import SpriteBook, bare_spec, captions, sample_spec
+from s2i_core.training.mentions import Mentions
 from s2i_core.training.sources import captioned, images, voices, wordnet
 from s2i_core.training.sources.captions import english
 from s2i_core.training.spec import SceneSpec, split_of
@@ -55,14 +56,18 @@ T = TypeVar("T")
 Split = Literal["train", "voices", "combinations"]
 SPLITS: tuple[Split, ...] = ("train", "voices", "combinations")
 TRAIN_PARTS = ("train", "talk", "passages", "natural", "phrases", "neural")
-PARTS = ("train", "voices", "combinations", "talk", "passages", "natural", "phrases", "neural")
+SCENE_PARTS = ("train", "talk", "mentions", "passages", "natural", "neural")
+"""Those whose utterances have a scene; what a mention says beyond the thing, its scene does not tell."""
+PARTS = ("train", "voices", "combinations", "talk", "mentions", "passages", "natural", "phrases", "neural")
 FRAMES_HZ = 25
 STYLES_FOLDER = "styles"
 CAPTIONED_FOLDER = "captioned"
 _CAPTIONED_VECTORS = "captioned.safetensors"
 MAX_SPEECH_S = 29.0
 _ROBOTIC: Mapping[str, float] = {"espeak": 1.0}
-_SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4, "passages": 5}
+_SEEDS = {"talk": 1, "natural": 2, "phrases": 3, "neural": 4, "passages": 5, "mentions": 6}
+_MENTIONING = 39_000
+"""How many of the dictionary's example phrases are asked for things; the tests have some of the others."""
 _NEURAL_SHARD = 250
 
 
@@ -80,6 +85,7 @@ class DataConfig(Settings):
     scenes: int = Field(30_000, gt=0, description="Composed scenes of the training split.")
     bare: int = Field(12, ge=0, description="Further utterances of every concept alone, in its several wordings.")
     talk: int = Field(8, ge=0, description="Sentences of ordinary talk about every concept.")
+    mentions: int = Field(8, ge=0, description="Example phrases of the dictionary that name it, for every concept.")
     passages: int = Field(3, ge=0, description="Passages of two to six sentences about every concept.")
     remarks: int = Field(3_000, ge=0, description="Talk that names nothing to draw, of one to three sentences.")
     wordings: int = Field(1, gt=0, description="Spoken wordings of every composed scene.")
@@ -99,7 +105,8 @@ class DataConfig(Settings):
         {"flite": 0.5, "piper": 0.5}, description="Engine of each utterance of the part `natural`, by share."
     )
     phrase_voices: dict[str, float] = Field(
-        {"espeak": 0.5, "flite": 0.3, "piper": 0.2}, description="The same for the parts `phrases` and `passages`."
+        {"espeak": 0.5, "flite": 0.3, "piper": 0.2},
+        description="The same for the parts `phrases`, `talk`, `mentions` and `passages`.",
     )
     seed: int = Field(0, ge=0, description="Decides everything.")
     augmentation: Augmentation = Augmentation()
@@ -143,6 +150,8 @@ def build(
         match part:
             case "talk":
                 utterances = _talk(config, book)
+            case "mentions":
+                utterances = _mentions(config, book)
             case "passages":
                 utterances = _passages(config, book)
             case "natural":
@@ -298,7 +307,24 @@ def _talk(config: DataConfig, book: SpriteBook) -> list[Utterance]:
     for sprite in range(len(book.library)) if config.bare else ():
         names = book.concept(sprite).names
         for n in range(config.talk):
-            chosen.append(_say(sprite, sentence(names[n % 2 * (n // 2) % len(names)], rng), "train", config, rng))
+            text = sentence(names[n % 2 * (n // 2) % len(names)], rng)
+            chosen.append(_say(sprite, text, "train", config, rng, config.phrase_voices))
+    rng.shuffle(chosen)  # type: ignore[arg-type]
+    return chosen
+
+
+def _mentions(config: DataConfig, book: SpriteBook) -> list[Utterance]:
+    """Example phrases of the dictionary that name a sprite's concept; their scenes are those of `_talk`."""
+    rng = np.random.default_rng([config.seed, len(SPLITS) + 6])
+    if not config.bare or not config.mentions:
+        return []
+    concepts = [book.concept(sprite) for sprite in range(len(book.library))]
+    mentions = Mentions(wordnet.examples(_MENTIONING), concepts)
+    chosen = [
+        _say(sprite, text, "train", config, rng, config.phrase_voices)
+        for sprite, concept in enumerate(concepts)
+        for text in mentions.say(concept.name, config.mentions, rng)
+    ]
     rng.shuffle(chosen)  # type: ignore[arg-type]
     return chosen
 

@@ -18,7 +18,7 @@ from s2i_core.models.layout import Layout, LayoutPredictor
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.training import checkpoint
 from s2i_core.training.align import LayoutWeights, Targets, freeze_cross, hide, layout_loss
-from s2i_core.training.data import FRAMES_HZ, FrameSet, SceneRow, read_scenes
+from s2i_core.training.data import FRAMES_HZ, SCENE_PARTS, FrameSet, SceneRow, read_scenes
 from s2i_core.training.devices import World, precision
 
 CHECKPOINT = "place.pt"
@@ -28,7 +28,7 @@ class PlaceConfig(Settings):
     """How long and how fast."""
 
     parts: tuple[str, ...] = Field(
-        ("train", "talk"), description="Parts of the data to learn from; of their utterances those that have a scene."
+        SCENE_PARTS, description="Parts of the data to learn from; of their utterances those that have a scene."
     )
     steps: int = Field(2200, gt=0, description="Optimizer steps.")
     batch: int = Field(160, gt=1, description="Utterances a step and process.")

@@ -68,7 +68,7 @@ def gpu() -> Recipe:
         data=DataConfig(scenes=60_000, wordings=2, words=40_000, examples=40_000, definitions=30_000, neural=20_000),
         pictures=PicturesConfig(device="cuda", batch=384, steps=6_000),
         align=AlignConfig(device="cuda", batch=768, bank=16_384, steps=12_000),
-        place=PlaceConfig(device="cuda", batch=768, steps=12_000, parts=("train", "talk", "natural", "neural")),
+        place=PlaceConfig(device="cuda", batch=768, steps=12_000),
         diffuse=DiffuseConfig(device="cuda", batch=128, steps=40_000, lr=3e-4, ema=0.9995),
         finetune=FinetuneConfig(device="cuda", batch=256, bank=16_384, steps=8_000),
         denoiser_widths=(192, 384),
