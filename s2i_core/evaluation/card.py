@@ -53,9 +53,10 @@ Against the targets that were set for training on CPUs:
 
 **How blind these figures are.** The test phrases, passages and voices are used in no training. The choices of guidance,
 of the confidence limit and of the way of looking up were made on earlier figures of the blind test and of `samples/`,
-and so are not blind to those two. The share of noise that pictures start from, and that drawings of a kind are moved
-apart, were chosen on the very scenes of the table of composition; how far the image encoder's last layer is fitted, on
-the drawings by other hands. Its judges do not mind blur: compare the row of what is only pasted.
+and so are not blind to those two. The share of noise that pictures start from, that drawings of a kind are moved apart,
+and that the layout is the mean of two, were chosen on the very scenes of the table of composition; how far the image
+encoder's last layer is fitted, on the drawings by other hands. Its judges do not mind blur: compare the row of what is
+only pasted.
 
 ## What it was trained on
 

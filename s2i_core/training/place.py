@@ -41,6 +41,9 @@ class PlaceConfig(Settings):
     own_colour: float = Field(0.5, gt=0, description="Weight of a thing in its own colour in it.")
     place: float = Field(1.0, ge=0, description="Weight of setting and time of day.")
     sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
+    go_back: float = Field(
+        0.0, ge=0, lt=1, description="Share of the way by which the trained weights go back to those of `--start`."
+    )
     evaluate_every: int = Field(100, gt=0, description="Steps between evaluations and saves.")
     dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
     device: str = Field("cpu", description="Where to train.")
@@ -122,6 +125,17 @@ def train(
     world.wait()
     for module in modules.values():
         module.eval()
+
+
+@torch.no_grad()
+def go_back(module: torch.nn.Module, before: torch.nn.Module, share: float) -> None:
+    """Move trained weights toward those that they went on from, by a share of the way.
+
+    What one training has learned and what the one before had are mostly not in each other's way: the mean of both often
+    has more of both than either (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903).
+    """
+    for trained, old in zip(module.parameters(), before.parameters(), strict=True):
+        trained.lerp_(old.to(trained), share)
 
 
 @torch.no_grad()

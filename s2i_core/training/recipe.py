@@ -126,13 +126,24 @@ def train_align(folder: Path, out: Path, recipe: Recipe, start: Path | None = No
 
 
 def train_place(folder: Path, out: Path, recipe: Recipe, start: Path | None = None) -> None:
-    """Step 4: the layout's own projection and its predictor; `start` is a checkpoint whose parts they go on from."""
+    """Step 4: the layout's own projection and its predictor; `start` is a checkpoint whose parts they go on from.
+
+    Raises:
+        ConfigError: they shall go back to weights that `start` does not have.
+    """
+    share = recipe.place.go_back
+    if share and start is None:
+        raise ConfigError("place.go_back", "there are no weights to go back to", "Name them by `--start`.")
     hearing = _aligned(out, start, "projection", QueryTransformer)
     known = [place for place in (out / _ALIGNED, start) if place and (place / _LAYOUT_PROJECTION).is_dir()]
     projection = _from(known[0], _LAYOUT_PROJECTION, QueryTransformer) if known else copy.deepcopy(hearing)
     layout = align.new_layout(projection, own_tokens=projection.config.num_queries)
     layout.load_state_dict(_aligned(out, start, "layout", LayoutPredictor).state_dict())
     place.train(folder, out, hearing, projection, layout, recipe.place)
+    if share and start:
+        # Those of `start`, not those it began with here: a second run finds them in `out`, gone back already.
+        place.go_back(projection, _from(start, _LAYOUT_PROJECTION, QueryTransformer), share)
+        place.go_back(layout, _from(start, "layout", LayoutPredictor), share)
     projection.save_pretrained(out / _ALIGNED / _LAYOUT_PROJECTION)
     layout.save_pretrained(out / _ALIGNED / "layout")
 

@@ -12,6 +12,7 @@ from tiny import tiny_pipeline
 from s2i_core.errors import ConfigError
 from s2i_core.training import recipe as recipes
 from s2i_core.training.finetune import FinetuneConfig
+from s2i_core.training.place import PlaceConfig
 from s2i_core.training.recipe import Recipe
 from s2i_core.training.speech_set import Utterance, build_speech_set
 
@@ -49,6 +50,11 @@ def test_a_fine_tuned_encoder_is_exported_with_the_rest_of_the_model_it_began_fr
 def test_nothing_is_fine_tuned_without_a_model(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="speech_encoder"):
         recipes.finetune_encoder(folder, tmp_path, Recipe(), tmp_path / "nowhere")
+
+
+def test_a_layout_that_begins_afresh_has_nothing_to_go_back_to(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--start"):
+        recipes.train_place(folder, tmp_path, Recipe(place=PlaceConfig(go_back=0.5)))
 
 
 def test_a_part_of_another_version_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -185,6 +185,14 @@ def test_a_layout_learns_alone_and_a_run_cut_off_ends_like_one_that_was_not(fold
     assert '"count"' in log and '"things"' in log
 
 
+def test_a_layout_goes_back_toward_what_it_was() -> None:
+    before, trained = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    after = copy.deepcopy(trained)
+    place.go_back(after, before, 0.25)
+    torch.testing.assert_close(after.weight, 0.75 * trained.weight + 0.25 * before.weight)
+    torch.testing.assert_close(after.bias, 0.75 * trained.bias + 0.25 * before.bias)
+
+
 def said(*slots: tuple[int, float, int]) -> Layout:
     """A layout of one utterance that is sure of its slots: sprite of three, centre x, colour."""
     count = len(slots)
