@@ -17,6 +17,7 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 from s2i_core.audio import mp4
+from s2i_core.audio.sniff import SNIFF_BYTES, format_of
 from s2i_core.audio.source import AudioSource, Contents
 from s2i_core.config import AudioConfig
 from s2i_core.errors import DecodeError, LimitExceeded
@@ -214,7 +215,7 @@ def decode(file: BinaryIO, name: str, config: AudioConfig) -> Decoder:
         Exception: whatever the file's own `read` raised, unchanged.
     """
     source = AudioSource(file, name, config)
-    head = source.read(16)
+    head = source.read(SNIFF_BYTES)
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
     # Asked of large files only: it takes some reads, and the index of a small one is small.
     if head[4:8] == b"ftyp" and source.size_bytes >= _LARGE_BYTES and mp4.plays_whole(source, source.size_bytes):
@@ -267,13 +268,12 @@ def _reraise_memory_error(error: av.FFmpegError) -> None:
 
 
 def _why_unreadable(head: bytes) -> str:
-    starts = {b"RIFF": "WAV", b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3", b"\x1aE\xdf\xa3": "Matroska"}
-    if head[4:8] == b"ftyp":
+    kind = format_of(head)
+    if kind is None:
+        return "it is not in an audio or video format that can be read"
+    if kind == "MP4":
         return "it starts as an MP4 or M4A file, but its index (moov) is missing or damaged: it was cut off"
-    for magic, kind in starts.items():
-        if head.startswith(magic):
-            return f"it starts as a {kind} file, but the rest is missing or damaged"
-    return "it is not in an audio or video format that can be read"
+    return f"it starts as {kind} does, but the rest is missing or damaged"
 
 
 class _MonoResampler:

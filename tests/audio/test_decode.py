@@ -129,9 +129,9 @@ PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:9,\nfile:///etc/passwd\n
         (bytes(1 << 18), "not in an audio or video format"),
         (PLAYLIST, "not in an audio or video format"),
         (wav(tone(0, RATE), RATE), "no samples"),
-        (wav(tone(1, RATE), RATE)[:30], "starts as a WAV file"),
+        (wav(tone(1, RATE), RATE)[:30], "starts as WAV does"),
         (_cut(encoded(tone(2, 48_000), 48_000, "mp4", "aac"), 0.6), "index .moov. is missing"),
-        (encoded(tone(2, RATE), RATE, "flac", "flac")[:60], "starts as a FLAC file"),
+        (encoded(tone(2, RATE), RATE, "flac", "flac")[:60], "starts as FLAC does"),
     ],
     ids=["empty", "one byte", "text", "random", "zeros", "playlist", "no samples", "header", "no moov", "no frames"],
 )
