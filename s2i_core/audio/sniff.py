@@ -9,6 +9,7 @@ SNIFF_BYTES = 8192
 
 #: Signatures at the start of a file, from the registries of FFmpeg's demuxers and of IANA.
 _STARTS = {
+    b"ID3": "MP3",
     b"fLaC": "FLAC",
     b"OggS": "Ogg",
     b"\x1aE\xdf\xa3": "Matroska",
@@ -25,6 +26,7 @@ _STARTS = {
     b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb": "W64",
     b"\x00\x00\x01\xba": "MPEG",
 }
+_RIFF_STARTS = {b"RIFF", b"RF64", b"BW64", b"RIFX"}
 _RIFF = {b"WAVE": "WAV", b"AVI ": "AVI"}
 _PICTURES = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"jxl ", b"crx ")
 """Brands of files that are laid out as an MP4 and hold pictures."""
@@ -53,24 +55,28 @@ def format_of(head: bytes) -> str | None:
     Args:
         head: the first `SNIFF_BYTES` bytes, or all there are.
     """
-    for start, name in _STARTS.items():
-        if head.startswith(start):
-            return name
-    if head[:4] in {b"RIFF", b"RF64", b"BW64", b"RIFX"}:
-        return _RIFF.get(head[8:12])
-    if head[:4] == b"FORM":
-        return "AIFF" if head[8:12] in {b"AIFF", b"AIFC"} else None
-    if head[:4] == b".snd":
-        return "AU" if int.from_bytes(head[12:16], "big") in _AU_ENCODINGS else None
-    if head[4:8] == b"ftyp":
-        return None if head[8:12] in _PICTURES else "MP4"
-    if head[4:8] in _ATOMS or (head[4:8] in {b"free", b"skip"} and _atom_after(head) in (*_ATOMS, b"ftyp")):
+    return _by_signature(head) or _by_layout(head) or _by_frames(head)
+
+
+def _by_signature(head: bytes) -> str | None:
+    return next((name for start, name in _STARTS.items() if head.startswith(start)), None)
+
+
+def _by_layout(head: bytes) -> str | None:
+    """By what stands where in files of chunks, atoms and packets."""
+    first, second, kind = head[:4], head[4:8], head[8:12]
+    if first in _RIFF_STARTS:
+        return _RIFF.get(kind)
+    if first == b"FORM" and kind in {b"AIFF", b"AIFC"}:
+        return "AIFF"
+    if first == b".snd" and int.from_bytes(head[12:16], "big") in _AU_ENCODINGS:
+        return "AU"
+    after = _atom_after(head) if second in {b"free", b"skip"} else second
+    if after in _ATOMS or (after == b"ftyp" and kind not in _PICTURES):
         return "MP4"
-    if head.startswith(b"ID3"):
-        return "MP3"
-    if any(len(head) > 2 * size + first and set(head[first::size]) == {0x47} for size, first in ((188, 0), (192, 4))):
+    if any(len(head) > 2 * size + at and set(head[at::size]) == {0x47} for size, at in ((188, 0), (192, 4))):
         return "MPEG-TS"
-    return _frames(head)
+    return None
 
 
 def _atom_after(head: bytes) -> bytes:
@@ -78,7 +84,7 @@ def _atom_after(head: bytes) -> bytes:
     return head[start + 4 : start + 8]
 
 
-def _frames(head: bytes) -> str | None:
+def _by_frames(head: bytes) -> str | None:
     """The name of a format that is nothing but frames, from a place near the start; players skip zeros before it."""
     start = len(head) - len(head.lstrip(b"\0"))
     for name, length in (("AC-3", _ac3_bytes), ("AAC", _adts_bytes), ("MP3", _mpeg_bytes)):
