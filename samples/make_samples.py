@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from s2i_core.training.augment import resample, rms, trim_silence
-from s2i_core.training.sources.packages import default_cache
-from s2i_core.training.sources.voices import KOKORO_MODEL_PARTS, KOKORO_RATE_HZ, KOKORO_VOICES, voice_named
+from s2i_core.corpus.augment import resample, rms, trim_silence
+from s2i_core.corpus.sources.packages import default_cache
+from s2i_core.corpus.sources.voices import KOKORO_MODEL_PARTS, KOKORO_RATE_HZ, KOKORO_VOICES, voice_named
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -203,7 +203,7 @@ a bucket.
 
 - Texts: written for this archive, in `scripts/`. The music is composed by `make_samples.py`.
 - Voices: Kokoro-82M, only such as are never used in training (`KOKORO_TEST` in
-  `s2i_core/training/sources/voices.py`), so the model hears them for the first time.
+  `s2i_core/corpus/sources/voices.py`), so the model hears them for the first time.
 - `transcripts.json`: each sentence, piece of music and long silence with start and end. For evaluation only: nothing in
   the product reads it, and the model never sees a text.
 - Licence: recordings and texts as the project (Apache-2.0); the voices' licences are in `NOTICE`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from s2i_core.evaluation.report import cell
+from s2i_core.evaluation.statistics import cell
 
 CARD = """# s2i-native
 

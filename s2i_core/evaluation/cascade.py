@@ -22,11 +22,11 @@ from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 
 from s2i_core.audio.features import log_mel
+from s2i_core.corpus.sources import whisper
+from s2i_core.corpus.sources.packages import fetch
+from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
-from s2i_core.training.sources import whisper
-from s2i_core.training.sources.packages import fetch
-from s2i_core.training.teacher import TextTeacher
 
 _BATCH = 24
 _TOKENS, _TOKENS_PER_FRAME = 12, 0.05

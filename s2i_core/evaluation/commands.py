@@ -173,23 +173,24 @@ def hearing_digest(folder: Path, library: SpriteLibrary) -> str:
 
 def write(results: dict[str, Any], out: Path) -> dict[str, Any]:
     """Write `model.json`, the page and the model card; return the content of the first."""
-    from s2i_core.evaluation import report
     from s2i_core.evaluation.card import card
     from s2i_core.evaluation.page import page
+    from s2i_core.evaluation.statistics import cell
     from s2i_core.evaluation.targets import compare
+    from s2i_core.results import write_result
     from s2i_core.weights import shipped_checkpoint
 
     targets = [
         {
             "title": one.target.title,
             "target": f"{'≤' if one.target.at_most else '≥'} {one.target.bound:.2f}",
-            "measured": report.cell(one.figure) if one.figure else "",
+            "measured": cell(one.figure) if one.figure else "",
             "met": one.met,
         }
         for one in compare(results["parts"])
     ]
     figures = results["facts"] | {"targets": targets, "parts": results["parts"]}
-    result = report.write(out / "model.json", "s2i eval", figures)
+    result = write_result(out / "model.json", "s2i eval", figures)
     folder = out / "model"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.html").write_text(page(result, results["folder"] / "pictures"), encoding="utf-8")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
-from s2i_core.training.compose import SpriteBook, render, sample_spec
-from s2i_core.training.spec import SceneSpec, split_of
+from s2i_core.corpus.compose import SpriteBook, render, sample_spec
+from s2i_core.corpus.spec import SceneSpec, split_of
 
 _CHUNK = 1000
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core.corpus.compose import render
+from s2i_core.corpus.spec import SceneSpec
 from s2i_core.evaluation import planned
 from s2i_core.evaluation.composed import test_scenes
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.judges import ASPECTS
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
 from s2i_core.models.reference import Slot
-from s2i_core.training.compose import render
-from s2i_core.training.spec import SceneSpec
 
 _OTHER_SCENES = 400
 _DEPARTED = 24

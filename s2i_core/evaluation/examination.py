@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from s2i_core.config import ImageConfig
+from s2i_core.corpus.compose import captions, sample_spec
+from s2i_core.corpus.sources import voices
+from s2i_core.corpus.spec import SceneSpec, split_of
+from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.decoders.native import NativeDecoder, canvas_tensor
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
 from s2i_core.evaluation.judges import Judges, shipped
@@ -24,10 +28,6 @@ from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.reference import Slot, SpritePainter
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
-from s2i_core.training.compose import captions, sample_spec
-from s2i_core.training.sources import voices
-from s2i_core.training.spec import SceneSpec, split_of
-from s2i_core.training.teacher import TextTeacher
 
 Mode = Literal["references", "plain", "cascade"]
 _BATCH = 8

@@ -12,12 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core.corpus.compose import render, sample_spec
+from s2i_core.corpus.folder import read_scenes
+from s2i_core.corpus.spec import SceneSpec, split_of
 from s2i_core.evaluation.composed import as_input, test_scenes
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
-from s2i_core.training.compose import render, sample_spec
-from s2i_core.training.data import read_scenes
-from s2i_core.training.spec import SceneSpec, split_of
 
 _REAL, _TRAINING = 500, 3000
 _NEIGHBOURS = 3

@@ -20,16 +20,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from s2i_core.config import Settings
+from s2i_core.corpus.backgrounds import SETTING_NAMES
+from s2i_core.corpus.compose import SpriteBook, render
+from s2i_core.corpus.spec import SceneSpec
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.evaluation import namer as naming
 from s2i_core.evaluation import scenery as looking
 from s2i_core.evaluation.composed import scenes, test_scenes
 from s2i_core.evaluation.namer import COLOUR_NAMES, PICTURE_PX, Namer, NamerConfig
-from s2i_core.evaluation.scenery import SETTING_NAMES, Scenery, SceneryConfig
+from s2i_core.evaluation.scenery import Scenery, SceneryConfig
 from s2i_core.identity import files_digest
 from s2i_core.models.reference import Slot
-from s2i_core.training.compose import SpriteBook, render
-from s2i_core.training.spec import SceneSpec
 
 ASPECTS = ("object", "setting", "colour", "number", "relation")
 RELATIONS = ("left", "right", "above", "front")

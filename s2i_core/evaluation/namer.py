@@ -20,12 +20,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from s2i_core.config import Settings
+from s2i_core.corpus.compose import SpriteBook
+from s2i_core.corpus.spec import SceneSpec
 from s2i_core.evaluation.composed import as_input, disturb
+from s2i_core.learning import checkpoint
 from s2i_core.models.recolour import COLOURS
 from s2i_core.models.reference import Slot
-from s2i_core.training import checkpoint
-from s2i_core.training.compose import SpriteBook
-from s2i_core.training.spec import SceneSpec
 
 COLOUR_NAMES = tuple(COLOURS)
 PICTURE_PX, CROP_PX = 128, 64

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from s2i_core.evaluation.report import cell
+from s2i_core.evaluation.statistics import cell
 
 TITLES = {
     "retrieval": "Retrieval",

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import Utterance, listen
 from s2i_core.config import AudioConfig, SceneConfig
+from s2i_core.corpus.sources import voices
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.robustness import wav
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, auc, mean, share
 from s2i_core.records import Scene, SpeechEmbedding
 from s2i_core.scenes import Embedded, plan_scenes
-from s2i_core.training.sources import voices
 
 SYNTHETIC, NEURAL = 60, 12
 _EMPTY_SHARE = 1 / 3

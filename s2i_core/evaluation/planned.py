@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from s2i_core.corpus.backgrounds import SETTING_NAMES
+from s2i_core.corpus.spec import SceneSpec
 from s2i_core.models.layout import Layout
 from s2i_core.models.reference import Slot, SpritePainter
-from s2i_core.training.align import SETTING_NAMES
-from s2i_core.training.spec import SceneSpec
 
 
 def right(

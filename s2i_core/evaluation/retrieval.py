@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core.corpus.compose import render
+from s2i_core.corpus.folder import read_scenes
+from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, ranks, recalls, share
 from s2i_core.evaluation.testset import Clip
-from s2i_core.training.compose import render
-from s2i_core.training.data import read_scenes
-from s2i_core.training.teacher import TextTeacher
 
 _COLUMNS = ("what is said", "by", "R@1", "R@5", "R@10", "MRR")
 #: Likeness of the teacher's vectors of two titles that are the same.

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import listen
 from s2i_core.config import AudioConfig
+from s2i_core.corpus.augment import add_noise, telephone
+from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, ranks, share
 from s2i_core.evaluation.testset import RATES, Clip
-from s2i_core.training.augment import add_noise, telephone
-from s2i_core.training.teacher import TextTeacher
 
 Waveform = NDArray[np.float32]
 

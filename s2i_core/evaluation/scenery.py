@@ -17,14 +17,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from s2i_core.config import Settings
+from s2i_core.corpus.backgrounds import SETTING_NAMES
+from s2i_core.corpus.spec import SceneSpec
 from s2i_core.evaluation.composed import as_input, disturb
 from s2i_core.evaluation.namer import Block, convolution
-from s2i_core.training import checkpoint
-from s2i_core.training.backgrounds import SETTINGS
-from s2i_core.training.spec import SceneSpec
+from s2i_core.learning import checkpoint
 
 SIZE = 64
-SETTING_NAMES = tuple(SETTINGS)
 _CHUNK = 500
 
 

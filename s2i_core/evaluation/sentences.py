@@ -36,9 +36,9 @@ def load() -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
 
 def make(sentences: tuple[tuple[str, str], ...]) -> None:
     """Say the sentences that are not there yet, in turn with the neural test voices, and embed the captions."""
-    from s2i_core.training.augment import resample
-    from s2i_core.training.sources.voices import KOKORO_TEST, voice_named
-    from s2i_core.training.teacher import TextTeacher
+    from s2i_core.corpus.augment import resample
+    from s2i_core.corpus.sources.voices import KOKORO_TEST, voice_named
+    from s2i_core.corpus.teacher import TextTeacher
 
     folder().mkdir(parents=True, exist_ok=True)
     for i, (sentence, _) in enumerate(sentences):

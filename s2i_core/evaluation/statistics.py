@@ -123,3 +123,18 @@ def ranks(
 def recalls(found: NDArray[np.int64], ks: Sequence[int] = (1, 5, 10)) -> list[Figure]:
     """Recall at each k, and the mean reciprocal rank at the end."""
     return [*(share(found <= k) for k in ks), mean(1 / found)]
+
+
+def cell(value: object) -> str:
+    """A cell of a table as text; a figure with its interval."""
+    if isinstance(value, Figure):
+        value = {"value": value.value, "n": value.n, "low": value.low, "high": value.high}
+    if isinstance(value, dict):
+        if not value["n"]:
+            return ""
+        digits = 0 if abs(value["value"]) >= 100 else 1 if abs(value["value"]) >= 10 else 2
+        middle = f"{value['value']:.{digits}f}"
+        if value["low"] == value["high"]:
+            return middle
+        return f"{middle} ({value['low']:.{digits}f}–{value['high']:.{digits}f})"
+    return "" if value is None else str(value)

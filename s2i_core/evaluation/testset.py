@@ -24,14 +24,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core.corpus.compose import SpriteBook, captions, sample_spec
+from s2i_core.corpus.folder import held_out, title_vectors
+from s2i_core.corpus.sources import captioned, human, images, voices, wordnet
+from s2i_core.corpus.spec import SceneSpec, split_of
+from s2i_core.corpus.speech_set import Utterance, build_speech_set
+from s2i_core.corpus.teacher import TextTeacher, plain_caption
 from s2i_core.models.library import SpriteLibrary
-from s2i_core.training.compose import SpriteBook, captions, sample_spec
-from s2i_core.training.data import title_vectors
-from s2i_core.training.pictures import held_out
-from s2i_core.training.sources import captioned, human, images, voices, wordnet
-from s2i_core.training.spec import SceneSpec, split_of
-from s2i_core.training.speech_set import Utterance, build_speech_set
-from s2i_core.training.teacher import TextTeacher, plain_caption
 
 Kind = Literal["scene", "everyday", "dictionary"]
 VoiceType = Literal["synthetic", "neural", "human"]

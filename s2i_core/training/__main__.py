@@ -9,9 +9,9 @@ import torch
 import typer
 
 from s2i_core.config import changed, chosen
-from s2i_core.evaluation import report
+from s2i_core.corpus.folder import PARTS
+from s2i_core.results import write_result
 from s2i_core.training import recipe as recipes
-from s2i_core.training.data import PARTS
 from s2i_core.training.scaling import ScalingConfig, chart, measure, table
 from s2i_core.weights import shipped_checkpoint
 
@@ -162,7 +162,7 @@ def scaling(
     points = measure(data, out, settings, recipes.new_projection)
     figures = {"settings": settings.model_dump(mode="json"), "points": points}
     command = " ".join(["python -m s2i_core.training scaling", *(f"--set {each}" for each in changes or ())])
-    report.write(results, command, figures)
+    write_result(results, command, figures)
     results.with_suffix(".svg").write_text(chart(points), encoding="utf-8")
     typer.echo(table(points))
 

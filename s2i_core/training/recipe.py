@@ -15,7 +15,12 @@ from pydantic import Field
 from safetensors.numpy import load_file
 
 from s2i_core.config import Settings, changed
+from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
+from s2i_core.corpus.folder import PARTS, STYLES_FOLDER
+from s2i_core.corpus.sources import efficientnet, whisper
+from s2i_core.corpus.teacher import WIDTH
 from s2i_core.errors import ConfigError
+from s2i_core.learning import checkpoint
 from s2i_core.models.denoiser import Denoiser
 from s2i_core.models.grounds import Grounds
 from s2i_core.models.image_encoder import ImageEncoder
@@ -24,17 +29,15 @@ from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.models.speech_encoder import SpeechEncoder
 from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.training import align, checkpoint, data, data_card, diffuse, finetune, grounds, pictures, place
-from s2i_core.training.align import SETTING_NAMES, AlignConfig
-from s2i_core.training.backgrounds import TIMES
-from s2i_core.training.data import DataConfig
-from s2i_core.training.diffuse import DiffuseConfig
-from s2i_core.training.finetune import FinetuneConfig
-from s2i_core.training.pictures import PicturesConfig
-from s2i_core.training.place import PlaceConfig
-from s2i_core.training.sources import efficientnet, whisper
-from s2i_core.training.takeover import take_over
-from s2i_core.training.teacher import WIDTH
+from s2i_core.training.data import build, card
+from s2i_core.training.data.config import DataConfig
+from s2i_core.training.trainers import align, diffuse, finetune, grounds, pictures, place
+from s2i_core.training.trainers.align import AlignConfig
+from s2i_core.training.trainers.diffuse import DiffuseConfig
+from s2i_core.training.trainers.finetune import FinetuneConfig
+from s2i_core.training.trainers.pictures import PicturesConfig
+from s2i_core.training.trainers.place import PlaceConfig
+from s2i_core.training.trainers.takeover import take_over
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
 M = TypeVar("M", bound=torch.nn.Module)
@@ -97,11 +100,11 @@ def new_projection() -> QueryTransformer:
 
 
 def build_data(
-    folder: Path, recipe: Recipe, parts: Sequence[str] = data.PARTS, workers: int = 1, start: Path | None = None
+    folder: Path, recipe: Recipe, parts: Sequence[str] = PARTS, workers: int = 1, start: Path | None = None
 ) -> None:
     """Step 1: the data, or some parts of its speech; `start` is a checkpoint whose encoder makes the frames."""
-    data.build(folder, recipe.data, _encoder(None, start), parts, workers)
-    data_card.write(folder)
+    build.build(folder, recipe.data, _encoder(None, start), parts, workers)
+    card.write(folder)
 
 
 def new_image_encoder() -> ImageEncoder:
@@ -233,7 +236,7 @@ def _library(folder: Path, styles: Sequence[str], start: Path | None) -> SpriteL
     """
     own = SpriteLibrary.load(folder / "library")
     vectors = load_file(folder / "teacher.safetensors")["sprites"]
-    others = [SpriteLibrary.load(folder / data.STYLES_FOLDER)] if len(styles) > 1 else []
+    others = [SpriteLibrary.load(folder / STYLES_FOLDER)] if len(styles) > 1 else []
     library = SpriteLibrary.joined([own, *others])
     if start and (known := SpriteLibrary.load(start / LIBRARY_FOLDER)).infos == library.infos:
         return known

@@ -17,9 +17,9 @@ from pydantic import Field
 
 from s2i_core.config import Settings
 from s2i_core.models.projection import QueryTransformer
-from s2i_core.training import align
-from s2i_core.training.align import AlignConfig
-from s2i_core.training.data import FrameSet
+from s2i_core.training.data.frames import FrameSet
+from s2i_core.training.trainers import align
+from s2i_core.training.trainers.align import AlignConfig
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#4f7f39", "#7a4ea3", "#8a6d1d")
 

@@ -16,8 +16,8 @@ from s2i_core.audio.decode import decode
 from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import listen
 from s2i_core.config import AudioConfig
+from s2i_core.corpus.augment import resample
 from s2i_core.errors import S2IError
-from s2i_core.training.augment import resample
 from tests.audio.audio_files import encoded, wav
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s2i_core.training.augment import resample, rms, trim_silence
-from s2i_core.training.sources.packages import default_cache
-from s2i_core.training.sources.voices import KOKORO_MODEL_PARTS, KOKORO_VOICES, voice_named
+from s2i_core.corpus.augment import resample, rms, trim_silence
+from s2i_core.corpus.sources.packages import default_cache
+from s2i_core.corpus.sources.voices import KOKORO_MODEL_PARTS, KOKORO_VOICES, voice_named
 
 SCRIPTS = Path(__file__).parent / "scripts"
 RATE_HZ = 16_000

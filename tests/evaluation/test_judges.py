@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tiny import tiny_library
 
+from s2i_core.corpus.compose import SpriteBook, bare_spec, render
+from s2i_core.corpus.spec import Group, SceneSpec
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.evaluation import judges
 from s2i_core.evaluation.composed import test_scenes as unseen_scenes
@@ -17,8 +19,6 @@ from s2i_core.evaluation.namer import NamerConfig
 from s2i_core.evaluation.scenery import SceneryConfig
 from s2i_core.models.library import SpriteLibrary
 from s2i_core.models.reference import Slot
-from s2i_core.training.compose import SpriteBook, bare_spec, render
-from s2i_core.training.spec import Group, SceneSpec
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 CONFIG = JudgesConfig(

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from s2i_core.config import ImageConfig
-from s2i_core.evaluation import report
 from s2i_core.evaluation.card import card
 from s2i_core.evaluation.page import page
-from s2i_core.evaluation.statistics import Figure, Part, Table, share
+from s2i_core.evaluation.statistics import Figure, Part, Table, cell, share
 from s2i_core.evaluation.targets import TARGETS, compare
 from s2i_core.publish.images import encode_image
+from s2i_core.results import write_result
 
 
 @pytest.fixture
@@ -41,14 +41,14 @@ def test_page_and_card(parts, tmp_path):
     for name in ("said-000.webp", "blind-00.webp"):
         (tmp_path / name).write_bytes(encode_image(np.zeros((64, 64, 3), np.uint8), ImageConfig()))
     targets = [
-        {"title": one.target.title, "target": "≥ 1", "measured": report.cell(one.figure), "met": one.met}
+        {"title": one.target.title, "target": "≥ 1", "measured": cell(one.figure), "met": one.met}
         for one in compare(parts)
     ]
     facts = {"model_digest": "ab" * 16, "image": ImageConfig().model_dump(), "threads": 2, "targets": targets}
     names = ("speech_encoder", "projection", "layout", "denoiser", "image_encoder")
     facts |= {"styles": ["3d", "sketch"], "library_sprites": 3, "library_concepts": 2}
     facts["parameters"] = dict.fromkeys(names, 1_000_000)
-    result = report.write(tmp_path / "model.json", "s2i eval", facts | {"parts": parts})
+    result = write_result(tmp_path / "model.json", "s2i eval", facts | {"parts": parts})
     html = page(result, tmp_path)
     assert "two &lt;red&gt; dogs" in html
     assert "Speech to &lt;caption&gt;" in html
@@ -61,8 +61,8 @@ def test_page_and_card(parts, tmp_path):
 
 
 def test_a_cell_is_as_exact_as_its_value_allows():
-    assert report.cell(Figure(0.123, 50, 0.05, 0.2)) == "0.12 (0.05–0.20)"
-    assert report.cell(Figure(1234.5, 9, 1200.0, 1300.0)) == "1234 (1200–1300)"
-    assert report.cell({"value": 0.5, "n": 3, "low": 0.5, "high": 0.5}) == "0.50"
-    assert report.cell(None) == ""
-    assert report.cell(share([])) == ""
+    assert cell(Figure(0.123, 50, 0.05, 0.2)) == "0.12 (0.05–0.20)"
+    assert cell(Figure(1234.5, 9, 1200.0, 1300.0)) == "1234 (1200–1300)"
+    assert cell({"value": 0.5, "n": 3, "low": 0.5, "high": 0.5}) == "0.50"
+    assert cell(None) == ""
+    assert cell(share([])) == ""

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from s2i_core.corpus.sources.captions import english
 from s2i_core.evaluation.passages import ABOUT, FILLERS, compose
-from s2i_core.training.sources.captions import english
 
 _NAMES = {form for c in english().concepts.values() for n in c.names for form in (n.singular, n.plural) if form}
 _DRAWABLE = re.compile(r"\b(" + "|".join(sorted(map(re.escape, _NAMES), key=len, reverse=True)) + r")\b")
@@ -24,7 +24,7 @@ class Exam:
 def test_a_topic_is_named_twice_and_some_passages_have_none():
     from tiny import tiny_library
 
-    from s2i_core.training.compose import SpriteBook
+    from s2i_core.corpus.compose import SpriteBook
 
     passages = compose(Exam(SpriteBook(tiny_library())), 5, ["espeak:en+m8"], seed=1)
     assert [passage.topic is None for passage in passages] == [False, False, False, True, True]

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from tiny import tiny_library
 
+from s2i_core.corpus.compose import SpriteBook, bare_spec, render
 from s2i_core.evaluation import scenery
 from s2i_core.evaluation.scenery import SETTING_NAMES, SceneryConfig, summarise
-from s2i_core.training.compose import SpriteBook, bare_spec, render
 
 
 def test_it_tells_two_settings_apart_and_resumes(tmp_path):

@@ -4,11 +4,11 @@ from itertools import islice
 
 import pytest
 
+from s2i_core.corpus.compose import SpriteBook
+from s2i_core.corpus.spec import split_of
 from s2i_core.evaluation import testset
 from s2i_core.evaluation.testset import DRAWN
 from s2i_core.models.library import SpriteLibrary
-from s2i_core.training.compose import SpriteBook
-from s2i_core.training.spec import split_of
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 

@@ -11,8 +11,10 @@ from tiny import tiny_library, tiny_pipeline
 
 from flows.local_server import PrefectServer
 from flows.train import TrainingFailed, _command, train_model
-from s2i_core.training import data
-from s2i_core.training.compose import SpriteBook
+from s2i_core.corpus.compose import SpriteBook
+from s2i_core.corpus.folder import read_scenes
+from s2i_core.training.data import build
+from s2i_core.training.data.config import DataConfig
 
 
 def test_a_step_runs_and_its_log_is_an_artifact(prefect: PrefectServer, tmp_path: Path) -> None:
@@ -20,9 +22,9 @@ def test_a_step_runs_and_its_log_is_an_artifact(prefect: PrefectServer, tmp_path
     tiny_pipeline().save_pretrained(start)
     library = tiny_library()
     library.save(folder / "library")
-    data._build_scenes(folder, data.DataConfig(scenes=6, bare=1, tests=2), SpriteBook(library))
+    build._build_scenes(folder, DataConfig(scenes=6, bare=1, tests=2), SpriteBook(library))
     rng = np.random.default_rng(0)
-    counts = {"scenes": len(list(data.read_scenes(folder))), "phrases": 1, "sprites": len(library)}
+    counts = {"scenes": len(list(read_scenes(folder))), "phrases": 1, "sprites": len(library)}
     vectors = {name: rng.normal(size=(count, 8)).astype(np.float32) for name, count in counts.items()}
     save_file(vectors, folder / "teacher.safetensors")
     settings = {"pictures.steps": 1, "pictures.batch": 4, "pictures.warmup": 1, "pictures.captioned": 0}

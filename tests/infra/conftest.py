@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from s2i_core.training.sources.packages import PackageError
+from s2i_core.corpus.sources.packages import PackageError
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "infra"))

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from s2i_core.training.sources.voices import KOKORO_TEST
+from s2i_core.corpus.sources.voices import KOKORO_TEST
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SCRIPTS = [tomllib.loads(path.read_text()) for path in sorted((SAMPLES / "scripts").glob("*.toml"))]

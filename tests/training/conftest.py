@@ -5,9 +5,11 @@ import pytest
 from safetensors.numpy import save_file
 from tiny import tiny_library
 
+from s2i_core.corpus.compose import SpriteBook
+from s2i_core.corpus.folder import CAPTIONED_FOLDER, PARTS, SPLITS, read_scenes
 from s2i_core.models.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary
-from s2i_core.training import data
-from s2i_core.training.compose import SpriteBook
+from s2i_core.training.data import build
+from s2i_core.training.data.config import DataConfig
 
 WIDTH = 8
 CAPTIONED = 30
@@ -31,12 +33,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data")
     library = tiny_library()
     library.save(path / "library")
-    data._build_scenes(path, data.DataConfig(scenes=20, bare=1, tests=4), SpriteBook(library))
-    rows = list(data.read_scenes(path))
+    build._build_scenes(path, DataConfig(scenes=20, bare=1, tests=4), SpriteBook(library))
+    rows = list(read_scenes(path))
     rng = np.random.default_rng(0)
     phrases = 5
-    for part in data.PARTS:
-        texts = np.array([i for i, row in enumerate(rows) if row.split == (part if part in data.SPLITS else "train")])
+    for part in PARTS:
+        texts = np.array([i for i, row in enumerate(rows) if row.split == (part if part in SPLITS else "train")])
         if part == "phrases":
             texts = np.arange(len(rows), len(rows) + phrases)
         (path / f"frames-{part}").mkdir()
@@ -48,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts = {"scenes": len(rows), "phrases": phrases, "sprites": len(library)}
     unit = {name: rng.normal(size=(count, WIDTH)).astype(np.float32) for name, count in counts.items()}
     save_file({n: x / np.linalg.norm(x, axis=1, keepdims=True) for n, x in unit.items()}, path / "teacher.safetensors")
-    captioned_library().save(path / data.CAPTIONED_FOLDER)
+    captioned_library().save(path / CAPTIONED_FOLDER)
     titles = rng.normal(size=(CAPTIONED, WIDTH)).astype(np.float32)
     save_file({"titles": titles / np.linalg.norm(titles, axis=1, keepdims=True)}, path / "captioned.safetensors")
     return path

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file
 from tiny import tiny_pipeline
 
+from s2i_core.corpus.speech_set import Utterance, build_speech_set
 from s2i_core.errors import ConfigError
 from s2i_core.training import recipe as recipes
-from s2i_core.training.finetune import FinetuneConfig
-from s2i_core.training.place import PlaceConfig
 from s2i_core.training.recipe import Recipe
-from s2i_core.training.speech_set import Utterance, build_speech_set
+from s2i_core.training.trainers.finetune import FinetuneConfig
+from s2i_core.training.trainers.place import PlaceConfig
 
 
 class Hum:

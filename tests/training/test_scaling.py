@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 from s2i_core.models.projection import QueryTransformer
 from s2i_core.training import scaling
-from s2i_core.training.data import FrameSet
+from s2i_core.training.data.frames import FrameSet
 
 WIDTH = 8
 

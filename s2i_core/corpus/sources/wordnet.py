@@ -1,0 +1,116 @@
+"""WordNet 3.0: words, definitions and example phrases for a vocabulary beyond what can be drawn.
+
+Captions hold some thousand words; people say any. The projection hears these texts too, and learns the teacher's vector
+of each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from s2i_core.corpus.sources.packages import Package, fetch
+
+DEBIAN = Package(
+    "debian", "wordnet-base", "1:3.0-37", "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf67620752"
+)
+MAX_WORDS = 12
+_PARTS = ("noun", "verb", "adj")
+#: Plain words only: no numbers, abbreviations or symbols, which voices read in different ways.
+_SPEAKABLE = re.compile(r"[a-z][a-z' ,-]*[a-z]")
+
+
+def words(count: int) -> list[str]:
+    """The `count` most frequent words and short terms, by how often a sense of theirs is tagged; ties by alphabet.
+
+    Nouns that were never tagged follow, a random choice that is always the same.
+    """
+    frequency: Counter[str] = Counter()
+    for line in (_folder() / "cntlist.rev").read_text(encoding="latin-1").splitlines():
+        key, _, tagged = line.split(" ")
+        lemma, _, sense = key.partition("%")
+        if int(sense[0]) in {1, 2, 3, 5}:
+            frequency[lemma.replace("_", " ")] += int(tagged)
+    found = [word for word, _ in sorted(frequency.items(), key=lambda item: (-item[1], item[0])) if _is_word(word)]
+    if len(found) < count:
+        known = set(found)
+        nouns = sorted({word for word in _lemmas("noun") if _is_word(word) and word not in known})
+        found += [nouns[place] for place in np.random.default_rng(0).permutation(len(nouns))]
+    return found[:count]
+
+
+@lru_cache(maxsize=1)
+def nouns() -> frozenset[str]:
+    """Every noun and noun phrase, in lower case, but for those that only name one person, place or work."""
+    return frozenset(
+        lemma
+        for lemma, pointers in (
+            (entry[0].replace("_", " "), entry[4 : 4 + int(entry[3])])
+            for entry in (line.split(" ") for line in _lines("index.noun"))
+        )
+        if "@" in pointers or "@i" not in pointers
+    )
+
+
+@lru_cache(maxsize=1)
+def other_words() -> frozenset[str]:
+    """Every verb, adjective and adverb, in lower case."""
+    return frozenset(lemma for part in ("verb", "adj", "adv") for lemma in _lemmas(part))
+
+
+def examples(count: int) -> list[str]:
+    """Phrases that show how a word is used ("he was at the height of his career"); always the same choice."""
+    return _choose({phrase for _, quoted in _glosses() for phrase in quoted}, count)
+
+
+def definitions(count: int) -> list[str]:
+    """What words mean, in short ("a tall structure with a light that warns ships"); always the same choice."""
+    return _choose({definition for definition, _ in _glosses()}, count)
+
+
+def _choose(texts: set[str], count: int) -> list[str]:
+    fitting = sorted(text for text in texts if _SPEAKABLE.fullmatch(text) and _length(text) in range(2, MAX_WORDS + 1))
+    return [fitting[place] for place in np.random.default_rng(0).permutation(len(fitting))[:count]]
+
+
+def _length(text: str) -> int:
+    return text.count(" ") + 1
+
+
+def _is_word(word: str) -> bool:
+    return bool(_SPEAKABLE.fullmatch(word)) and len(word) > 2 and _length(word) <= 3
+
+
+def _lemmas(part: str) -> Iterator[str]:
+    for line in _lines(f"index.{part}"):
+        yield line.split(" ", 1)[0].replace("_", " ")
+
+
+@lru_cache(maxsize=1)
+def _glosses() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Every definition with its quoted examples, in lower case."""
+    found = []
+    for part in _PARTS:
+        for line in _lines(f"data.{part}"):
+            gloss = line.partition(" | ")[2].lower()
+            definition = re.sub(r"\([^)]*\)", "", gloss.partition('"')[0]).partition(";")[0]
+            quoted = tuple(" ".join(text.split()).rstrip(".,;!?") for text in re.findall(r'"([^"]+)"', gloss))
+            found.append((" ".join(definition.split()), quoted))
+    return tuple(found)
+
+
+def _lines(name: str) -> Iterator[str]:
+    """The entries of a file, without its licence at the top."""
+    with (_folder() / name).open(encoding="latin-1") as file:
+        for line in file:
+            if not line.startswith(" "):
+                yield line.rstrip("\n")
+
+
+def _folder() -> Path:
+    return fetch(DEBIAN) / "usr/share/wordnet"

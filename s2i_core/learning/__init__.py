@@ -1,0 +1,1 @@
+"""How networks learn here: one loop, its state on disk, its devices."""

@@ -1,0 +1,1 @@
+"""The training data: built once, read by every trainer."""
