@@ -17,7 +17,7 @@ import typer
 from PIL import Image, ImageDraw
 
 from s2i_core.errors import ConfigError, ModelError, S2IError
-from s2i_core.models.library import RGBA, SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.models.decoders.native.library import RGBA, SpriteInfo, SpriteLibrary, tight_canvas
 
 SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".gif"})
 MAX_PICTURES = 20_000

@@ -5,36 +5,43 @@ Its steps are separately callable, because batch jobs and the online service bat
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
-from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from PIL import Image
-from transformers.utils import logging as transformers_logging
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.config import ImageConfig, ModelConfig
-from s2i_core.decoders.native import Drawing, NativeDecoder, NonFinite
 from s2i_core.errors import ConfigError, GenerationError, ModelError
-from s2i_core.models.denoiser import Denoiser
-from s2i_core.models.grounds import Grounds
+from s2i_core.models.decoders.native.decoder import Drawing, NativeDecoder, NonFinite
+from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.decoders.native.grounds import Grounds
+from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.image_encoder import ImageEncoder
-from s2i_core.models.layout import LayoutPredictor
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.parts import load_part, quiet
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER, checkpoint_folder, folder_digest, model_digest
 
 FORMAT_VERSION = 2
 _FACTS = "s2i.json"
+PARTS: dict[str, type[torch.nn.Module]] = {
+    "speech_encoder": SpeechEncoder,
+    "projection": QueryTransformer,
+    "layout_projection": QueryTransformer,
+    "image_encoder": ImageEncoder,
+    "layout": LayoutPredictor,
+    "denoiser": Denoiser,
+}
+"""The networks of a checkpoint by the names of their folders."""
 _ENCODE_ROWS = 16
 """Rows of one length that the encoder takes at once; bounds the memory of a large batch."""
 
@@ -87,8 +94,13 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
     # ---------------------------------------------------------------------------------------------- load and save
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path | None = None, **kwargs: Any) -> SpeechToImagePipeline:
+    def from_pretrained(
+        cls, folder: str | Path | None = None, *, dtype: torch.dtype = torch.float32
+    ) -> SpeechToImagePipeline:
         """Load a saved pipeline; without a folder, the weights that the package ships.
+
+        Its parts are loaded by their folders' names, whichever modules `model_index.json` names, so that checkpoints
+        outlive a move of the code.
 
         Raises:
             ModelError: the folder is missing, damaged or of another version.
@@ -107,26 +119,28 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
                 f"its format is version {version}, this s2i reads version {FORMAT_VERSION}",
                 "Install the s2i that made it, or export it again.",
             )
-        # float16 is how weights are stored, not how a CPU computes.
-        options = {"dtype": torch.float32, "low_cpu_mem_usage": False} | kwargs
-        options |= {"local_files_only": True, "use_safetensors": True}
+        parts: dict[str, Any] = {
+            name: load_part(path / name, part, dtype)
+            for name, part in PARTS.items()
+            if name not in cls._optional_components or (path / name).is_dir()
+        }
         try:
-            with _quiet():
-                pipeline = super().from_pretrained(str(path), **options)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-            raise ModelError(str(path), f"it cannot be loaded: {error}", "Copy the checkpoint again.") from error
+            schedule = FlowMatchEulerDiscreteScheduler.from_pretrained(str(path / "scheduler"), local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                str(path), f"its schedule cannot be loaded: {error}", "Copy the checkpoint again."
+            ) from error
+        pipeline = cls(**parts, scheduler=schedule)
         pipeline.library = SpriteLibrary.load(path / LIBRARY_FOLDER)
         pipeline.grounds = Grounds.load(path / GROUNDS_FOLDER)
         pipeline.model_digest = folder_digest(path)
-        for network in pipeline.networks.values():
-            network.eval().requires_grad_(False)
         pipeline.set_progress_bar_config(disable=True)
-        return pipeline  # type: ignore[no-any-return]
+        return pipeline
 
     def save_pretrained(self, folder: str | Path, **kwargs: Any) -> None:
         """Write the pipeline in diffusers' folder layout, with its library."""
         path = Path(folder)
-        with _quiet():
+        with quiet():
             super().save_pretrained(str(path), safe_serialization=True, **kwargs)
         self.library.save(path / LIBRARY_FOLDER)
         if self.grounds is not None:
@@ -318,19 +332,6 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         embeddings = self.encode_speech(waveforms, sampling_rate)
         pictures = self.generate(embeddings, seeds, image or ImageConfig(), callback)
         return pictures if output_type == "np" else [Image.fromarray(picture) for picture in pictures]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars of the libraries for a load that takes a second; bars that were on come back."""
-    bars = [module for module in (diffusers_logging, transformers_logging) if module.is_progress_bar_enabled()]
-    for module in bars:
-        module.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for module in bars:
-            module.enable_progress_bar()
 
 
 def _sounding_share(feature: NDArray[np.float16]) -> float:

@@ -13,7 +13,7 @@ from s2i_core import cli
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.house_style import read_folder
-from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.weights import model_digest
 

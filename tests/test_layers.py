@@ -20,7 +20,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 #: Inside the core, from the ground up; a module may import its own floor's group and what lies below.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "records", "identity", "config", "presets", "weights", "tracing", "logs", "results"),
-    ("audio", "models", "decoders", "storage"),
+    ("audio", "models", "storage"),
     ("pipeline", "scenes"),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "catalog"),
@@ -31,7 +31,6 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 #: Neighbours on one floor that must not know each other.
 STRANGERS = (
     ("storage", "models"),
-    ("storage", "decoders"),
     ("storage", "audio"),
     ("corpus", "learning"),
     ("training", "evaluation"),

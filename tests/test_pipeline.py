@@ -9,7 +9,7 @@ from tiny import tiny_library, tiny_pipeline
 
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ConfigError, ModelError
-from s2i_core.models.layout import LayoutPredictor
+from s2i_core.models.decoders.native.layout import LayoutPredictor
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
 from s2i_core.weights import shipped_checkpoint

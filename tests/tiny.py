@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.models.decoders.native.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary
 from s2i_core.models.image_encoder import ImageEncoder
-from s2i_core.models.layout import LayoutPredictor
-from s2i_core.models.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.speech_encoder import SpeechEncoder, WhisperConfig
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder, WhisperConfig
 from s2i_core.pipeline import SpeechToImagePipeline
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (40, 80, 220)}

@@ -21,9 +21,9 @@ from s2i_core.corpus.light import light_on
 from s2i_core.corpus.sources.captions import Concept, Vocabulary, english
 from s2i_core.corpus.spec import Group, Relation, SceneSpec, Size, split_of
 from s2i_core.corpus.wording import COLOUR_WORDS, SIZE_WORDS, word_scene
-from s2i_core.models.library import RGBA, SpriteLibrary
-from s2i_core.models.recolour import COLOURS
-from s2i_core.models.reference import Box, Slot, SpritePainter
+from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
+from s2i_core.models.decoders.native.recolour import COLOURS
+from s2i_core.models.decoders.native.reference import Box, Slot, SpritePainter
 
 T = TypeVar("T")
 

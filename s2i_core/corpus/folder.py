@@ -38,7 +38,7 @@ from s2i_core.corpus.sources.captions import english
 from s2i_core.corpus.spec import HOLD_OUT_EVERY, SceneSpec
 from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.errors import ConfigError
-from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.decoders.native.library import SpriteLibrary
 
 Split = Literal["train", "voices", "combinations"]
 SPLITS: tuple[Split, ...] = ("train", "voices", "combinations")

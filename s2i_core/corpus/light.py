@@ -1,7 +1,7 @@
 """The light of a scene on the things in it: the tint of its time of day and place, and shade toward the ground.
 
 Drawings are made for white paper. Pasted as they are, a cat at midnight shines like one at noon. The denoiser sees them
-so, and has to draw the light itself (`models/denoiser.py`).
+so, and has to draw the light itself (`native/denoiser.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2i_core.corpus.backgrounds import SETTINGS, Time
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.reference import Slot
 
 Gains = tuple[float, float, float]
 

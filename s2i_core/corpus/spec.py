@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from s2i_core.corpus.backgrounds import Time
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.reference import Slot
 
 Size = Literal["big", "small"]
 Relation = Literal["left", "right", "above", "front", "next"]

@@ -16,7 +16,7 @@ from s2i_core.evaluation import judges as judging
 from s2i_core.evaluation import sentences as recorded
 from s2i_core.evaluation.namer import NamerConfig
 from s2i_core.evaluation.scenery import SceneryConfig
-from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 app = typer.Typer(help="Prepare what `s2i eval` measures with.", no_args_is_help=True, add_completion=False)

@@ -25,7 +25,7 @@ from s2i_core.audio.features import log_mel
 from s2i_core.corpus.sources import whisper
 from s2i_core.corpus.sources.packages import fetch
 from s2i_core.corpus.teacher import TextTeacher
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
 
 _BATCH = 24

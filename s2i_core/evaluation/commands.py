@@ -16,7 +16,7 @@ from s2i_core.identity import digest
 from s2i_core.weights import folder_digest
 
 if TYPE_CHECKING:
-    from s2i_core.models.library import SpriteLibrary
+    from s2i_core.models.decoders.native.library import SpriteLibrary
 
 PARTS = ("retrieval", "composition", "fidelity", "robustness", "passages", "latency", "pictures")
 """Modules of this package with a function `run(Examination) -> Part`, in the order of the page."""

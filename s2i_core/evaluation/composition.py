@@ -15,7 +15,7 @@ from s2i_core.evaluation.composed import test_scenes
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.judges import ASPECTS
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.reference import Slot
 
 _OTHER_SCENES = 400
 _DEPARTED = 24

@@ -18,14 +18,14 @@ from s2i_core.corpus.compose import captions, sample_spec
 from s2i_core.corpus.sources import voices
 from s2i_core.corpus.spec import SceneSpec, split_of
 from s2i_core.corpus.teacher import TextTeacher
-from s2i_core.decoders.native import NativeDecoder, canvas_tensor
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
 from s2i_core.evaluation.judges import Judges, shipped
 from s2i_core.evaluation.testset import Clip, TestSet
 from s2i_core.identity import config_digest
-from s2i_core.models.grounds import begun
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.reference import Slot, SpritePainter
+from s2i_core.models.decoders.native.decoder import NativeDecoder, canvas_tensor
+from s2i_core.models.decoders.native.grounds import begun
+from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
 

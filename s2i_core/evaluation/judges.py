@@ -30,7 +30,7 @@ from s2i_core.evaluation.composed import scenes, test_scenes
 from s2i_core.evaluation.namer import COLOUR_NAMES, PICTURE_PX, Namer, NamerConfig
 from s2i_core.evaluation.scenery import Scenery, SceneryConfig
 from s2i_core.identity import files_digest
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.reference import Slot
 
 ASPECTS = ("object", "setting", "colour", "number", "relation")
 RELATIONS = ("left", "right", "above", "front")

@@ -24,8 +24,8 @@ from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.spec import SceneSpec
 from s2i_core.evaluation.composed import as_input, disturb
 from s2i_core.learning import checkpoint
-from s2i_core.models.recolour import COLOURS
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.recolour import COLOURS
+from s2i_core.models.decoders.native.reference import Slot
 
 COLOUR_NAMES = tuple(COLOURS)
 PICTURE_PX, CROP_PX = 128, 64

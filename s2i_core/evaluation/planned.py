@@ -11,8 +11,8 @@ import numpy as np
 
 from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.spec import SceneSpec
-from s2i_core.models.layout import Layout
-from s2i_core.models.reference import Slot, SpritePainter
+from s2i_core.models.decoders.native.layout import Layout
+from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 
 
 def right(

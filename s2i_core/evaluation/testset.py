@@ -30,7 +30,7 @@ from s2i_core.corpus.sources import captioned, human, images, voices, wordnet
 from s2i_core.corpus.spec import SceneSpec, split_of
 from s2i_core.corpus.speech_set import Utterance, build_speech_set
 from s2i_core.corpus.teacher import TextTeacher, plain_caption
-from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.decoders.native.library import SpriteLibrary
 
 Kind = Literal["scene", "everyday", "dictionary"]
 VoiceType = Literal["synthetic", "neural", "human"]

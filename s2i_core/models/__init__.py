@@ -1,1 +1,1 @@
-"""The networks: speech encoder, projection, image encoder, layout predictor, denoiser; and the retrieval library."""
+"""The parts of a model: speech encoders, the space shared with images, image decoders."""

@@ -21,13 +21,13 @@ from s2i_core.corpus.sources import efficientnet, whisper
 from s2i_core.corpus.teacher import WIDTH
 from s2i_core.errors import ConfigError
 from s2i_core.learning import checkpoint
-from s2i_core.models.denoiser import Denoiser
-from s2i_core.models.grounds import Grounds
+from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.decoders.native.grounds import Grounds
+from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.image_encoder import ImageEncoder
-from s2i_core.models.layout import LayoutPredictor
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.training.data import build, card
 from s2i_core.training.data.config import DataConfig

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 
 from s2i_core.config import Settings
-from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FrameSet
 from s2i_core.training.trainers import align
 from s2i_core.training.trainers.align import AlignConfig

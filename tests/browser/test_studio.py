@@ -19,7 +19,7 @@ from cluster.serve.settings import Limits, ServeSettings
 from s2i_core import presets
 from s2i_core.audio.decode import decode
 from s2i_core.config import AudioConfig, ImageConfig, ModelConfig, SceneConfig
-from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.decoders.native.denoiser import Denoiser
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster" / "serve"))
 

@@ -10,7 +10,7 @@ from s2i_core.corpus.compose import SpriteBook, captions, compose, home_of, rend
 from s2i_core.corpus.light import light_on
 from s2i_core.corpus.sources.captions import english
 from s2i_core.corpus.spec import Group, SceneSpec, Slot
-from s2i_core.models.library import SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.models.decoders.native.library import SpriteInfo, SpriteLibrary, tight_canvas
 
 #: Concept, category, outer box and colour of tiny drawings: a light stripe on a coloured shape.
 DRAWINGS = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from s2i_core.corpus.light import light_on
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.reference import Slot
 
 SLOT = Slot(0, "cat", (0.5, 0.6, 0.4, 0.4))
 

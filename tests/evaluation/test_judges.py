@@ -17,8 +17,8 @@ from s2i_core.evaluation.composed import test_scenes as unseen_scenes
 from s2i_core.evaluation.judges import Judges, JudgesConfig, judge_digest, shipped
 from s2i_core.evaluation.namer import NamerConfig
 from s2i_core.evaluation.scenery import SceneryConfig
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.reference import Slot
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 CONFIG = JudgesConfig(

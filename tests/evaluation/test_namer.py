@@ -10,7 +10,7 @@ from tiny import tiny_library
 from s2i_core.corpus.compose import SpriteBook, sample_spec
 from s2i_core.evaluation.judges import RELATIONS
 from s2i_core.evaluation.namer import CROP_PX, Namer, Seen, colour_of, covered, cut, look, stands
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.reference import Slot
 
 BLUE = 2
 

@@ -8,7 +8,7 @@ from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.spec import split_of
 from s2i_core.evaluation import testset
 from s2i_core.evaluation.testset import DRAWN
-from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 

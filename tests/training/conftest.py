@@ -7,7 +7,7 @@ from tiny import tiny_library
 
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.folder import CAPTIONED_FOLDER, PARTS, SPLITS, read_scenes
-from s2i_core.models.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary
+from s2i_core.models.decoders.native.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary
 from s2i_core.training.data import build
 from s2i_core.training.data.config import DataConfig
 

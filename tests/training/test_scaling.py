@@ -1,7 +1,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training import scaling
 from s2i_core.training.data.frames import FrameSet
 

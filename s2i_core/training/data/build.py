@@ -31,8 +31,8 @@ from s2i_core.corpus.spec import SceneSpec, split_of
 from s2i_core.corpus.speech_set import build_speech_set
 from s2i_core.corpus.talk import remarks
 from s2i_core.corpus.teacher import WIDTH, TextTeacher, plain_caption
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.training.data import utterances
 from s2i_core.training.data.config import DataConfig
 from s2i_core.training.data.frames import build_frames

@@ -19,7 +19,7 @@ from s2i_core.corpus.folder import (
 )
 from s2i_core.corpus.spec import HOLD_OUT_EVERY
 from s2i_core.corpus.speech_set import INDEX_FILE, SpeechSet
-from s2i_core.models.library import SpriteInfo, SpriteLibrary
+from s2i_core.models.decoders.native.library import SpriteInfo, SpriteLibrary
 
 FACTS_FILE, CARD_FILE = "card.json", "CARD.md"
 

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.corpus.speech_set import SpeechSet
 from s2i_core.errors import ConfigError
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder
 
 FRAMES_HZ = 25
 MAX_SPEECH_S = 29.0

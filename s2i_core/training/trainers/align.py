@@ -31,9 +31,9 @@ from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
 from s2i_core.corpus.folder import TRAIN_PARTS, SceneRow, read_scenes
 from s2i_core.learning import checkpoint
 from s2i_core.learning.devices import World, precision
-from s2i_core.models.layout import Layout, LayoutPredictor
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.recolour import COLOURS
+from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
+from s2i_core.models.decoders.native.recolour import COLOURS
+from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FRAMES_HZ, FrameSet
 
 CHECKPOINT = "align.pt"

@@ -5,7 +5,7 @@ Rectified flow with x-prediction: `x_t = (1 - t) x_0 + t ε`, t from a logit-nor
 dropped, moved, or filled with the wrong sprite or a sprite in its own colour at random, so that the network draws
 without it; how much of each is a setting. What is often wrong in training is drawn over where it is right.
 
-Most rows lie on the path that inference takes from a coarse ground g (`models/grounds.py`) under a share s of noise:
+Most rows lie on the path that inference takes from a coarse ground g (`native/grounds.py`) under a share s of noise:
 `x_t = t ε + (t / s) (1 - s) g + (1 - t / s) x_0` for t up to s, where Euler steps from `s ε + (1 - s) g` pass through
 if every step predicts x_0. The others start from noise alone, as pictures without references do.
 """
@@ -26,15 +26,15 @@ from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
 from s2i_core.corpus.compose import SpriteBook, paint_ground, render, restyle
 from s2i_core.corpus.folder import STYLES_FOLDER, SceneRow, read_scenes
 from s2i_core.corpus.spec import SceneSpec
-from s2i_core.decoders.native import canvas_tensor
 from s2i_core.errors import ConfigError
 from s2i_core.learning import checkpoint
 from s2i_core.learning.devices import World, precision
-from s2i_core.models.denoiser import Denoiser
-from s2i_core.models.grounds import begun, coarse
-from s2i_core.models.library import RGBA, SpriteLibrary
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.reference import Slot
+from s2i_core.models.decoders.native.decoder import canvas_tensor
+from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.decoders.native.grounds import begun, coarse
+from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
+from s2i_core.models.decoders.native.reference import Slot
+from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FrameSet
 from s2i_core.training.trainers.pictures import as_tensor
 

@@ -32,8 +32,8 @@ from s2i_core.corpus.folder import TRAIN_PARTS, read_scenes
 from s2i_core.corpus.speech_set import SpeechSet
 from s2i_core.learning import checkpoint
 from s2i_core.learning.devices import World, precision
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.training.trainers import align
 from s2i_core.training.trainers.align import Targets, contrastive_loss
 

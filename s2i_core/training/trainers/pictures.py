@@ -25,9 +25,9 @@ from s2i_core.corpus.compose import SpriteBook, render, restyle
 from s2i_core.corpus.folder import SAME, SceneRow, held_out, read_captioned, read_scenes, style_books
 from s2i_core.learning import checkpoint
 from s2i_core.learning.devices import World, precision
+from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
+from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 from s2i_core.models.image_encoder import ImageEncoder
-from s2i_core.models.library import RGBA, SpriteLibrary
-from s2i_core.models.reference import Slot, SpritePainter
 from s2i_core.training.trainers.align import contrastive_loss
 
 T = TypeVar("T")

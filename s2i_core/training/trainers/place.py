@@ -17,8 +17,8 @@ from s2i_core.config import Settings
 from s2i_core.corpus.folder import SCENE_PARTS, SceneRow, read_scenes
 from s2i_core.learning import checkpoint
 from s2i_core.learning.devices import World, precision
-from s2i_core.models.layout import Layout, LayoutPredictor
-from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
+from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FRAMES_HZ, FrameSet
 from s2i_core.training.trainers.align import LayoutWeights, Targets, freeze_cross, hide, layout_loss
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from s2i_core.errors import ConfigError
-from s2i_core.models.denoiser import GAINS, Denoiser
+from s2i_core.models.decoders.native.denoiser import GAINS, Denoiser
 
 _DRAWN = ("unet.conv_out.weight", "unet.conv_out.bias")
 

@@ -10,7 +10,7 @@ from tiny import tiny_library
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.folder import CAPTIONED_FOLDER
 from s2i_core.corpus.speech_set import Utterance, build_speech_set
-from s2i_core.models.library import SpriteLibrary
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.training.data import build, card
 from s2i_core.training.data.config import DataConfig
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from s2i_core.learning.devices import World
-from s2i_core.models.denoiser import Denoiser
-from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.trainers import align, diffuse
 
 WIDTH = 8

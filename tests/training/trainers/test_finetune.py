@@ -9,8 +9,8 @@ import torch
 from tiny import tiny_pipeline
 
 from s2i_core.corpus.speech_set import Utterance, build_speech_set
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.speech_encoder import SpeechEncoder
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.training.trainers import align, finetune
 from s2i_core.training.trainers.finetune import FinetuneConfig, Recordings
 

@@ -13,8 +13,8 @@ from s2i_core.corpus import folder as folders
 from s2i_core.corpus.folder import CAPTIONED_FOLDER, STYLES_FOLDER, read_captioned
 from s2i_core.corpus.sources import captioned
 from s2i_core.errors import ConfigError
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.image_encoder import ImageEncoder
-from s2i_core.models.library import SpriteLibrary
 from s2i_core.training.data import build
 from s2i_core.training.data.config import DataConfig
 from s2i_core.training.trainers import pictures

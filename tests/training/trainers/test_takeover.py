@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from s2i_core.errors import ConfigError
-from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.training.trainers.takeover import take_over
 
 WIDTH = 8

@@ -14,12 +14,12 @@ from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.folder import read_scenes
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.learning import checkpoint
-from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.decoders.native.layout import Layout
+from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.reference import Slot
 from s2i_core.models.image_encoder import ImageEncoder
-from s2i_core.models.layout import Layout
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.projection import QueryTransformer
-from s2i_core.models.reference import Slot
+from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FrameSet
 from s2i_core.training.trainers import align, diffuse, grounds, pictures, place
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from s2i_core.models.recolour import COLOURS, colour_name, repaint, single_hue
+from s2i_core.models.decoders.native.recolour import COLOURS, colour_name, repaint, single_hue
 
 
 def sprite(*fills):

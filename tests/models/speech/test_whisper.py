@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from s2i_core.models.speech_encoder import SpeechEncoder, WhisperConfig
+from s2i_core.models.speech.whisper import SpeechEncoder, WhisperConfig
 
 TINY = {"d_model": 8, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 16}
 

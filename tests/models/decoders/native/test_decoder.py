@@ -5,12 +5,12 @@ from PIL import Image
 from tiny import tiny_pipeline
 
 from s2i_core.config import ImageConfig
-from s2i_core.decoders import native
-from s2i_core.decoders.native import canvas_tensor
 from s2i_core.errors import ConfigError, GenerationError
-from s2i_core.models.grounds import Grounds
-from s2i_core.models.layout import LayoutPredictor
-from s2i_core.models.recolour import COLOURS
+from s2i_core.models.decoders.native import decoder as native
+from s2i_core.models.decoders.native.decoder import canvas_tensor
+from s2i_core.models.decoders.native.grounds import Grounds
+from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
 

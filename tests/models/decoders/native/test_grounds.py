@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from s2i_core.errors import ModelError
-from s2i_core.models.grounds import COARSE_PX, Grounds, begun, coarse
+from s2i_core.models.decoders.native.grounds import COARSE_PX, Grounds, begun, coarse
 
 
 def four() -> Grounds:

@@ -1,6 +1,6 @@
 import torch
 
-from s2i_core.models.projection import QueryTransformer
+from s2i_core.models.speech.projection import QueryTransformer
 
 TINY = {"width": 8, "depth": 2, "heads": 2, "mlp_width": 16, "num_queries": 4, "token_width": 6, "embedding_width": 5}
 

@@ -1,6 +1,6 @@
 import torch
 
-from s2i_core.models.denoiser import Denoiser
+from s2i_core.models.decoders.native.denoiser import Denoiser
 
 
 def tiny() -> Denoiser:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from s2i_core.models.library import RGBA, SpriteLibrary
-from s2i_core.models.recolour import Paint, repaint, single_hue
+from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
+from s2i_core.models.decoders.native.recolour import Paint, repaint, single_hue
 
 Box = tuple[float, float, float, float]
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from s2i_core.models.library import SpriteInfo, SpriteLibrary, tight_canvas
-from s2i_core.models.reference import Slot, SpritePainter
+from s2i_core.models.decoders.native.library import SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from s2i_core.errors import ModelError
-from s2i_core.models.library import MARGIN, SPRITE_SIZE, SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.models.decoders.native.library import MARGIN, SPRITE_SIZE, SpriteInfo, SpriteLibrary, tight_canvas
 
 
 def drawing(colour, box=(20, 40, 100, 60)):

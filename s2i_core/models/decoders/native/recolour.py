@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from s2i_core.models.library import RGBA
+from s2i_core.models.decoders.native.library import RGBA
 
 #: The colours that captions name, as RGB of a surface in even light.
 COLOURS: dict[str, tuple[int, int, int]] = {

@@ -1,6 +1,6 @@
 """The native decoder: predict a layout, look its objects up in the library, denoise with them in view.
 
-With references, a picture starts from a coarse ground of the place that was heard (`models/grounds.py`), under noise;
+With references, a picture starts from a coarse ground of the place that was heard (`native/grounds.py`), under noise;
 without, from noise alone.
 """
 
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from s2i_core.config import ImageConfig
-from s2i_core.models.denoiser import Denoiser
-from s2i_core.models.grounds import Grounds, begun
-from s2i_core.models.layout import Layout, LayoutPredictor
-from s2i_core.models.library import SpriteLibrary
-from s2i_core.models.recolour import COLOURS
-from s2i_core.models.reference import Box, Slot, SpritePainter
+from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.decoders.native.grounds import Grounds, begun
+from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
+from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.recolour import COLOURS
+from s2i_core.models.decoders.native.reference import Box, Slot, SpritePainter
 from s2i_core.records import SpeechEmbedding
 
 EDGE = 0.01

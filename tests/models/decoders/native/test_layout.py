@@ -1,7 +1,7 @@
 import torch
 
-from s2i_core.models.layout import LayoutPredictor
-from s2i_core.models.recolour import COLOURS
+from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.models.decoders.native.recolour import COLOURS
 
 
 def test_boxes_lie_in_the_picture_and_queries_have_unit_length() -> None:

@@ -1,1 +1,0 @@
-"""Decoder backends: from condition tokens and the pooled vector to pixels."""

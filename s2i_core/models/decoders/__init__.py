@@ -1,0 +1,1 @@
+"""Image decoders: from what the speech encoder says to pixels."""

@@ -1,0 +1,1 @@
+"""The native decoder: layout predictor, library of drawings, coarse grounds, denoiser."""
