@@ -1,7 +1,8 @@
 """What the jobs tell Prometheus: every Ray node exports it on its metrics port, with `ray_` before the name.
 
 `infra/dashboards` draws these and warns by them. Labels are few and closed, never a key or an id: each combination of
-their values is one time series. Where no Ray runs, nothing is counted.
+their values is one time series. None has a name that Prometheus gives to what it scrapes (`job`, `instance`, `pod` …):
+it would be written over. Where no Ray runs, nothing is counted.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ _NONE = "none"
 
 class _Metrics:
     def __init__(self) -> None:
-        self.outcomes = Counter("s2i_outcomes", "Rows whose outcome is known.", ("job", "status", "reason"))
+        self.outcomes = Counter("s2i_outcomes", "Rows whose outcome is known.", ("s2i_job", "status", "reason"))
         # A gauge of Ray fades within 20 s of when it was last set.
-        self.pending = Gauge("s2i_pending", "Rows without an outcome, in the job that runs.", ("job",))
+        self.pending = Gauge("s2i_pending", "Rows without an outcome, in the job that runs.", ("s2i_job",))
         self.audio_s = Counter("s2i_audio_seconds", "Length of the recordings that were read to their end.")
         self.compute_s = Counter("s2i_compute_seconds", "Time of the denoiser and its GPU, or CPU.", ("device",))
         self.stage_s = Histogram("s2i_stage_seconds", "Time of one call of a stage.", _SECONDS, ("stage",))
@@ -41,13 +42,13 @@ def outcome(job: str, status: Status, reason: str | None = None) -> None:
         reason: why it was skipped, or the class of the error.
     """
     if metrics := _metrics():
-        metrics.outcomes.inc(1, {"job": job, "status": status.value, "reason": reason or _NONE})
+        metrics.outcomes.inc(1, {"s2i_job": job, "status": status.value, "reason": reason or _NONE})
 
 
 def pending(job: str, rows: int) -> None:
     """So many rows of a job have no outcome yet."""
     if metrics := _metrics():
-        metrics.pending.set(rows, {"job": job})
+        metrics.pending.set(rows, {"s2i_job": job})
 
 
 def audio(seconds: float) -> None:

@@ -50,12 +50,12 @@ BATCH = Dashboard(
             Panel(
                 "Rows to do",
                 "Recordings (plan) or scenes (illustrate) without an outcome. It must fall.",
-                {"{{job}}": "max by (job) (last_over_time(ray_s2i_pending[10m]))"},
+                {"{{s2i_job}}": "max by (s2i_job) (last_over_time(ray_s2i_pending[10m]))"},
             ),
             Panel(
                 "Rows done a minute",
                 "Recordings and scenes whose outcome became known.",
-                {"{{job}}": "60 * sum by (job) (rate(ray_s2i_outcomes_total[5m]))"},
+                {"{{s2i_job}}": "60 * sum by (s2i_job) (rate(ray_s2i_outcomes_total[5m]))"},
             ),
             Panel(
                 "Hours of audio an hour",
@@ -66,7 +66,7 @@ BATCH = Dashboard(
                 "Left out and failed, by reason",
                 "Within the time shown. Skipped is on purpose; failed has a row in `failures` with its remedy.",
                 {
-                    "{{job}} {{status}}: {{reason}}": "sum by (job, status, reason) "
+                    "{{s2i_job}} {{status}}: {{reason}}": "sum by (s2i_job, status, reason) "
                     '(increase(ray_s2i_outcomes_total{status!="ok"}[$__range]))'
                 },
                 width=12,
@@ -76,8 +76,8 @@ BATCH = Dashboard(
                 "Share that failed",
                 "Of the rows of the last hour.",
                 {
-                    "{{job}}": 'sum by (job) (increase(ray_s2i_outcomes_total{status="failed"}[1h]))'
-                    " / sum by (job) (increase(ray_s2i_outcomes_total[1h]))"
+                    "{{s2i_job}}": 'sum by (s2i_job) (increase(ray_s2i_outcomes_total{status="failed"}[1h]))'
+                    " / sum by (s2i_job) (increase(ray_s2i_outcomes_total[1h]))"
                 },
                 unit="percentunit",
                 width=12,
@@ -96,7 +96,7 @@ BATCH = Dashboard(
                 "On the device that drew it.",
                 {
                     "{{device}}": "sum by (device) (rate(ray_s2i_compute_seconds_total[10m])) / on () group_left () "
-                    'sum(rate(ray_s2i_outcomes_total{job="illustrate", status="ok"}[10m]))'
+                    'sum(rate(ray_s2i_outcomes_total{s2i_job="illustrate", status="ok"}[10m]))'
                 },
                 unit="s",
             ),

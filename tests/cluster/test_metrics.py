@@ -58,7 +58,7 @@ def test_a_run_exports_what_the_dashboards_ask_for(exported: Series) -> None:
     assert len(asked) > 20
     assert {where: found for where, query in asked if (found := missing(query, exported))} == {}
 
-    outcomes = {(each["job"], each["status"], each["reason"]) for each in exported["ray_s2i_outcomes_total"]}
+    outcomes = {(each["s2i_job"], each["status"], each["reason"]) for each in exported["ray_s2i_outcomes_total"]}
     assert outcomes >= {
         ("plan", "ok", "none"),
         ("plan", "skipped", "duplicate"),

@@ -1,4 +1,5 @@
-"""What KubeRay 1.7 takes, from its API reference: the fields that the chart uses, closed, and the operator's own rules.
+"""What KubeRay 1.7 takes, from its API reference: the fields that the chart uses, closed. `kuberay_rules` has what its
+operator refuses all the same.
 
 https://ray-project.github.io/kuberay/reference/api/
 """
@@ -8,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema
+import kuberay_rules
 import kubernetes_validate
+from kuberay_rules import cluster_of
 
 KUBERNETES = "1.35"
 
@@ -119,15 +122,6 @@ _OWN_CLUSTER = CLUSTER | {
     "properties": CLUSTER["properties"] | {"upgradeStrategy": closed("type", type={"enum": ["Recreate", "None"]})}
 }
 _SPECS = {"RayCluster": _OWN_CLUSTER, "RayJob": JOB, "RayService": SERVICE}
-_LONGEST_NAME = {"RayCluster": 63, "RayJob": 47, "RayService": 47}
-
-
-def cluster_of(resource: dict[str, Any]) -> dict[str, Any]:
-    """The spec of the cluster within a resource of any of the three kinds."""
-    spec = resource["spec"]
-    return {"RayCluster": spec, "RayJob": spec.get("rayClusterSpec"), "RayService": spec.get("rayClusterConfig")}[
-        resource["kind"]
-    ]
 
 
 def templates(resource: dict[str, Any]) -> list[dict[str, Any]]:
@@ -138,36 +132,13 @@ def templates(resource: dict[str, Any]) -> list[dict[str, Any]]:
     return [group["template"] for group in groups] + ([submitter] if submitter else [])
 
 
-def check(resource: dict[str, Any]) -> None:
-    """Raise where KubeRay, or Kubernetes for a pod of it, would refuse the resource."""
-    kind = resource["kind"]
-    jsonschema.Draft202012Validator(_SPECS[kind]).validate(resource["spec"])
-    name = resource["metadata"]["name"]
-    assert len(name) <= _LONGEST_NAME[kind], f"{name} is too long"
-    cluster = cluster_of(resource)
+def check(resource: dict[str, Any], gates: set[str] = kuberay_rules.GATES) -> None:
+    """Raise where KubeRay with these feature gates, or Kubernetes for a pod of it, would refuse the resource."""
+    jsonschema.Draft202012Validator(_SPECS[resource["kind"]]).validate(resource["spec"])
+    assert kuberay_rules.refusals(resource, gates) == []
     for template in templates(resource):
         kubernetes_validate.validate(
             {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "checked"}, "template": template},
             KUBERNETES,
             strict=True,
         )
-    # The operator's rules (its validation.go), where our fields can break them.
-    groups = [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", ())]
-    if "tlsOptions" in cluster:
-        for group in groups:
-            (container,) = group["template"]["spec"]["containers"]
-            names = {variable["name"] for variable in container.get("env", ())}
-            assert not [name for name in names if name.startswith(("RAY_USE_TLS", "RAY_TLS_"))]
-    if cluster.get("autoscalerOptions", {}).get("version") == "v2":
-        assert all(group["template"]["spec"].get("restartPolicy", "Never") == "Never" for group in groups)
-    assert all(group["minReplicas"] <= group["maxReplicas"] for group in groups[1:])
-    if cluster.get("authOptions", {}).get("mode") == "token":
-        major, minor, _ = map(int, cluster["rayVersion"].split("."))
-        assert (major, minor) >= (2, 52)
-    if "gcsFaultToleranceOptions" in cluster:
-        head = groups[0]
-        names = {variable["name"] for variable in head["template"]["spec"]["containers"][0].get("env", ())}
-        assert not names & {"RAY_REDIS_ADDRESS", "REDIS_PASSWORD"}
-        assert "redis-password" not in head["rayStartParams"]
-    options = resource["spec"].get("upgradeStrategy", {}).get("clusterUpgradeOptions")
-    assert options is None or options["stepSizePercent"] <= options["maxSurgePercent"]

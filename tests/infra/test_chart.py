@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import ipaddress
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ import pytest
 import yaml
 from authorities import authority
 from cryptography import x509
-from kuberay_kinds import KUBERNETES, check, cluster_of, templates
+from hcl import TERRAFORM
+from kuberay_kinds import KUBERNETES, check, templates
+from kuberay_rules import GATES, cluster_of, refusals
 from ray.serve.schema import ServeDeploySchema
 
 from cluster import certificates
@@ -30,7 +33,12 @@ DIGEST, GPU_DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 NAMED = ["--set", "image.repository=registry.example/s2i"]
 IMAGE = [*NAMED, "--set", f"image.digest={DIGEST},image.gpuDigest={GPU_DIGEST}"]
 ALL = "job.enabled=true,job.source=s3://archive,job.destination=s3://pictures,service.enabled=true,"
+AUTHORITY = "tls.certificates=authority,tls.authoritySecret=s2i-ray-authority"
 INGRESS = "service.ingress.enabled=true,service.ingress.host=s2i.example,service.ingress.tlsSecret=s2i-tls"
+
+_PLATFORM = (TERRAFORM / "modules" / "platform" / "main.tf").read_text()
+INSTALLED = GATES | set(re.findall(r'name = "(\w+)", enabled = true', _PLATFORM))
+"""Feature gates of the operator that our module installs."""
 
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -105,7 +113,15 @@ def test_kubernetes_takes_every_core_resource(rendered: list[dict[str, Any]]) ->
 def test_kuberay_takes_its_resources(rendered: list[dict[str, Any]]) -> None:
     assert {resource["kind"] for resource in ray(rendered)} == {"RayCluster", "RayJob", "RayService"}
     for resource in ray(rendered):
-        check(resource)
+        check(resource, INSTALLED)
+
+
+def test_an_operator_without_its_gate_takes_the_sizes_that_say_so(helm: Helm) -> None:
+    """`tls.certificates: kuberay` wants RayClusterMTLS, which is off in a plain operator; the rest does without."""
+    for chosen, taken in (("tls.enabled=false", True), (AUTHORITY, True), ("tls.certificates=kuberay", False)):
+        answer = helm("template", "night", str(CHART), *IMAGE, "--set", f"{ALL}{chosen}")
+        resources = ray([resource for resource in yaml.safe_load_all(answer.stdout) if resource])
+        assert [not refusals(resource) for resource in resources] == [taken] * 3, chosen
 
 
 def test_the_checks_of_kuberays_kinds_can_fail(rendered: list[dict[str, Any]]) -> None:
@@ -122,7 +138,7 @@ def test_the_checks_of_kuberays_kinds_can_fail(rendered: list[dict[str, Any]]) -
         spoiled = copy.deepcopy(job)
         spoil(spoiled["spec"])
         with pytest.raises((AssertionError, jsonschema.ValidationError)):
-            check(spoiled)
+            check(spoiled, INSTALLED)
 
 
 def test_prometheus_takes_its_resources_and_finds_what_they_name(helm: Helm) -> None:
@@ -168,7 +184,7 @@ def test_every_cluster_asks_for_the_token(rendered: list[dict[str, Any]]) -> Non
 @pytest.fixture(scope="session")
 def signing(helm: Helm) -> list[dict[str, Any]]:
     """All resources, with pods that make their own certificates."""
-    chosen = f"{ALL}tls.certificates=authority,tls.authoritySecret=s2i-ray-authority,cluster.gpu.enabled=true"
+    chosen = f"{ALL}{AUTHORITY},cluster.gpu.enabled=true"
     answer = helm("template", "night", str(CHART), "-n", "s2i", *IMAGE, "--set", chosen)
     assert answer.returncode == 0, answer.stderr
     return [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
@@ -346,7 +362,7 @@ def test_an_upgrade_by_steps_lets_its_gateway_in(helm: Helm, namespace: str) -> 
     answer = helm("template", "night", str(CHART), "-n", "s2i", *IMAGE, *chosen)
     assert answer.returncode == 0, answer.stderr
     resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
-    check(of(resources, "RayService")[0])
+    check(of(resources, "RayService")[0], INSTALLED)
     policies = {each["metadata"]["name"]: each for each in of(resources, "NetworkPolicy")}
     kubernetes_validate.validate(policies["night-serve-http"], KUBERNETES, strict=True)
     (rule,) = policies["night-serve-http"]["spec"]["ingress"]
@@ -440,6 +456,7 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
         ("service.enabled=true,disruption.serveWorkers=1", "must be below service.minReplicas"),
         ("job.enabled=true", "job.source is needed"),
         ("job.enabled=true,job.source=archive", "does not match pattern"),
+        (f"{ALL}job.keepHeadAfterFailureSeconds=90000", "is above job.deleteAfterSeconds"),
         ("redis.enabled=true", "redis.address is needed"),
         ("tls.certificates=authority", "tls.authoritySecret is needed"),
         ("tls.certificates=mine", "value must be one of"),
