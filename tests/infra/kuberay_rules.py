@@ -234,9 +234,9 @@ def _head_that_survives(cluster: Resource, annotations: Resource) -> Iterator[st
     own = cluster.get("gcsFaultToleranceOptions")
     if own is not None and annotations.get("ray.io/ft-enabled"):
         yield "ray.io/ft-enabled stands beside gcsFaultToleranceOptions"
-    if own is None and annotations.get("ray.io/ft-enabled", "").lower() != "true":
-        if _variable(head, "RAY_REDIS_ADDRESS") is not None:
-            yield "RAY_REDIS_ADDRESS without gcsFaultToleranceOptions"
+    annotated = annotations.get("ray.io/ft-enabled", "").lower() == "true"
+    if own is None and not annotated and _variable(head, "RAY_REDIS_ADDRESS") is not None:
+        yield "RAY_REDIS_ADDRESS without gcsFaultToleranceOptions"
     if own is not None:
         if head.get("rayStartParams", {}).get("redis-password"):
             yield "redis-password in rayStartParams"
