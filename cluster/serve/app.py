@@ -381,6 +381,7 @@ def _deployment(name: str, kind: Any, replicas: Replicas, ongoing: int | None = 
         },
         backpressure_config={"retry_after_s": 1},
         ray_actor_options=options,
+        max_replicas_per_node=replicas.per_node,
         health_check_timeout_s=60,
         graceful_shutdown_timeout_s=30,
     )

@@ -57,6 +57,7 @@ class Replicas(Settings):
     num_cpus: float = Field(1, ge=0, description="CPUs that one holds.")
     num_gpus: float = Field(0, ge=0, description="GPUs that one holds.")
     memory_bytes: int = Field(0, ge=0, description="Memory that one reserves; 0 reserves none.")
+    per_node: int | None = Field(None, ge=1, description="Never more of them on one node, so that they spread.")
     target_queue: float = Field(4.0, gt=0, description="Requests at work or waiting per copy that autoscaling aims at.")
     batch_cost: float = Field(
         30.0, gt=0, description="Largest batch: seconds of audio (encoder), or images × steps × 256 px² (generator)."
@@ -68,8 +69,8 @@ class Replicas(Settings):
     report_s: float = Field(10.0, gt=0, description="How often they are counted for autoscaling.")
 
     def fixed(self, copies: int) -> Replicas:
-        """The same with so many copies, always."""
-        return self.model_copy(update={"minimum": copies, "maximum": copies})
+        """The same with so many copies, always, wherever they are."""
+        return self.model_copy(update={"minimum": copies, "maximum": copies, "per_node": None})
 
     @model_validator(mode="after")
     def _ordered(self) -> Replicas:
@@ -101,8 +102,16 @@ class ServeSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _scaled(cls, given: Any) -> Any:
-        """What was not said of the replicas is as the preset needs it."""
-        return {**_SCALING, **given} if isinstance(given, dict) and given.get("preset") == "gpu" else given
+        """What was not said of the replicas and limits is as the preset needs it."""
+        if not isinstance(given, dict):
+            return given
+        usual = {name: field.default for name, field in cls.model_fields.items() if isinstance(field.default, Settings)}
+        if given.get("preset") == "gpu":
+            usual |= _SCALING
+        said = {name: given.get(name, default) for name, default in usual.items()}
+        return given | {
+            name: usual[name].model_dump() | own if isinstance(own, dict) else own for name, own in said.items()
+        }
 
     @model_validator(mode="after")
     def _closed(self) -> ServeSettings:
@@ -155,7 +164,7 @@ DESK_CPUS = 0.25
 """CPUs that the one desk holds."""
 
 
-_SCALING = {
+_SCALING: dict[str, Settings] = {
     "ingress": Replicas(maximum=8, num_cpus=1, target_queue=24),
     "encoder": Replicas(maximum=4, num_gpus=0.25, batch_cost=480, max_queued=256),
     "generator": Replicas(maximum=16, num_gpus=0.75, batch_cost=512, max_queued=256, target_queue=32),

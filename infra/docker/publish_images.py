@@ -18,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "infra/docker/Dockerfile"
+PLATFORM = "linux/amd64"
+"""Of the machines that the chart and the modules choose, whatever the builder's own is."""
 AUDIT = (sys.executable, str(ROOT / "infra" / "audit.py"))
 UNASKED = 3
 """Exit status of the audit where nobody could be asked for advisories."""
@@ -60,7 +62,7 @@ def check(base: str, audit: Sequence[str] = AUDIT, *, unasked: bool = False) -> 
         raise NotPublished(
             f"the base {base} has no digest: give --base NAME@sha256:…, as `docker buildx imagetools inspect` tells it"
         )
-    changed = _said("git", "status", "--porcelain")
+    changed = _changed()
     if changed:
         raise NotPublished(f"there are changes that are not committed:\n{changed}")
     status = subprocess.run(list(audit), cwd=ROOT, check=False).returncode
@@ -68,7 +70,7 @@ def check(base: str, audit: Sequence[str] = AUDIT, *, unasked: bool = False) -> 
         raise NotPublished("advisories could not be asked for: see above; --unasked publishes all the same")
     if status not in {0, UNASKED}:
         raise NotPublished("the audit found something: see above")
-    return _said("git", "rev-parse", "HEAD")
+    return _commit()
 
 
 def publish(repository: str, base: str, commit: str, tag: str, out: Path) -> Path:
@@ -83,22 +85,45 @@ def publish(repository: str, base: str, commit: str, tag: str, out: Path) -> Pat
         full = tag if backend == "cpu" else f"{tag}-cuda"
         told = out / f"{backend}.json"
         settings = ("--build-arg", f"BASE={base}", "--build-arg", f"TORCH_BACKEND={backend}")
-        build = ("docker", "buildx", "build", "--file", FILE, *settings)
+        build = ("docker", "buildx", "build", "--platform", PLATFORM, "--file", FILE, *settings)
         _run(*build, "--target", "sbom", "--output", f"type=local,dest={out / backend}", ".")
         label = f"org.opencontainers.image.revision={commit}"
         target = ("--target", "runtime", "--tag", f"{repository}:{full}", "--label", label)
-        _run(*build, *target, "--push", "--metadata-file", str(told), ".")
+        # With provenance what is pushed is an index, which names its platforms.
+        _run(*build, *target, "--provenance", "mode=min", "--push", "--metadata-file", str(told), ".")
         try:
             digest = str(json.loads(told.read_text("utf-8"))["containerimage.digest"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotPublished(f"{told}: Docker told no digest of what it pushed ({error})") from error
         if _DIGEST.fullmatch(digest) is None:
             raise NotPublished(f"{told}: {digest!r} is no digest")
+        _check_platform(f"{repository}@{digest}")
         image |= {"tag" if name == "digest" else "gpuTag": full, name: digest}
     values = out / "values.yaml"
     # JSON is YAML.
     values.write_text(json.dumps({"image": image}, indent=2) + "\n", "utf-8")
     return values
+
+
+def _changed() -> str:
+    return _said("git", "status", "--porcelain")
+
+
+def _commit() -> str:
+    return _said("git", "rev-parse", "HEAD")
+
+
+def _check_platform(image: str) -> None:
+    """Raise where the registry has the image for another platform than ours."""
+    manifest = _said("docker", "buildx", "imagetools", "inspect", "--raw", image)
+    try:
+        platforms = {
+            f"{each['platform']['os']}/{each['platform']['architecture']}" for each in json.loads(manifest)["manifests"]
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotPublished(f"{image}: its manifest names no platform ({error})") from error
+    if PLATFORM not in platforms:
+        raise NotPublished(f"{image} is for {', '.join(sorted(platforms))}, not for {PLATFORM}")
 
 
 def _said(*command: str) -> str:

@@ -65,6 +65,7 @@ NODE_POOL = closed(
             "nodeClassRef requirements",
             nodeClassRef=closed("group kind name", group=_string, kind=_string, name=_string),
             expireAfter=_duration,
+            terminationGracePeriod=_duration,
             taints=_some(
                 closed(
                     "key effect",

@@ -25,13 +25,15 @@ from ray.serve.schema import ServeDeploySchema
 
 from cluster import certificates
 from cluster.serve import haproxy
-from cluster.serve.settings import ServeSettings
+from cluster.serve.settings import DESK_CPUS, Replicas, ServeSettings
 
 CHART = Path(__file__).parents[2] / "infra" / "kuberay"
 SIZES = ("small", "medium", "large")
 DIGEST, GPU_DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 NAMED = ["--set", "image.repository=registry.example/s2i"]
 IMAGE = [*NAMED, "--set", f"image.digest={DIGEST},image.gpuDigest={GPU_DIGEST}"]
+REDIS = ["--set", "redis.address=rediss://redis.example:6379,redis.cidr=10.1.0.0/16"]
+"""What the larger sizes want named, and the small one does not use."""
 ALL = "job.enabled=true,job.source=s3://archive,job.destination=s3://pictures,service.enabled=true,"
 AUTHORITY = "tls.certificates=authority,tls.authoritySecret=s2i-ray-authority"
 INGRESS = "service.ingress.enabled=true,service.ingress.host=s2i.example,service.ingress.tlsSecret=s2i-tls"
@@ -54,7 +56,7 @@ def helm(tool: Callable[[str], str]) -> Helm:
 @pytest.fixture(scope="session", params=SIZES)
 def rendered(request: pytest.FixtureRequest, helm: Helm) -> list[dict[str, Any]]:
     """All resources, with everything switched on."""
-    values = ["-f", str(CHART / f"values-{request.param}.yaml"), *IMAGE, "--set", ALL + INGRESS]
+    values = ["-f", str(CHART / f"values-{request.param}.yaml"), *IMAGE, *REDIS, "--set", ALL + INGRESS]
     answer = helm("template", "night", str(CHART), "-n", "s2i", *values)
     assert answer.returncode == 0, answer.stderr
     return [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
@@ -72,14 +74,14 @@ def ray(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_helm_finds_no_fault(helm: Helm, size: str) -> None:
-    answer = helm("lint", "--strict", str(CHART), "-f", str(CHART / f"values-{size}.yaml"), *IMAGE)
+    answer = helm("lint", "--strict", str(CHART), "-f", str(CHART / f"values-{size}.yaml"), *IMAGE, *REDIS)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 @pytest.mark.parametrize("size", ["medium", "large"])
 @pytest.mark.parametrize("missing", ["digest", "gpuDigest"])
 def test_in_production_an_image_without_a_digest_is_a_choice(helm: Helm, size: str, missing: str) -> None:
-    values = ["-f", str(CHART / f"values-{size}.yaml"), *IMAGE, "--set", f"image.{missing}="]
+    values = ["-f", str(CHART / f"values-{size}.yaml"), *IMAGE, *REDIS, "--set", f"image.{missing}="]
     answer = helm("template", "n", str(CHART), *values)
     assert answer.returncode != 0 and f"image.{missing} is empty" in answer.stderr
     answer = helm("template", "n", str(CHART), *values, "--set", "image.requireDigest=false")
@@ -388,6 +390,61 @@ def test_ray_serve_and_the_service_take_the_config(rendered: list[dict[str, Any]
         assert {"name": "keys", "mountPath": str(Path(settings.keys_file).parent), "readOnly": True} in mounts
 
 
+def pods_for(settings: ServeSettings, end: str, cpus: float, gpus: float) -> int:
+    """Pods of a size that the fewest (`minimum`) or most (`maximum`) replicas of a service take, the largest first."""
+    deployments = {name: getattr(settings, name) for name in ("generator", "encoder", "ingress")}
+    pods: list[dict[str, Any]] = []
+    for name, replicas in (deployments | {"desk": Replicas(num_cpus=DESK_CPUS)}).items():
+        for _ in range(getattr(replicas, end)):
+            fits = [
+                pod
+                for pod in [*pods, {"cpus": cpus, "gpus": gpus, "held": []}]
+                if pod["cpus"] >= replicas.num_cpus
+                and pod["gpus"] >= replicas.num_gpus
+                and pod["held"].count(name) < (replicas.per_node or 1000)
+            ]
+            assert fits, f"no pod is large enough for {name}"
+            pod = fits[0]
+            pod["cpus"] -= replicas.num_cpus
+            pod["gpus"] -= replicas.num_gpus
+            pod["held"].append(name)
+            if len(pod["held"]) == 1:
+                pods.append(pod)
+    return len(pods)
+
+
+def test_the_services_replicas_fill_its_pods(rendered: list[dict[str, Any]]) -> None:
+    """No pod of the fewest stands idle, and load brings as many as there may be."""
+    service = of(rendered, "RayService")[0]
+    config = ServeDeploySchema.model_validate(yaml.safe_load(service["spec"]["serveConfigV2"]))
+    settings = ServeSettings.model_validate(config.applications[0].args)
+    (group,) = cluster_of(service)["workerGroupSpecs"]
+    limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+    size = (float(limits["cpu"]), float(limits.get("nvidia.com/gpu", 0)))
+    assert pods_for(settings, "minimum", *size) == group["minReplicas"]
+    assert pods_for(settings, "maximum", *size) == group["maxReplicas"]
+    # A node that is lost takes a share of each along, not all of one.
+    for replicas in (settings.ingress, settings.encoder, settings.generator):
+        assert replicas.per_node and replicas.per_node * group["minReplicas"] >= replicas.minimum
+
+
+def test_heads_stand_where_the_module_keeps_them(helm: Helm) -> None:
+    """On machines of the pool for heads, which are never spot; in every size."""
+    heads = re.search(r"heads = \{\n(.*?)\n  \}", _PLATFORM, re.DOTALL)
+    assert heads and '"s2i/pool" = "head"' in heads[1] and _PLATFORM.count("head = local.heads") == 2
+    steered = "nodeSelector.s2i/pool=head"
+    chosen = ",".join(f"{part}.head.{steered}" for part in ("cluster", "service"))
+    for size in SIZES:
+        values = ["-f", str(CHART / f"values-{size}.yaml"), *IMAGE, *REDIS, "--set", f"{ALL}{chosen}"]
+        answer = helm("template", "night", str(CHART), *values)
+        assert answer.returncode == 0, answer.stderr
+        for resource in ray([resource for resource in yaml.safe_load_all(answer.stdout) if resource]):
+            head = cluster_of(resource)["headGroupSpec"]["template"]["spec"]
+            assert head["nodeSelector"] == {"s2i/pool": "head"}
+            if size != "small":
+                assert head["tolerations"] == [{"key": "s2i/pool", "value": "head", "effect": "NoSchedule"}]
+
+
 def test_serves_own_proxy_stays_on_clusters(rendered: list[dict[str, Any]]) -> None:
     for template in templates(of(rendered, "RayService")[0]):
         (container,) = template["spec"]["containers"]
@@ -435,11 +492,27 @@ def test_traces_go_to_the_collector_and_are_let_out(helm: Helm) -> None:
     assert (monitoring, [{"port": 4318, "protocol": "TCP"}]) in ports
 
 
-def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
-    answer = helm("template", "n", str(CHART), "-f", str(CHART / "values-medium.yaml"), *IMAGE)
-    options = cluster_of(of(list(yaml.safe_load_all(answer.stdout)), "RayCluster")[0])["gcsFaultToleranceOptions"]
-    assert options["redisAddress"].startswith("rediss://")
-    assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "s2i-redis"
+@pytest.mark.parametrize("size", ["medium", "large"])
+def test_the_head_survives_where_there_is_a_redis(helm: Helm, size: str) -> None:
+    values = ["-f", str(CHART / f"values-{size}.yaml"), *IMAGE]
+    answer = helm("template", "n", str(CHART), *values)
+    assert answer.returncode != 0 and "redis.address is needed" in answer.stderr, "a head that survives, nowhere"
+    for address, port in (("rediss://redis.example", 6379), ("rediss://redis.example:6400", 6400)):
+        named = ["--set", f"redis.address={address},redis.cidr=10.1.0.0/16"]
+        answer = helm("template", "n", str(CHART), *values, *named)
+        assert answer.returncode == 0, answer.stderr
+        resources = list(yaml.safe_load_all(answer.stdout))
+        options = cluster_of(of(resources, "RayCluster")[0])["gcsFaultToleranceOptions"]
+        assert options["redisAddress"] == address
+        assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "s2i-redis"
+        # The way to it is open by the same port.
+        ways = [
+            rule["ports"]
+            for policy in of(resources, "NetworkPolicy")
+            for rule in policy["spec"].get("egress", ())
+            if {"ipBlock": {"cidr": "10.1.0.0/16"}} in rule["to"]
+        ]
+        assert ways and all(ports == [{"port": port, "protocol": "TCP"}] for ports in ways)
 
 
 @pytest.mark.parametrize(
@@ -458,6 +531,8 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm) -> None:
         ("job.enabled=true,job.source=archive", "does not match pattern"),
         (f"{ALL}job.keepHeadAfterFailureSeconds=90000", "is above job.deleteAfterSeconds"),
         ("redis.enabled=true", "redis.address is needed"),
+        ("redis.enabled=true,redis.address=rediss://redis.example", "redis.cidr is needed"),
+        ("redis.enabled=true,redis.address=rediss://redis.example:six", "does not match pattern"),
         ("tls.certificates=authority", "tls.authoritySecret is needed"),
         ("tls.certificates=mine", "value must be one of"),
         ("service.args.access=loopback", "not"),

@@ -26,9 +26,10 @@ REPOSITORY = "registry.example/team/s2i"
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
     """Put a docker on the path that tells these digests; returns what it was asked so far."""
     asked = tmp_path / "asked"
-    monkeypatch.setattr(publish, "_said", lambda *command: "" if "status" in command else "c0ffee")
+    monkeypatch.setattr(publish, "_changed", lambda: "")
+    monkeypatch.setattr(publish, "_commit", lambda: "c0ffee")
 
-    def put(digests: list[str] | None = None) -> list[list[str]]:
+    def put(digests: list[str] | None = None, architecture: str = "amd64") -> list[list[str]]:
         if digests is not None:
             asked.touch()
             program = tmp_path / "bin" / "docker"
@@ -36,6 +37,10 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
             program.write_text(
                 f"#!{sys.executable}\nimport json, pathlib, sys\n"
                 f"asked = pathlib.Path({str(asked)!r})\n"
+                "if 'imagetools' in sys.argv:\n"
+                f"    platform = {{'os': 'linux', 'architecture': {architecture!r}}}\n"
+                "    print(json.dumps({'manifests': [{'platform': platform}]}))\n"
+                "    sys.exit()\n"
                 "asked.open('a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
                 "pushes = sum('--push' in line for line in asked.read_text().splitlines())\n"
                 "if '--push' in sys.argv:\n"
@@ -67,6 +72,7 @@ def test_both_images_are_pushed_and_named_by_their_digests(
         given = dict(each.split("=", 1) for each in build if each.startswith(("BASE=", "TORCH_BACKEND=")))
         assert given["BASE"] == publish.default_base() and "@sha256:" in given["BASE"]
         assert given["TORCH_BACKEND"] == ("cpu" if builds.index(build) < 2 else "cu130")
+        assert build[build.index("--platform") + 1] == "linux/amd64"
         assert build[build.index("--file") + 1] == "infra/docker/Dockerfile" and build[-1] == "."
     assert [build[build.index("--tag") + 1] for build in builds if "--push" in build] == [
         f"{REPOSITORY}:{publish.version()}",
@@ -75,6 +81,7 @@ def test_both_images_are_pushed_and_named_by_their_digests(
     assert DIGESTS[0] in capsys.readouterr().out
     # The chart takes the values as they are, where it takes nothing else.
     values = ["-f", str(ROOT / "infra" / "kuberay" / "values-medium.yaml"), "-f", str(out / "values.yaml")]
+    values += ["--set", "redis.enabled=false"]
     command = [tool("helm"), "template", "n", str(ROOT / "infra" / "kuberay"), *values]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
@@ -116,7 +123,7 @@ def test_advisories_that_nobody_could_be_asked_for_are_a_choice(
 
 
 def test_what_is_not_committed_is_not_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "_said", lambda *command: " M cluster/elastic.py")
+    monkeypatch.setattr(publish, "_changed", lambda: " M cluster/elastic.py")
     with pytest.raises(publish.NotPublished, match=r"not committed:\n M cluster/elastic\.py"):
         publish.check(publish.default_base(), SOUND)
 
@@ -135,6 +142,15 @@ def test_a_push_without_a_digest_is_a_failure(
     docker(["latest", "latest"])
     assert publish.main([REPOSITORY, "--out", str(tmp_path / "out")], SOUND) == 2
     assert "is no digest" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "values.yaml").exists()
+
+
+def test_an_image_of_another_platform_is_not_named_for_the_chart(
+    docker: Callable[..., list[list[str]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker(DIGESTS, "arm64")
+    assert publish.main([REPOSITORY, "--out", str(tmp_path / "out")], SOUND) == 2
+    assert "is for linux/arm64, not for linux/amd64" in capsys.readouterr().err
     assert not (tmp_path / "out" / "values.yaml").exists()
 
 

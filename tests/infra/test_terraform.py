@@ -15,9 +15,14 @@ import operator_kinds
 import pytest
 import yaml
 from hcl import FOLDERS, TERRAFORM, Block, blocks, files
+from kuberay_kinds import KUBERNETES
 
 RESOURCES = blocks("resource")
 MODULES = TERRAFORM / "modules"
+ROOT = TERRAFORM.parents[1]
+_SIZES = re.findall(r"(\w+) += \{ cpus = (\d+), gpus = (\d+) \}", (TERRAFORM / "examples/complete/main.tf").read_text())
+SIZES = {size: {"cpus": int(cpus), "gpus": int(gpus)} for size, cpus, gpus in _SIZES}
+"""What `examples/complete` says that each size asks for."""
 
 
 def of(kind: str, folder: Path = TERRAFORM) -> list[Block]:
@@ -124,7 +129,9 @@ def test_no_right_is_given_by_a_wildcard() -> None:
     for document in POLICIES:
         for statement in allowed(document):
             assert not [action for action in statement["actions"] if "*" in action], str(document)
-            assert "*" not in statement.get("resources", ()), str(document)
+            # What only looks cannot be bound to a resource on EC2.
+            looks = all(action.startswith("ec2:Describe") for action in statement["actions"])
+            assert looks or "*" not in statement.get("resources", ()), str(document)
             for principal in statement.get("principals", ()):
                 assert "*" not in principal["identifiers"], str(document)
 
@@ -196,6 +203,53 @@ def test_files_that_modules_read_are_there() -> None:
             assert (path.parent / found).exists(), f"{path}: {found}"
 
 
+VERSIONS = yaml.safe_load((TERRAFORM.parent / "versions.yaml").read_text())
+
+
+def default(folder: Path, name: str) -> Any:
+    (block,) = (block for block in blocks("variable", folder) if block.name == name)
+    return block.body["default"]
+
+
+def test_versions_go_together_and_are_those_that_are_installed() -> None:
+    kubernetes = VERSIONS["kubernetes"]
+    minor = int(kubernetes.partition(".")[2])
+    for name, part in VERSIONS.items():
+        if name != "kubernetes":
+            first, last = (int(each.partition(".")[2]) for each in part["kubernetes"])
+            assert first <= minor <= last, f"{name} {part['version']} is not for Kubernetes {kubernetes}"
+    assert default(MODULES / "cluster", "kubernetes_version") == kubernetes == KUBERNETES
+    assert default(MODULES / "cluster", "karpenter_version") == VERSIONS["karpenter"]["version"]
+    variables = (MODULES / "platform" / "variables.tf").read_text()
+    for name in ("cert_manager", "kuberay", "prefect"):
+        (found,) = re.findall(rf'{name} += optional\(string, "([^"]+)"\)', variables)
+        assert found == VERSIONS[name]["version"]
+
+
+def test_the_launchers_machines_have_the_profiles_that_a_module_makes() -> None:
+    named = set(re.findall(r"IamInstanceProfile: \{Name: ([\w-]+)\}", (ROOT / "cluster/configs/aws.yaml").read_text()))
+    made = {block.name: block.body["name"] for block in of("aws_iam_instance_profile", MODULES / "identities")}
+    assert named == {name.replace("${var.name}", "s2i") for name in made.values()} == {"s2i-head", "s2i-writer"}
+
+
+@pytest.mark.parametrize("size", ["small", "medium", "large"])
+def test_what_a_size_asks_for_is_within_what_may_be_bought(size: str) -> None:
+    """By the sums of `examples/complete`, which refuses less; an hour's upper bound follows the size."""
+    chart = TERRAFORM.parent / "kuberay"
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    for part, own in yaml.safe_load((chart / f"values-{size}.yaml").read_text()).items():
+        for name, value in own.items():
+            both = isinstance(value, dict) and isinstance(values[part].get(name), dict)
+            values[part][name] = values[part][name] | value if both else value
+    cluster, service = values["cluster"], values["service"]
+    cpu = int(cluster["cpu"]["maxReplicas"]) * int(cluster["cpu"]["cpu"])
+    gpu = cluster["gpu"]["enabled"] * cluster["gpu"]["maxReplicas"]
+    if service["enabled"]:
+        cpu += (not service["gpus"]) * service["maxReplicas"] * int(service["cpu"])
+        gpu += service["maxReplicas"] * service["gpus"]
+    assert SIZES[size] == {"cpus": cpu, "gpus": gpu}
+
+
 def test_karpenter_takes_the_pools(tool: Callable[[str], str]) -> None:
     chart = MODULES / "cluster" / "pools"
     (release,) = (block for block in of("helm_release", MODULES / "cluster") if block.name == "pools")
@@ -206,7 +260,7 @@ def test_karpenter_takes_the_pools(tool: Callable[[str], str]) -> None:
         answer = subprocess.run([tool("helm"), *command, *values], capture_output=True, text=True, check=False)
         assert answer.returncode == 0, answer.stdout + answer.stderr
     resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
-    assert sorted(resource["kind"] for resource in resources) == ["EC2NodeClass"] * 2 + ["NodePool"] * 2
+    assert sorted(resource["kind"] for resource in resources) == ["EC2NodeClass"] * 3 + ["NodePool"] * 3
     for resource in resources:
         operator_kinds.check(resource)
         with pytest.raises(jsonschema.ValidationError):
@@ -217,8 +271,11 @@ def test_karpenter_takes_the_pools(tool: Callable[[str], str]) -> None:
         assert machine["metadataOptions"] == {"httpTokens": "required", "httpPutResponseHopLimit": 1}
         assert all(device["ebs"]["encrypted"] for device in machine["blockDeviceMappings"])
         kinds = {need["key"]: need["values"] for need in pool["template"]["spec"]["requirements"]}
-        assert kinds["karpenter.sh/capacity-type"] == ["spot", "on-demand"]
+        head = pool["template"]["metadata"]["labels"] == {"s2i/pool": "head"}
+        assert kinds["karpenter.sh/capacity-type"] == (["on-demand"] if head else ["spot", "on-demand"])
         assert pool["limits"], "nothing bounds what it may buy"
+        # A budget of disruptions that leaves a head would else hold an old machine for ever.
+        assert pool["template"]["spec"]["terminationGracePeriod"]
 
 
 @pytest.mark.skipif(

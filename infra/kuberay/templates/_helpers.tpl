@@ -124,7 +124,7 @@ failureThreshold: 10
 
 {{/*
 The pod of a Ray node. Of `node`: container (its name), component, account, image, cpu, memory, gpus, serves (whether it
-answers HTTP), keys (the secret with the service's keys), nodeSelector, tolerations, ports.
+answers HTTP), keys (the secret with the service's keys), nodeSelector, tolerations, annotations, ports.
 */}}
 {{- define "s2i.pod" -}}
 {{- $node := .node -}}
@@ -133,6 +133,9 @@ metadata:
     {{- include "s2i.labels" . | nindent 4 }}
     app.kubernetes.io/component: {{ $node.component }}
     s2i/role: {{ $node.role }}
+  {{- with $node.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 spec:
   serviceAccountName: {{ $node.account }}
   # The head's autoscaler talks to the Kubernetes API; nothing on the workers does.
@@ -314,7 +317,7 @@ headGroupSpec:
     num-gpus: "0"
     dashboard-host: 0.0.0.0
   template:
-    {{- $head := dict "role" "head" "component" .component "account" $values.serviceAccounts.batch.name "image" (include "s2i.image" .) "cpu" $values.cluster.head.cpu "memory" $values.cluster.head.memory }}
+    {{- $head := merge (dict "role" "head" "component" .component "account" $values.serviceAccounts.batch.name "image" (include "s2i.image" .)) $values.cluster.head }}
     {{- include "s2i.pod" (merge (dict "node" $head) .) | nindent 4 }}
 workerGroupSpecs:
   - groupName: cpu

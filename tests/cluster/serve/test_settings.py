@@ -39,6 +39,15 @@ def test_a_preset_brings_its_replicas_unless_they_are_given() -> None:
     assert ServeSettings(preset="gpu", generator=Replicas(num_gpus=1)).generator.num_gpus == 1
 
 
+@pytest.mark.parametrize("preset", ["cpu", "gpu"])
+def test_what_is_said_of_some_replicas_leaves_the_rest_as_it_is(preset: str) -> None:
+    usual = ServeSettings(preset=preset)
+    changed = ServeSettings.model_validate({"preset": preset, "generator": {"maximum": 32}, "limits": {"max_clips": 9}})
+    assert changed.generator == usual.generator.model_copy(update={"maximum": 32})
+    assert changed.limits == usual.limits.model_copy(update={"max_clips": 9})
+    assert (changed.encoder, changed.ingress) == (usual.encoder, usual.ingress)
+
+
 @pytest.mark.parametrize(
     ("preset", "cpus", "gpus", "encoders", "generators"),
     [("cpu", 2, 0, 1, 2), ("cpu", 64, 4, 1, 8), ("gpu", 64, 4, 4, 4), ("gpu", 8, 0, 1, 1)],

@@ -56,6 +56,15 @@ provider "helm" {
   }
 }
 
+locals {
+  # What the chart's sizes ask for at their largest: workers of the batch cluster, and pods of the service.
+  asked = {
+    small  = { cpus = 4, gpus = 0 }
+    medium = { cpus = 144, gpus = 4 }
+    large  = { cpus = 1024, gpus = 96 }
+  }
+}
+
 module "storage" {
   source = "../../modules/storage"
 
@@ -70,7 +79,8 @@ module "cluster" {
 
   name      = var.name
   api_cidrs = var.api_cidrs
-  gpu_limit = var.gpu_limit
+  cpu_limit = coalesce(var.cpu_limit, local.asked[var.size].cpus)
+  gpu_limit = coalesce(var.gpu_limit, local.asked[var.size].gpus)
 }
 
 module "identities" {
@@ -90,6 +100,8 @@ module "platform" {
   region = var.region
   size   = var.size
   image  = var.image
+  redis  = var.redis
+  values = var.values
 
   prefect_ingress = { host = var.prefect_host }
 

@@ -29,16 +29,47 @@ variable "api_cidrs" {
   type        = list(string)
 }
 
-variable "gpu_limit" {
-  description = "Most GPUs at once."
-  type        = number
-  default     = 4
-}
-
 variable "size" {
   description = "small, medium or large."
   type        = string
   default     = "medium"
+}
+
+variable "cpu_limit" {
+  description = "Most CPUs at once, of workers and service; without, what the size asks for. Fewer keep pods waiting for ever."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.cpu_limit == null || try(var.cpu_limit >= local.asked[var.size].cpus, false)
+    error_message = "The size asks for more CPUs than that: raise cpu_limit, or choose another size and values of your own."
+  }
+}
+
+variable "gpu_limit" {
+  description = "Most GPUs at once: the bound of what a night can cost; without, what the size asks for."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.gpu_limit == null || try(var.gpu_limit >= local.asked[var.size].gpus, false)
+    error_message = "The size asks for more GPUs than that: raise gpu_limit, or choose another size and values of your own."
+  }
+}
+
+variable "redis" {
+  description = "Where the heads keep what they know, so that a new head takes the workers over: a Redis of yours, with its range of addresses. null does without: a run ends with its head."
+  type = object({
+    address         = string
+    cidr            = string
+    password_secret = optional(string, "s2i-redis")
+  })
+}
+
+variable "values" {
+  description = "More values for the chart, as YAML documents; the last wins."
+  type        = list(string)
+  default     = []
 }
 
 variable "image" {

@@ -161,6 +161,7 @@ resource "helm_release" "pools" {
     cluster      = module.eks.cluster_name
     role         = module.karpenter.node_iam_role_name
     cpuLimit     = var.cpu_limit
+    headLimit    = var.head_limit
     gpuLimit     = var.gpu_limit
     gpuInstances = var.gpu_instances
     amiAlias     = var.ami_alias

@@ -45,7 +45,7 @@ variable "deletion_protection" {
 }
 
 variable "system_instance" {
-  description = "Instance type of the nodes that always run: Karpenter, KubeRay, Prefect, heads."
+  description = "Instance type of the nodes that always run: Karpenter, KubeRay, Prefect, Prometheus. Ray's heads have a pool of their own."
   type        = string
   default     = "m7i.xlarge"
 }
@@ -54,6 +54,12 @@ variable "cpu_limit" {
   description = "Most CPUs that Karpenter may buy for decoding."
   type        = number
   default     = 256
+}
+
+variable "head_limit" {
+  description = "Most CPUs that Karpenter may buy, on demand, for Ray's heads: twice what they ask for, as an upgrade has two."
+  type        = number
+  default     = 64
 }
 
 variable "gpu_limit" {
@@ -71,7 +77,7 @@ variable "gpu_instances" {
 variable "karpenter_version" {
   description = "Version of Karpenter's chart."
   type        = string
-  default     = "1.6.0"
+  default     = "1.11.1"
 }
 
 variable "device_plugin_version" {

@@ -25,6 +25,8 @@ locals {
     analyst = data.aws_iam_policy_document.analyst.json
   }
 
+  ec2 = "arn:aws:ec2:*:${data.aws_caller_identity.this.account_id}"
+
   # Pods get a role through EKS Pod Identity; people and programs elsewhere through the principals that are named.
   pods = { for name, account in var.service_accounts : name => account if var.cluster_name != "" }
 }
@@ -142,6 +144,21 @@ data "aws_iam_policy_document" "trust" {
     }
   }
 
+  # Machines of Ray's launcher, which carry a role by their profile.
+  dynamic "statement" {
+    for_each = each.key == "writer" && var.launcher ? ["machines"] : []
+
+    content {
+      sid     = "Machines"
+      actions = ["sts:AssumeRole"]
+
+      principals {
+        type        = "Service"
+        identifiers = ["ec2.amazonaws.com"]
+      }
+    }
+  }
+
   dynamic "statement" {
     for_each = length(lookup(var.principals, each.key, [])) > 0 ? ["people"] : []
 
@@ -157,7 +174,7 @@ data "aws_iam_policy_document" "trust" {
   }
 
   dynamic "statement" {
-    for_each = !contains(keys(local.pods), each.key) && length(lookup(var.principals, each.key, [])) == 0 ? ["nobody"] : []
+    for_each = !contains(keys(local.pods), each.key) && length(lookup(var.principals, each.key, [])) == 0 && !(each.key == "writer" && var.launcher) ? ["nobody"] : []
 
     content {
       sid     = "NobodyYet"
@@ -195,4 +212,93 @@ resource "aws_eks_pod_identity_association" "this" {
   namespace       = each.value.namespace
   service_account = each.value.name
   role_arn        = aws_iam_role.this[each.key].arn
+}
+
+# For cluster/configs/aws.yaml, Ray's launcher without Kubernetes: its workers are writers, and its head, which commits the
+# tables, is one that also starts and ends machines of its own cluster.
+data "aws_caller_identity" "this" {}
+
+data "aws_iam_policy_document" "head" {
+  statement {
+    sid = "Look"
+    actions = [
+      "ec2:DescribeAvailabilityZones", "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeInstanceStatus",
+      "ec2:DescribeInstanceTypes", "ec2:DescribeKeyPairs", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets",
+      "ec2:DescribeVpcs",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid     = "StartMachines"
+    actions = ["ec2:RunInstances", "ec2:CreateTags"]
+    resources = [
+      "${local.ec2}:instance/*",
+      "${local.ec2}:volume/*",
+      "${local.ec2}:network-interface/*",
+      "${local.ec2}:subnet/*",
+      "${local.ec2}:security-group/*",
+      "${local.ec2}:key-pair/*",
+      "${local.ec2}:spot-instances-request/*",
+      "arn:aws:ec2:*::image/*",
+    ]
+  }
+
+  statement {
+    sid       = "EndItsOwn"
+    actions   = ["ec2:TerminateInstances"]
+    resources = ["${local.ec2}:instance/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:ResourceTag/ray-cluster-name"
+      values   = [var.name]
+    }
+  }
+
+  statement {
+    sid       = "GiveWorkersTheirRole"
+    actions   = ["iam:PassRole", "iam:GetInstanceProfile"]
+    resources = [aws_iam_role.this["writer"].arn, "arn:aws:iam::${data.aws_caller_identity.this.account_id}:instance-profile/${var.name}-writer"]
+  }
+}
+
+data "aws_iam_policy_document" "machines" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "head" {
+  count = var.launcher ? 1 : 0
+
+  name               = "${var.name}-head"
+  assume_role_policy = data.aws_iam_policy_document.machines.json
+}
+
+resource "aws_iam_role_policy" "head" {
+  for_each = var.launcher ? { buckets = local.roles.writer, machines = data.aws_iam_policy_document.head.json } : {}
+
+  name   = each.key
+  role   = aws_iam_role.head[0].id
+  policy = each.value
+}
+
+resource "aws_iam_instance_profile" "head" {
+  count = var.launcher ? 1 : 0
+
+  name = "${var.name}-head"
+  role = aws_iam_role.head[0].name
+}
+
+resource "aws_iam_instance_profile" "writer" {
+  count = var.launcher ? 1 : 0
+
+  name = "${var.name}-writer"
+  role = aws_iam_role.this["writer"].name
 }

@@ -68,3 +68,9 @@ variable "principals" {
     error_message = "Name single principals: no wildcard, no whole account."
   }
 }
+
+variable "launcher" {
+  description = "Whether to make the profiles of the machines that Ray's own launcher starts (cluster/configs/aws.yaml): NAME-head and NAME-writer."
+  type        = bool
+  default     = false
+}

@@ -18,6 +18,12 @@ terraform {
 locals {
   dashboards = "${path.module}/../../../dashboards"
 
+  # Where the module `cluster` has its machines for heads: of whatever size, none stands on one that may be taken away.
+  heads = {
+    nodeSelector = { "s2i/pool" = "head" }
+    tolerations  = [{ key = "s2i/pool", value = "head", effect = "NoSchedule" }]
+  }
+
   # Where a browser finds the API that the UI asks: without an ingress, through a forwarded port.
   prefect_ui_api_url = var.prefect_ingress.host == "" ? "http://localhost:4200/api" : "https://${var.prefect_ingress.host}/api"
 }
@@ -163,6 +169,14 @@ resource "helm_release" "s2i" {
       store   = { region = var.region }
       network = { podIdentity = true }
       metrics = { podMonitor = var.monitoring }
+      redis = var.redis == null ? { enabled = false } : {
+        enabled        = true
+        address        = var.redis.address
+        cidr           = var.redis.cidr
+        passwordSecret = var.redis.password_secret
+      }
+      cluster = { head = local.heads }
+      service = { head = local.heads }
     })],
     var.values,
   )

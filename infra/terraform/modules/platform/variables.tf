@@ -73,6 +73,21 @@ variable "monitoring" {
   default     = true
 }
 
+variable "redis" {
+  description = "Where the heads keep what they know: a Redis of yours, with its range of addresses and a secret with the key password; null does without."
+  type = object({
+    address         = string
+    cidr            = string
+    password_secret = optional(string, "s2i-redis")
+  })
+  default = null
+
+  validation {
+    condition     = can(regex("^rediss?://[-.A-Za-z0-9]+(:[0-9]+)?$", var.redis.address)) || var.redis == null
+    error_message = "Write redis.address as rediss://host:port, without a login."
+  }
+}
+
 variable "values" {
   description = "More values for the chart, as YAML documents; the last wins."
   type        = list(string)
@@ -82,7 +97,7 @@ variable "values" {
 variable "versions" {
   description = "Versions of the charts."
   type = object({
-    cert_manager = optional(string, "v1.17.2")
+    cert_manager = optional(string, "v1.20.0")
     kuberay      = optional(string, "1.7.0")
     prefect      = optional(string, "2026.8.18172642")
     monitoring   = optional(string, "72.6.2")
