@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flows.demo import Demo
     from flows.launch import Outcome
-    from flows.overview import FailureRow, Overview
+    from flows.overview import DamageRow, FailureRow, Overview
 
 EXIT_STOPPED = 3
 _SHOWN_RUNS = 10
@@ -202,6 +202,15 @@ def _failures(console: Console, failed: list[FailureRow]) -> None:
         console.print(f"          and {len(failed) - _SHOWN_FAILURES} more; --json has all")
 
 
+def _damages(console: Console, damaged: list[DamageRow]) -> None:
+    from rich.markup import escape
+
+    for one in damaged[:_SHOWN_FAILURES]:
+        console.print(f"  [yellow]damaged[/] {escape(one.source_uri)}: {escape(one.damage)}", soft_wrap=True)
+    if len(damaged) > _SHOWN_FAILURES:
+        console.print(f"          and {len(damaged) - _SHOWN_FAILURES} more; --json has all")
+
+
 def _show(found: Overview) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -219,3 +228,4 @@ def _show(found: Overview) -> None:
     table.add_row("[bold]all[/]", *(f"[bold]{getattr(found.totals, name)}[/]" for name in columns))
     console.print(table)
     _failures(console, found.failures)
+    _damages(console, found.damaged)

@@ -61,6 +61,14 @@ class FailureRow:
 
 
 @dataclass(frozen=True)
+class DamageRow:
+    """A recording that could be used, but not as it was meant to be: what is wrong, and where."""
+
+    source_uri: str
+    damage: str
+
+
+@dataclass(frozen=True)
 class Overview:
     """All of a destination, whatever the source, the model or the settings were."""
 
@@ -68,6 +76,7 @@ class Overview:
     totals: Totals
     runs: list[RunRow] = field(default_factory=list)
     failures: list[FailureRow] = field(default_factory=list)
+    damaged: list[DamageRow] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -75,7 +84,11 @@ class Overview:
         return (
             {"destination": self.destination}
             | asdict(self.totals)
-            | {"runs": runs, "failed": [asdict(failure) for failure in self.failures]}
+            | {
+                "runs": runs,
+                "failed": [asdict(failure) for failure in self.failures],
+                "damaged": [asdict(one) for one in self.damaged],
+            }
         )
 
 
@@ -111,7 +124,7 @@ def outcomes(lake: Lake, objects: Iterable[AudioObject], config: RunConfig, mode
         {
             "recording": row["source_uri"],
             "outcome": row["status"],
-            "why": row["reason"] or "",
+            "why": row["reason"] or (f"damaged: {row['damage']}" if row["damage"] else ""),
             "length": _clock(row["duration_s"]),
             "scenes": row["scenes"],
             "images": pictures.get(row["recording_id"], 0),
@@ -124,7 +137,7 @@ def outcomes(lake: Lake, objects: Iterable[AudioObject], config: RunConfig, mode
 
 def overview(lake: Lake) -> Overview:
     """Everything in the destination of the lake, by run, with the failures that still stand."""
-    recordings = lake.recordings.read(["source_uri", "status", "run_id", "created_at"])
+    recordings = lake.recordings.read(["source_uri", "status", "damage", "run_id", "created_at"])
     scenes = lake.scenes.read(["scene_id", "status", "run_id", "created_at"])
     images = lake.images.read(["image_id", "scene_id", "run_id", "created_at"])
     failures = lake.failures.read()
@@ -151,6 +164,7 @@ def overview(lake: Lake) -> Overview:
         ),
         runs=_runs(counted),
         failures=standing,
+        damaged=_damaged(recordings),
     )
 
 
@@ -182,13 +196,20 @@ def _standing(failures: pa.Table, recordings: pa.Table, images: pa.Table) -> lis
     return [FailureRow(**{name: row[name] for name in names}) for row in latest.values()]
 
 
+def _damaged(recordings: pa.Table) -> list[DamageRow]:
+    latest: dict[str, str | None] = {}
+    for row in recordings.sort_by("created_at").to_pylist():
+        latest[row["source_uri"]] = row["damage"] if row["status"] != Status.FAILED.value else None
+    return [DamageRow(uri, damage) for uri, damage in sorted(latest.items()) if damage]
+
+
 def _mine(
     lake: Lake, objects: Iterable[AudioObject], config: RunConfig, model_digest: str
 ) -> tuple[pa.Table, pc.Expression]:
     """The rows of `recordings` for these objects as they are now, and the filter for their model and settings."""
     current = {(item.uri, item.etag) for item in objects}
     mine = (pc.field("plan_digest") == config.plan_digest) & (pc.field("model_digest") == model_digest)
-    columns = ["source_uri", "etag", "recording_id", "status", "reason", "duration_s", "scenes"]
+    columns = ["source_uri", "etag", "recording_id", "status", "reason", "duration_s", "damage", "scenes"]
     recordings = lake.recordings.read(columns, mine)
     known = [pair in current for pair in zip(*_columns(recordings, "source_uri", "etag"), strict=True)]
     return recordings.filter(pa.array(known, pa.bool_())), mine

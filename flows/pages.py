@@ -74,7 +74,8 @@ class Illustrated:
     @property
     def digest(self) -> str:
         """Digest of what the page is made from, its design included."""
-        return digest("page", _design(), self.title, *(image["image_id"] for image in self.images))
+        damage = [str(self.recording["damage"])] if self.recording["damage"] else []
+        return digest("page", _design(), self.title, *damage, *(image["image_id"] for image in self.images))
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,17 @@ class Pages:
     def _illustrated(self) -> list[Illustrated]:
         mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._model_digest)
         read = mine & (pc.field("status") != Status.FAILED.value)
-        columns = ["source_uri", "etag", "size_bytes", "recording_id", "status", "reason", "duration_s", "created_at"]
+        columns = [
+            "source_uri",
+            "etag",
+            "size_bytes",
+            "recording_id",
+            "status",
+            "reason",
+            "duration_s",
+            "damage",
+            "created_at",
+        ]
         recordings = self._lake.recordings.read(columns, read).sort_by("source_uri").to_pylist()
         images = self._images(None)
         unique: dict[str, Illustrated] = {}
@@ -216,6 +227,7 @@ class Pages:
                 if scene["status"] == Status.SKIPPED.value
             ],
             home=PurePosixPath(index_key("")).name,
+            damage=row["damage"],
         )
         self._put(page_key(self._prefix, one.recording_id), page.encode(), _HTML)
         return True
@@ -232,14 +244,16 @@ class Pages:
     def _card(self, one: Illustrated, has_page: bool) -> Card:
         from s2i_core.publish.page import REASONS, Card
 
-        reason = one.recording["reason"]
+        reason, damage = one.recording["reason"], one.recording["damage"]
+        notes = [] if one.images else [REASONS.get(reason, reason or "No picture")]
+        notes += [f"damaged: {damage}"] if damage else []
         return Card(
             title=one.title,
             page=PurePosixPath(page_key("", one.recording_id)).name if has_page else None,
             duration_s=one.recording["duration_s"],
             pictures=len(one.images),
             previews=[self._frame(image, None) for image in one.images[:_PREVIEWS]],
-            note="" if one.images else REASONS.get(reason, reason or "No picture"),
+            note="; ".join(notes),
         )
 
     def _frame(self, image: dict[str, Any], confidence: float | None) -> Frame:

@@ -65,6 +65,8 @@ class Illustrated:
             "recording_id": self.recording.recording_id,
             "duration_s": self.recording.duration_s,
             "speech_s": self.recording.speech_s,
+            "tracks": self.recording.tracks,
+            "damage": self.recording.damage,
             "scenes": self.recording.scenes,
             "images": len(self.images),
             "skipped": len(self.skipped),
@@ -147,7 +149,10 @@ def illustrate_file(
     if not frames and not missing:
         missing = [Stretch(0.0, heard.duration_s, Skip.NO_SPEECH)]
     page = folder / PAGE
-    page.write_text(recording_page(_title(path), sound, sound_type, frames, heard.duration_s, skipped=missing), "utf-8")
+    page.write_text(
+        recording_page(_title(path), sound, sound_type, frames, heard.duration_s, skipped=missing, damage=heard.damage),
+        "utf-8",
+    )
 
     recording = _recording(path, heard, recording_id, scenes, config, pipeline.model_digest, run_id)
     _write_lines(folder / "recording.json", [row(recording)])
@@ -321,6 +326,8 @@ def _recording(
         sampling_rate_hz=heard.info.sampling_rate_hz,
         duration_s=heard.duration_s,
         speech_s=heard.speech_s,
+        tracks=heard.tracks,
+        damage=heard.damage,
         scenes=planned,
         retryable=False,
         model_digest=model_digest,

@@ -135,6 +135,10 @@ class Recording:
     sampling_rate_hz: int | None
     duration_s: float | None
     speech_s: float | None
+    tracks: str | None
+    """Of a file with several audio tracks: what each holds, and which were taken."""
+    damage: str | None
+    """What was wrong with a file that could be used all the same, and where."""
     scenes: int
     retryable: bool
     """A failed row that the next run tries again by itself (the store was ill, not the audio)."""
@@ -285,6 +289,8 @@ RECORDINGS = _schema(
     ("sampling_rate_hz", pa.int32()),
     ("duration_s", pa.float64()),
     ("speech_s", pa.float64()),
+    ("tracks", pa.string()),
+    ("damage", pa.string()),
     ("scenes", pa.int32()),
     ("retryable", pa.bool_()),
     ("model_digest", pa.string()),

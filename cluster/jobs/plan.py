@@ -258,6 +258,8 @@ class _Plan:
             sampling_rate_hz=None if heard is None else heard.info.sampling_rate_hz,
             duration_s=None if heard is None else heard.duration_s,
             speech_s=None if heard is None else heard.speech_s,
+            tracks=None if heard is None else heard.tracks,
+            damage=None if heard is None else heard.damage,
             scenes=scenes,
             retryable=False,
             model_digest=self._digest,

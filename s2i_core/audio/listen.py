@@ -48,7 +48,9 @@ class Heard:
     gaps: list[Gap]
     """All stretches without speech, in order; with the utterances they cover the recording."""
     damage: str | None
-    """What was wrong with a file that could be used all the same."""
+    """What was wrong with a file that could be used all the same, and where."""
+    tracks: str | None = None
+    """Of a file with several audio tracks: what each holds, and which were taken."""
 
 
 class Listening:

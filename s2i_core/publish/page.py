@@ -69,7 +69,7 @@ class Card:
     Attributes:
         page: address of its page, relative to the index; None where it has none.
         pictures: how many there are in all; `previews` are the first of them.
-        note: what to know instead of pictures, such as why it was skipped.
+        note: what to know besides, or instead of pictures, such as why it was skipped.
     """
 
     title: str
@@ -99,6 +99,7 @@ def recording_page(
     skipped: Sequence[Stretch] = (),
     loudness: Sequence[float] | None = None,
     home: str | None = None,
+    damage: str | None = None,
 ) -> str:
     """The page of one recording, as HTML.
 
@@ -111,6 +112,7 @@ def recording_page(
         skipped: stretches without a picture, which the page shows with their reason.
         loudness: bars of the waveform, 0 to 1; measured from `audio` if not given.
         home: address of the index, relative to the page, if there is one.
+        damage: what was wrong with the recording, which could be used all the same.
 
     Raises:
         ValueError: there is nothing to show, or the duration is not positive.
@@ -138,6 +140,7 @@ def recording_page(
         script=_read("recording.js"),
         title=title,
         home=home,
+        damage=damage,
         icon=moments[0].get("image") or next((moment["image"] for moment in moments if moment.get("image")), None),
         audio=_data_uri(audio, audio_type),
         audio_type=audio_type,

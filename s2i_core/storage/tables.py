@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -100,7 +101,8 @@ class LakeTable:
         """The present version as an Arrow dataset for streaming reads; None where nothing was ever written."""
         table = self._open()
         with self._errors():
-            return None if table is None else table.to_pyarrow_dataset()
+            # What was written before a column was added has nulls in it.
+            return None if table is None else table.to_pyarrow_dataset().replace_schema(self.schema)
 
     def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
         """The rows of the present version; only the columns asked for are fetched."""
@@ -195,10 +197,18 @@ class LakeTable:
                 try:
                     with self._lock, self._errors():
                         table = self._open() or self._create()
+                        self._add_new_columns(table)
                         return self._commit_once(table, batch, replace)
                 except CommitFailedError:
                     time.sleep(pause_s)
             raise self._overtaken()
+
+    def _add_new_columns(self, table: DeltaTable) -> None:
+        """Columns that an older version of s2i did not write; in its rows they are null."""
+        there = {field.name for field in table.schema().fields}
+        new = [field for field in self.schema if field.name not in there]
+        if new:
+            table.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
 
     def _commit_once(self, table: DeltaTable, batch: pa.Table, replace: bool) -> int:
         present = self._present(table, batch)
@@ -225,7 +235,8 @@ class LakeTable:
                 _joined(fragment.to_table(columns=list(self.key_columns)), self.key_columns), value_set=wanted
             )
             if pc.any(hit).as_py():
-                kept.append(fragment.to_table().select(self.schema.names).filter(pc.invert(hit)).cast(self.schema))
+                rows_there = fragment.to_table(schema=self.schema)
+                kept.append(rows_there.filter(pc.invert(hit)).cast(self.schema))
                 replaced.append(fragment.path)
         rows = pa.concat_tables(kept)
         buffer = io.BytesIO()
@@ -316,8 +327,14 @@ class LakeTable:
 
     def _check_schema(self, table: DeltaTable) -> None:
         there = pa.schema(table.schema().to_arrow())
-        if not there.equals(self.schema):
-            differing = sorted({field.name for field in set(there) ^ set(self.schema)})
+        known = {
+            field.name
+            for field in there
+            if field.name in self.schema.names and field.equals(self.schema.field(field.name))
+        }
+        differing = sorted(set(there.names) - known)
+        differing += sorted(set(self.key_columns) - set(there.names))
+        if differing:
             raise StorageError(
                 self.uri,
                 f"the table was written by another version of s2i: its columns differ in {', '.join(differing)}",

@@ -30,6 +30,8 @@ def recording(name, status="ok", reason=None):
         sampling_rate_hz=16000,
         duration_s=60.0,
         speech_s=50.0,
+        tracks=None,
+        damage=None,
         scenes=2,
         retryable=False,
         plan_digest="p",

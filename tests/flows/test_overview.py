@@ -100,6 +100,15 @@ def test_an_overview_has_all_runs_and_the_failures_that_still_stand(lake: Lake) 
     assert found.as_json()["failed"][0]["remedy"] == "Upload it again."
 
 
+def test_damage_is_told_until_the_recording_is_whole(lake: Lake) -> None:
+    cut = "the data end early, after 8.5 s"
+    later = DAY + timedelta(days=1)
+    lake.recordings.upsert([row(recording(name, damage=cut, created_at=later)) for name in ("a", "b")])
+    lake.recordings.merge([row(recording("b", etag="e2", created_at=later + timedelta(days=1)))])
+    assert overview(lake).as_json()["damaged"] == [{"source_uri": "s3://in/a", "damage": cut}]
+    assert [each["why"] for each in outcomes(lake, _objects("a"), CONFIG, "m")] == [f"damaged: {cut}"]
+
+
 def test_an_empty_destination_is_empty(objects: ObjectStore, bucket: str) -> None:
     found = overview(Lake(objects.settings, f"s3://{bucket}"))
     assert found.totals == Totals()

@@ -133,3 +133,9 @@ def test_the_index_counts_and_says_what_failed_and_what_to_do():
     for text in ("s3://a/b.mp3", "It is empty.", "Upload it again.", "s3://out"):
         assert text in html
     assert [link["href"] for link in Page(html).all("a")] == ["#faults", "pages/talk.html"]
+
+
+def test_a_page_tells_of_damage():
+    told = "The recording is damaged: the data end early &amp; &lt;b&gt;."
+    assert told in recording_page("Talk", AUDIO, "audio/wav", FRAMES, 9.0, damage="the data end early & <b>")
+    assert "is damaged" not in recording_page("Talk", AUDIO, "audio/wav", FRAMES, 9.0)
