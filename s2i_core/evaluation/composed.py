@@ -91,4 +91,5 @@ def disturb(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     share = torch.from_numpy(rng.uniform(0, 1, (len(x), 1, 1, 1)) * (rng.random((len(x), 1, 1, 1)) < 0.5)).float()
     x = x + (blurred - x) * share
     x = x * torch.from_numpy(rng.uniform(0.85, 1.1, (len(x), 1, 1, 1))).float()
-    return x + torch.randn_like(x) * torch.from_numpy(rng.uniform(0, 0.06, (len(x), 1, 1, 1))).float()
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
+    return x + noise * torch.from_numpy(rng.uniform(0, 0.06, (len(x), 1, 1, 1))).float()

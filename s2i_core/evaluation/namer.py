@@ -19,11 +19,11 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from s2i_core.config import Settings
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.spec import SceneSpec
 from s2i_core.evaluation.composed import as_input, disturb
-from s2i_core.learning import checkpoint
+from s2i_core.learning.checkpoint import say
+from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.decoders.native.reference import Slot
 
@@ -42,7 +42,7 @@ _ROOM = 1.1
 _NONE = -100  # what cross-entropy ignores
 
 
-class NamerConfig(Settings):
+class NamerConfig(LoopConfig):
     """How much and how long."""
 
     steps: int = Field(2500, gt=0, description="Optimizer steps.")
@@ -180,37 +180,31 @@ def train(
     specs: Sequence[SceneSpec],
     pictures: NDArray[np.uint8],
     config: NamerConfig,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = say,
 ) -> Namer:
     """Train the namer on scenes and their pictures `(N, S, S, 3)`; goes on from `folder` where it was cut off."""
     concepts = book.library.concepts
     crops = _Crops(specs, book, concepts)
     torch.manual_seed(config.seed)
-    namer: Namer = Namer(len(concepts)).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    namer: Namer = Namer(len(concepts)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(namer.parameters(), lr=config.lr, weight_decay=0.02)
-    start = checkpoint.resume(folder / "namer.pt", {"namer": namer}, optimizer)
-    for step in range(start, config.steps):
-        rng = np.random.default_rng([config.seed, step])
+    loop = Loop(folder / "namer.pt", config, {"namer": namer}, optimizer, clip=2.0, tell=tell)
+
+    def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         rows, boxes, truth, colour, repainted = crops.draw(rng, config.batch)
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * checkpoint.cosine(step, config.steps, 50)
         x = cut(as_input(pictures[rows], PICTURE_PX), torch.from_numpy(boxes))
         mirrored = torch.from_numpy(rng.random(len(x)) < 0.25)[:, None, None, None]
         # Colours change places: a thing must be known in colours that training leaves out.
         x[repainted] = x[repainted][:, torch.from_numpy(rng.permutation(3))]
         x = disturb(torch.where(mirrored, x.flip(3), x), rng).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.precision():
             things, colours = namer(x)
-        loss = F.cross_entropy(things, torch.from_numpy(truth))
+        right = torch.from_numpy(truth)
+        loss = F.cross_entropy(things, right)
         loss = loss + 0.5 * F.cross_entropy(colours, torch.from_numpy(colour), ignore_index=_NONE)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(namer.parameters(), 2.0)
-        optimizer.step()
-        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            checkpoint.save(folder / "namer.pt", step + 1, {"namer": namer}, optimizer)
-            right = (things.argmax(1).numpy() == truth).mean()
-            tell(f"namer: step {step + 1} of {config.steps}, loss {loss.item():.2f}, right {right:.2f}")
+        return loss, {"loss": loss, "right": (things.argmax(1) == right).float().mean()}
+
+    loop.run(step, save_every=config.save_every)
     return namer
 
 

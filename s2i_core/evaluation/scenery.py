@@ -16,18 +16,18 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from s2i_core.config import Settings
 from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.spec import SceneSpec
 from s2i_core.evaluation.composed import as_input, disturb
 from s2i_core.evaluation.namer import Block, convolution
-from s2i_core.learning import checkpoint
+from s2i_core.learning.checkpoint import say
+from s2i_core.learning.loop import Loop, LoopConfig
 
 SIZE = 64
 _CHUNK = 500
 
 
-class SceneryConfig(Settings):
+class SceneryConfig(LoopConfig):
     """How long."""
 
     steps: int = Field(1000, gt=0, description="Optimizer steps.")
@@ -71,7 +71,7 @@ def train(
     specs: Sequence[SceneSpec],
     pictures: NDArray[np.uint8],
     config: SceneryConfig,
-    tell: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = say,
 ) -> Scenery:
     """Train on scenes and their pictures `(N, S, S, 3)`; goes on from `folder` where it was cut off."""
     place = {concept: n for n, concept in enumerate(concepts)}
@@ -82,27 +82,20 @@ def train(
             things[row, place[group.concept]] = 1 / len(spec.groups)
     small = np.concatenate([_shrunk(pictures[n : n + _CHUNK]) for n in range(0, len(pictures), _CHUNK)])
     torch.manual_seed(config.seed)
-    scenery: Scenery = Scenery(len(concepts)).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    scenery: Scenery = Scenery(len(concepts)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(scenery.parameters(), lr=config.lr, weight_decay=0.02)
-    start = checkpoint.resume(folder / "scenery.pt", {"scenery": scenery}, optimizer)
-    for step in range(start, config.steps):
-        rng = np.random.default_rng([config.seed, step])
+    loop = Loop(folder / "scenery.pt", config, {"scenery": scenery}, optimizer, clip=2.0, tell=tell)
+
+    def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         rows = rng.choice(len(specs), config.batch, replace=False)
-        for options in optimizer.param_groups:
-            options["lr"] = config.lr * checkpoint.cosine(step, config.steps, 50)
         x = disturb(as_input(small[rows], SIZE), rng).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.precision():
             vectors = scenery(x)
         found = scenery.setting(vectors)
         loss = F.cross_entropy(found, settings[rows]) + F.cross_entropy(scenery.things(vectors), things[rows])
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(scenery.parameters(), 2.0)
-        optimizer.step()
-        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            checkpoint.save(folder / "scenery.pt", step + 1, {"scenery": scenery}, optimizer)
-            right = (found.argmax(1) == settings[rows]).float().mean()
-            tell(f"scenery: step {step + 1} of {config.steps}, loss {loss.item():.2f}, right {right:.2f}")
+        return loss, {"loss": loss, "right": (found.argmax(1) == settings[rows]).float().mean()}
+
+    loop.run(step, save_every=config.save_every)
     return scenery
 
 

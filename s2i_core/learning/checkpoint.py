@@ -6,6 +6,7 @@ import importlib.util
 import json
 import pickle
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 from s2i_core.errors import ModelError
 
 
-def save(path: Path, step: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+def save(path: Path, step: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
     """Write modules and optimizer after `step` steps."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
@@ -28,7 +29,7 @@ def save(path: Path, step: int, modules: dict[str, nn.Module], optimizer: torch.
     temporary.rename(path)
 
 
-def resume(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer | None = None) -> int:
+def resume(path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer | None = None) -> int:
     """Read what `save` wrote and return its step; 0 where there is nothing yet.
 
     Raises:
@@ -50,6 +51,11 @@ def resume(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Opt
     return int(state["step"])
 
 
+def say(line: str) -> None:
+    """Show a line of progress at once."""
+    print(line, flush=True)  # noqa: T201
+
+
 class Log:
     """Reports: a JSON line each in `<name>.jsonl` beside the checkpoint, the screen, and TensorBoard if installed.
 
@@ -57,10 +63,11 @@ class Log:
         folder: of the checkpoint.
         name: of the step of the recipe.
         speaks: false for a log that says nothing, of one process of many.
+        tell: told each line; by default it is shown.
     """
 
-    def __init__(self, folder: Path, name: str, *, speaks: bool = True) -> None:
-        self._speaks = speaks
+    def __init__(self, folder: Path, name: str, *, speaks: bool = True, tell: Callable[[str], None] = say) -> None:
+        self._speaks, self._tell = speaks, tell
         if not speaks:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,12 +93,4 @@ class Log:
             for key, value in values.items():
                 if isinstance(value, float):
                     self._board.add_scalar(key, value, step)
-        print(self._name, " ".join(f"{key}={value}" for key, value in row.items()), flush=True)  # noqa: T201
-
-
-def cosine(step: int, steps: int, warmup: int) -> float:
-    """Factor of the learning rate: a linear warm-up, then half a cosine down to a hundredth."""
-    if step < warmup:
-        return (step + 1) / warmup
-    share = (step - warmup) / max(1, steps - warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + float(torch.cos(torch.tensor(share * torch.pi))))
+        self._tell(" ".join([self._name, *(f"{key}={value}" for key, value in row.items())]))

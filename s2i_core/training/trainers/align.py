@@ -26,11 +26,9 @@ from pydantic import Field
 from safetensors.numpy import load_file
 from torch.nn import functional as F
 
-from s2i_core.config import Settings
 from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
 from s2i_core.corpus.folder import TRAIN_PARTS, SceneRow, read_scenes
-from s2i_core.learning import checkpoint
-from s2i_core.learning.devices import World, precision
+from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.speech.projection import QueryTransformer
@@ -46,7 +44,7 @@ class Batches(Protocol):
         """All of them, once: frames `(B, T, D)` at 25 Hz and the text of each `(B,)`."""
 
 
-class AlignConfig(Settings):
+class AlignConfig(LoopConfig):
     """How long and how fast."""
 
     parts: tuple[str, ...] = Field(TRAIN_PARTS, description="Parts of the data to learn from.")
@@ -55,7 +53,6 @@ class AlignConfig(Settings):
     batch: int = Field(160, gt=1, description="Utterances a step and process.")
     lr_pretrained: float = Field(2e-4, gt=0, description="Learning rate of the layers that Whisper's decoder gave.")
     lr_new: float = Field(1e-3, gt=0, description="Learning rate of the queries, the heads and the layout predictor.")
-    warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
     sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
     layout_weight: float = Field(0.5, ge=0, description="Weight of the layout's losses.")
@@ -66,9 +63,6 @@ class AlignConfig(Settings):
     )
     freeze_cross: bool = Field(True, description="Keep keys and values of the pretrained cross-attention as they are.")
     evaluate_every: int = Field(100, gt=0, description="Steps between evaluations and saves.")
-    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
-    device: str = Field("cpu", description="Where to train.")
-    seed: int = Field(0, ge=0, description="Of the batches.")
 
 
 @dataclass(frozen=True)
@@ -112,6 +106,14 @@ class Targets:
         texts = np.concatenate([teacher["scenes"], teacher["phrases"]])
         arrays = (texts, teacher["sprites"], presence, boxes, chosen, colours, settings, times)
         return cls(*(torch.from_numpy(array) for array in arrays))
+
+    def spoken(
+        self, texts: NDArray[np.int64], bank: int, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a batch says, as places among the texts `(B,)`, and vectors of other texts `(bank, E)`."""
+        chance = torch.from_numpy(rng.integers(0, len(self.texts), bank))
+        device = self.texts.device
+        return torch.from_numpy(texts).to(device), self.texts[chance.to(device)]
 
     def to(self, device: torch.device) -> Targets:
         """The same on another device."""
@@ -240,58 +242,44 @@ def train(
         config: how long and how fast.
         layout: trained in place; by default a new one. One that reads tokens of its own stays as it is.
     """
-    world = World.join(config.device)
     torch.manual_seed(config.seed)
     layout = layout or new_layout(projection)
     lays = not layout.config.own_tokens
-    before = copy.deepcopy(projection).to(world.device).eval() if config.keep_tokens else None
-    modules: dict[str, torch.nn.Module] = {"projection": projection, "layout": layout}
+    before = copy.deepcopy(projection).eval() if config.keep_tokens else None
     if config.freeze_cross:
         freeze_cross(projection)
-    for module in modules.values():
-        module.to(world.device).train()
     optimizer = _optimizer(projection, layout if lays else None, config)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
+    loop = Loop(out / CHECKPOINT, config, {"projection": projection, "layout": layout}, optimizer)
+    if before:
+        before.to(loop.device)
     rows = list(read_scenes(data))
-    targets = Targets.load(data, rows, layout.config.num_slots).to(world.device)
+    targets = Targets.load(data, rows, layout.config.num_slots).to(loop.device)
     frames = FrameSet(*(data / f"frames-{part}" for part in config.parts)).thinned(config.share, config.seed)
     test = FrameSet(data / "frames-voices")
     weights = LayoutWeights(sprite_temperature=config.sprite_temperature)
-    log = checkpoint.Log(out, "align", speaks=world.leads)
-    for step in range(start, config.steps):
-        rng = world.rng(config.seed, step)
+
+    def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         batch, texts = frames.batch(rng, config.batch)
-        batch = hide(batch, round(config.mask_s * FRAMES_HZ), rng)
-        spoken = torch.from_numpy(texts).to(world.device)
+        heard = hide(batch, round(config.mask_s * FRAMES_HZ), rng).to(loop.device)
+        spoken, bank = targets.spoken(texts, config.bank, rng)
         scene = spoken < len(rows)
-        bank = targets.texts[torch.from_numpy(rng.integers(0, len(targets.texts), config.bank)).to(world.device)]
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
-        with precision(world.device, config.dtype):
-            tokens, pooled = projection(batch.to(world.device))
-            moved = _moved(tokens, batch.to(world.device), before) if before else tokens.new_zeros(())
+        with loop.precision():
+            tokens, pooled = projection(heard)
+            if before:
+                with torch.no_grad():
+                    kept = before(heard)[0]
             predicted = layout(tokens[scene], pooled[scene]) if lays and scene.any() else None
+            change = moved(tokens, kept) if before else tokens.new_zeros(())
         contrast = contrastive_loss(pooled, targets.texts[spoken], config.temperature, bank)
         placed = layout_loss(predicted, targets, spoken[scene], weights) if predicted else contrast.new_zeros(())
-        loss = contrast + config.layout_weight * placed + config.keep_tokens * moved
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        world.average_gradients(learned)
-        norm = torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        if not torch.isfinite(norm):
-            log(step, skipped="gradient is not finite")
-            continue
-        optimizer.step()
-        if step % 20 == 0:
-            log(step, contrast=contrast.item(), layout=placed.item(), moved=moved.item())
-        if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
-            checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
-            log(step + 1, **evaluate(projection, layout if lays else None, test, rows, targets))
-    world.wait()
-    for module in modules.values():
-        module.eval()
+        loss = contrast + config.layout_weight * placed + config.keep_tokens * change
+        return loss, {"contrast": contrast, "layout": placed, "moved": change}
+
+    loop.run(
+        step,
+        save_every=config.evaluate_every,
+        evaluate=lambda: evaluate(projection, layout if lays else None, test, rows, targets),
+    )
     return layout
 
 
@@ -307,11 +295,10 @@ def _optimizer(projection: QueryTransformer, layout: LayoutPredictor | None, con
     )
 
 
-def _moved(tokens: torch.Tensor, frames: torch.Tensor, before: QueryTransformer) -> torch.Tensor:
-    """Mean square of how far tokens `(B, K, C)` are from those of the same frames at the start, over that of those."""
-    with torch.no_grad():
-        kept = before(frames)[0].float()
-    return F.mse_loss(tokens.float(), kept) / kept.square().mean()
+def moved(tokens: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Mean square of how far tokens `(B, K, C)` are from those of before, over that of those."""
+    before = before.float()
+    return F.mse_loss(tokens.float(), before) / before.square().mean()
 
 
 @torch.inference_mode()
@@ -323,9 +310,6 @@ def evaluate(
     targets: Targets,
 ) -> dict[str, float]:
     """Retrieval among the library's concepts, by the pooled vector and by the surest slot: recall at 1 and at 5."""
-    trained: list[torch.nn.Module] = [projection, *([layout] if layout else [])]
-    for module in trained:
-        module.eval()
     pooled_ranks: list[NDArray[np.int64]] = []
     slot_hits: list[bool] = []
     counts: list[bool] = []
@@ -346,8 +330,6 @@ def evaluate(
         settings += (predicted.settings.argmax(1) == targets.settings[texts]).tolist()
         counts += ((predicted.presence > 0).sum(1) == targets.presence[texts].sum(1)).tolist()
     ranks = np.concatenate(pooled_ranks)
-    for module in trained:
-        module.train()
     recalls = {"r1": float((ranks == 0).mean()), "r5": float((ranks < 5).mean())}
     if layout is None:
         return recalls

@@ -21,14 +21,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from s2i_core.config import Settings
 from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
 from s2i_core.corpus.compose import SpriteBook, paint_ground, render, restyle
 from s2i_core.corpus.folder import STYLES_FOLDER, SceneRow, read_scenes
 from s2i_core.corpus.spec import SceneSpec
 from s2i_core.errors import ConfigError
-from s2i_core.learning import checkpoint
-from s2i_core.learning.devices import World, precision
+from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.decoder import canvas_tensor
 from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.grounds import begun, coarse
@@ -41,14 +39,13 @@ from s2i_core.training.trainers.pictures import as_tensor
 CHECKPOINT = "diffuse.pt"
 
 
-class DiffuseConfig(Settings):
+class DiffuseConfig(LoopConfig):
     """How long, how fast, and how much the references are disturbed."""
 
     steps: int = Field(2000, gt=0, description="Optimizer steps.")
     batch: int = Field(16, gt=1, description="Pictures a step and process.")
     size_px: int = Field(256, gt=0, description="Side of the pictures.")
     lr: float = Field(5e-4, gt=0, description="Learning rate.")
-    warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     ema: float = Field(0.995, gt=0, lt=1, description="Decay of the average of the weights, which is what ships.")
     drop_speech: float = Field(0.1, ge=0, le=1, description="Share of rows without speech, for guidance.")
     drop_canvas: float = Field(0.04, ge=0, le=1, description="Share of rows with an empty canvas.")
@@ -66,9 +63,6 @@ class DiffuseConfig(Settings):
     t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
     t_floor: float = Field(0.4, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
     save_every: int = Field(100, gt=0, description="Steps between saves.")
-    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
-    device: str = Field("cpu", description="Where to train.")
-    seed: int = Field(0, ge=0, description="Of the batches.")
 
 
 def disturb(slots: tuple[Slot, ...], sprites: int, config: DiffuseConfig, rng: np.random.Generator) -> list[Slot]:
@@ -128,24 +122,20 @@ def condition(projection: QueryTransformer, frames: FrameSet) -> tuple[torch.Ten
 
 def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseConfig, denoiser: Denoiser) -> Denoiser:
     """Train and return the averaged denoiser; goes on from `out/diffuse.pt` where there is one."""
-    world = World.join(config.device)
-    torch.manual_seed(config.seed)
-    denoiser = denoiser.to(world.device, memory_format=torch.channels_last).train()
-    average = Denoiser.from_config(denoiser.config).to(world.device)
+    denoiser = denoiser.to(memory_format=torch.channels_last)
+    average = Denoiser.from_config(denoiser.config)
     average.load_state_dict(denoiser.state_dict())
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    modules: dict[str, torch.nn.Module] = {"denoiser": denoiser, "average": average}
-    done = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
+    loop = Loop(out / CHECKPOINT, config, {"denoiser": denoiser, "average": average}, optimizer)
     books = _books(data, denoiser.config.styles)
     rows = list(read_scenes(data))
     # The dictionary's phrases have no scene; most of the other utterances are about each scene's or concept's picture.
     scenes = FrameSet(*(data / f"frames-{part}" for part in ("train", "talk", "natural")))
-    tokens, pooled, texts = condition(projection.to(world.device), scenes)
+    tokens, pooled, texts = condition(projection.to(loop.device), scenes)
     del scenes
     places = torch.from_numpy(place_codes(rows))
-    log = checkpoint.Log(out, "diffuse", speaks=world.leads)
-    for step in range(done, config.steps):
-        rng = world.rng(config.seed, step)
+
+    def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         noise_rng = torch.Generator().manual_seed(int(rng.integers(2**62)))
         chosen = rng.choice(len(texts), config.batch, replace=False)
         pages = [_page(rows[text].spec, books, config, rng) for text in texts[chosen]]
@@ -160,27 +150,18 @@ def train(data: Path, out: Path, projection: QueryTransformer, config: DiffuseCo
         inputs = (noisy, t, tokens[chosen].float(), pooled[chosen].float(), style, canvas)
         told = torch.from_numpy(rng.random(config.batch) >= config.drop_place)
         place = places[torch.from_numpy(texts[chosen])] * told[:, None]
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * checkpoint.cosine(step, config.steps, config.warmup)
-        with precision(world.device, config.dtype):
-            predicted, taken = denoiser(*(x.to(world.device) for x in (*inputs, dropped, place)))
-        error = (predicted - clean.to(world.device)).square().mean((1, 2, 3))
-        loss = (error / t.to(world.device).clamp(min=config.t_floor).square()).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        world.average_gradients(denoiser.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-        if not torch.isfinite(norm):
-            log(step, skipped="gradient is not finite")
-            continue
-        optimizer.step()
-        _average(average, denoiser, min(config.ema, (step + 1) / (step + 10)))
-        if step % 20 == 0:
-            log(step, loss=loss.item(), error=error.mean().item(), taken=taken.mean().item())
-        if world.leads and ((step + 1) % config.save_every == 0 or step + 1 == config.steps):
-            checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
-    world.wait()
-    return average.eval()
+        with loop.precision():
+            predicted, taken = denoiser(*(x.to(loop.device) for x in (*inputs, dropped, place)))
+        error = (predicted - clean.to(loop.device)).square().mean((1, 2, 3))
+        loss = (error / t.to(loop.device).clamp(min=config.t_floor).square()).mean()
+        return loss, {"loss": loss, "error": error.mean(), "taken": taken.mean()}
+
+    loop.run(
+        step,
+        save_every=config.save_every,
+        afterwards=lambda n: _average(average, denoiser, min(config.ema, (n + 1) / (n + 10))),
+    )
+    return average
 
 
 def _books(data: Path, styles: Sequence[str]) -> list[SpriteBook]:

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch.nn import functional as F
 
 from s2i_core.audio.features import (
     MAX_LENGTH_S,
@@ -26,21 +25,19 @@ from s2i_core.audio.features import (
     log_mel,
     padded_samples,
 )
-from s2i_core.config import Settings
 from s2i_core.corpus.augment import Augmentation, Waveform, augment
 from s2i_core.corpus.folder import TRAIN_PARTS, read_scenes
 from s2i_core.corpus.speech_set import SpeechSet
-from s2i_core.learning import checkpoint
-from s2i_core.learning.devices import World, precision
+from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.training.trainers import align
-from s2i_core.training.trainers.align import Targets, contrastive_loss
+from s2i_core.training.trainers.align import Targets, contrastive_loss, moved
 
 CHECKPOINT = "finetune.pt"
 
 
-class FinetuneConfig(Settings):
+class FinetuneConfig(LoopConfig):
     """How long and how fast."""
 
     parts: tuple[str, ...] = Field(TRAIN_PARTS, description="Parts of the data to learn from.")
@@ -49,7 +46,6 @@ class FinetuneConfig(Settings):
     longest_s: float = Field(13.0, gt=0, le=29, description="Longer recordings are left out: they take much memory.")
     lr_encoder: float = Field(3e-5, gt=0, description="Learning rate of the speech encoder's layers.")
     lr_projection: float = Field(1e-4, gt=0, description="Learning rate of the projection.")
-    warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
     bank: int = Field(2048, ge=0, description="Texts beyond the batch that a step contrasts its speech with.")
     keep_tokens: float = Field(
@@ -68,9 +64,6 @@ class FinetuneConfig(Settings):
         description="What the encoder hears beyond what the recordings were kept with.",
     )
     evaluate_every: int = Field(100, gt=0, description="Steps between evaluations and saves.")
-    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
-    device: str = Field("cpu", description="Where to train.")
-    seed: int = Field(0, ge=0, description="Of the batches.")
 
 
 class Recordings:
@@ -107,7 +100,7 @@ class Recordings:
         return [waveform for waveform, _, _ in rows], np.array([text for _, text, _ in rows], np.int64)
 
 
-class Heard:
+class EncodedRecordings:
     """What an encoder makes of recordings: to `align.evaluate` the same as a set of frames."""
 
     def __init__(self, encoder: SpeechEncoder, recordings: Recordings) -> None:
@@ -143,60 +136,42 @@ def train(
         layout_projection: the layout's own, if it has one; it stays as it is, and so do its tokens.
         config: how long and how fast.
     """
-    world = World.join(config.device)
-    torch.manual_seed(config.seed)
-    hearers: list[QueryTransformer] = [projection, *([layout_projection] if layout_projection else [])]
-    modules: dict[str, torch.nn.Module] = {"encoder": encoder, "projection": projection}
-    nets: list[torch.nn.Module] = [encoder, *hearers]
-    for net in nets:
-        net.to(world.device).train()
-    for fixed in (encoder.conv1, encoder.conv2, encoder.embed_positions, *hearers[1:]):
-        fixed.requires_grad_(False)
-    encoder_before, hearers_before = copy.deepcopy(encoder).eval(), [copy.deepcopy(one).eval() for one in hearers]
+    projections = [projection, *([layout_projection] if layout_projection else [])]
+    for part in (encoder.conv1, encoder.conv2, encoder.embed_positions, *projections[1:]):
+        part.requires_grad_(False)
+    encoder_before = copy.deepcopy(encoder)
+    projections_before = [copy.deepcopy(each) for each in projections]
     optimizer = _optimizer(encoder, projection, config)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
+    loop = Loop(out / CHECKPOINT, config, {"encoder": encoder, "projection": projection}, optimizer)
+    fixed: list[torch.nn.Module] = [encoder_before, *projections_before, *projections[1:]]
+    for module in fixed:
+        module.to(loop.device).eval()
     rows = list(read_scenes(data))
-    targets = Targets.load(data, rows, align.new_layout(projection).config.num_slots).to(world.device)
+    targets = Targets.load(data, rows, align.new_layout(projection).config.num_slots).to(loop.device)
     recordings = Recordings(*_built(data, config.parts), longest_s=config.longest_s)
-    test = Heard(encoder, Recordings(data / "speech-voices"))
-    log = checkpoint.Log(out, "finetune", speaks=world.leads)
-    for step in range(start, config.steps):
-        rng = world.rng(config.seed, step)
+    test = EncodedRecordings(encoder, Recordings(data / "speech-voices"))
+
+    def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         kept, texts = recordings.batch(rng, config.batch)
-        heard = [augment(waveform, SAMPLING_RATE_HZ, config.noise, rng)[: len(waveform)] for waveform in kept]
-        spoken = torch.from_numpy(texts).to(world.device)
-        bank = targets.texts[torch.from_numpy(rng.integers(0, len(targets.texts), config.bank)).to(world.device)]
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
-        with precision(world.device, config.dtype):
+        noisy = [augment(waveform, SAMPLING_RATE_HZ, config.noise, rng)[: len(waveform)] for waveform in kept]
+        spoken, bank = targets.spoken(texts, config.bank, rng)
+        with loop.precision():
             with torch.no_grad():
-                frames = QueryTransformer.thin(encoder_before(features(kept).to(world.device)))
-                wanted = [hearer(frames)[0].float() for hearer in hearers_before]
-            frames = QueryTransformer.thin(encoder(features(heard).to(world.device)))
-            made = [hearer(frames) for hearer in hearers]
+                frames = QueryTransformer.thin(encoder_before(features(kept).to(loop.device)))
+                wanted = [before(frames)[0] for before in projections_before]
+            frames = QueryTransformer.thin(encoder(features(noisy).to(loop.device)))
+            made = [each(frames) for each in projections]
         contrast = contrastive_loss(made[0][1], targets.texts[spoken], config.temperature, bank)
-        moved = torch.stack([_moved(tokens, before) for (tokens, _), before in zip(made, wanted, strict=True)])
-        loss = contrast + config.keep_tokens * moved.sum()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        world.average_gradients(learned)
-        norm = torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        if not torch.isfinite(norm):
-            log(step, skipped="gradient is not finite")
-            continue
-        optimizer.step()
-        if step % 10 == 0:
-            log(step, contrast=contrast.item(), moved=moved[0].item(), moved_layout=moved[1:].sum().item())
-        if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
-            checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
-            encoder.eval()
-            log(step + 1, **align.evaluate(projection, None, test, rows, targets))
-            encoder.train()
-    world.wait()
-    for net in nets:
-        net.eval()
+        change = torch.stack([moved(tokens, before) for (tokens, _), before in zip(made, wanted, strict=True)])
+        loss = contrast + config.keep_tokens * change.sum()
+        return loss, {"contrast": contrast, "moved": change[0], "moved_layout": change[1:].sum()}
+
+    loop.run(
+        step,
+        save_every=config.evaluate_every,
+        evaluate=lambda: align.evaluate(projection, None, test, rows, targets),
+        log_every=10,
+    )
 
 
 def _built(data: Path, parts: Sequence[str]) -> list[Path]:
@@ -215,8 +190,3 @@ def _optimizer(encoder: SpeechEncoder, projection: QueryTransformer, config: Fin
         betas=(0.9, 0.98),
         weight_decay=0.01,
     )
-
-
-def _moved(tokens: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """Mean square of how far tokens `(B, K, C)` are from those of before, over that of those."""
-    return F.mse_loss(tokens.float(), before) / before.square().mean()

@@ -20,11 +20,9 @@ from pydantic import Field
 from safetensors.numpy import load_file
 from torch.nn import functional as F
 
-from s2i_core.config import Settings
 from s2i_core.corpus.compose import SpriteBook, render, restyle
 from s2i_core.corpus.folder import SAME, SceneRow, held_out, read_captioned, read_scenes, style_books
-from s2i_core.learning import checkpoint
-from s2i_core.learning.devices import World, precision
+from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
 from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 from s2i_core.models.image_encoder import ImageEncoder
@@ -37,7 +35,7 @@ _SAME_TEXT = 0.999
 """Likeness of the teacher's vectors above which two names are the same."""
 
 
-class PicturesConfig(Settings):
+class PicturesConfig(LoopConfig):
     """How long and how fast."""
 
     steps: int = Field(700, gt=0, description="Optimizer steps.")
@@ -49,7 +47,6 @@ class PicturesConfig(Settings):
     restyled: float = Field(0.7, ge=0, le=1, description="Share of the scenes drawn in another style if it has them.")
     lr_pretrained: float = Field(3e-4, gt=0, description="Learning rate of the layers that ImageNet taught.")
     lr_new: float = Field(1e-3, gt=0, description="Learning rate of the last layer and the norm before it.")
-    warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
     temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
     head_scenes: int = Field(3000, ge=0, description="Composed scenes in the closed-form fit of the last layer.")
     head_white: float = Field(8.0, gt=0, description="Weight of an illustration on white in that fit.")
@@ -57,9 +54,6 @@ class PicturesConfig(Settings):
         3.0, gt=0, description="What it costs to leave the layer that training found, as a multiple of all weights."
     )
     evaluate_every: int = Field(150, gt=0, description="Steps between evaluations and saves.")
-    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
-    device: str = Field("cpu", description="Where to train.")
-    seed: int = Field(0, ge=0, description="Of the batches.")
 
 
 def single(library: SpriteLibrary, painter: SpritePainter, sprite: int, size: int, rng: np.random.Generator) -> RGBA:
@@ -150,37 +144,22 @@ def train(data: Path, out: Path, config: PicturesConfig, encoder: ImageEncoder) 
     Raises:
         ConfigError: the data lack the captioned illustrations, and the settings want them.
     """
-    world = World.join(config.device)
-    torch.manual_seed(config.seed)
     # Depthwise convolutions are a third faster so, on CPUs and GPUs alike.
-    encoder.to(world.device, memory_format=torch.channels_last).train()
-    optimizer = _optimizer(encoder, config)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    start = checkpoint.resume(out / CHECKPOINT, {"encoder": encoder}, optimizer)
+    encoder.to(memory_format=torch.channels_last)
+    loop = Loop(out / CHECKPOINT, config, {"encoder": encoder}, _optimizer(encoder, config))
     lessons = Lessons(data, config, encoder.config.size_px)
-    names = torch.from_numpy(lessons.names).to(world.device)
-    log = checkpoint.Log(out, "pictures", speaks=world.leads)
-    for step in range(start, config.steps):
-        pictures, vectors_of, alone = _batch(lessons, config, world.rng(config.seed, step))
-        targets = torch.from_numpy(vectors_of).to(world.device)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
-        with precision(world.device, config.dtype):
-            vectors = encoder(as_tensor(pictures).to(world.device, memory_format=torch.channels_last))
+    names = torch.from_numpy(lessons.names).to(loop.device)
+
+    def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        pictures, vectors_of, alone = _batch(lessons, config, rng)
+        targets = torch.from_numpy(vectors_of).to(loop.device)
+        with loop.precision():
+            vectors = encoder(as_tensor(pictures).to(loop.device, memory_format=torch.channels_last))
         choice = choice_loss(vectors[:alone], targets[:alone], names, config.temperature)
         loss = contrastive_loss(vectors, targets, config.temperature) + choice
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        world.average_gradients(encoder.parameters())
-        torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-        optimizer.step()
-        if step % 20 == 0:
-            log(step, loss=loss.item(), choice=choice.item())
-        if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
-            checkpoint.save(out / CHECKPOINT, step + 1, {"encoder": encoder}, optimizer)
-            log(step + 1, **_evaluate(encoder, lessons))
-    world.wait()
-    encoder.eval()
+        return loss, {"loss": loss, "choice": choice}
+
+    loop.run(step, save_every=config.evaluate_every, evaluate=lambda: _evaluate(encoder, lessons))
 
 
 def _optimizer(encoder: ImageEncoder, config: PicturesConfig) -> torch.optim.AdamW:
@@ -285,7 +264,6 @@ def _evaluate(encoder: ImageEncoder, lessons: Lessons) -> dict[str, float]:
     `scene_r1`: scenes of unseen combinations among each other; `captioned_r1` and `_r10`: illustrations of titles that
     are held out, on white, among all titles.
     """
-    encoder.eval()
     rng = np.random.default_rng(0)
 
     def hits(pictures: Iterable[NDArray[np.uint8]], right: NDArray[np.float32], among: NDArray[np.float32]) -> float:
@@ -308,7 +286,6 @@ def _evaluate(encoder: ImageEncoder, lessons: Lessons) -> dict[str, float]:
         for k in (1, 10):
             every = np.unique(lessons.titles, axis=0)
             found[f"captioned_r{k}"] = _recall(encoder, shown, lessons.titles[test], every, k)
-    encoder.train()
     return found
 
 

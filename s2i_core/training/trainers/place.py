@@ -13,10 +13,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from s2i_core.config import Settings
 from s2i_core.corpus.folder import SCENE_PARTS, SceneRow, read_scenes
-from s2i_core.learning import checkpoint
-from s2i_core.learning.devices import World, precision
+from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FRAMES_HZ, FrameSet
@@ -25,7 +23,7 @@ from s2i_core.training.trainers.align import LayoutWeights, Targets, freeze_cros
 CHECKPOINT = "place.pt"
 
 
-class PlaceConfig(Settings):
+class PlaceConfig(LoopConfig):
     """How long and how fast."""
 
     parts: tuple[str, ...] = Field(
@@ -46,9 +44,6 @@ class PlaceConfig(Settings):
         0.0, ge=0, lt=1, description="Share of the way by which the trained weights go back to those of `--start`."
     )
     evaluate_every: int = Field(100, gt=0, description="Steps between evaluations and saves.")
-    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
-    device: str = Field("cpu", description="Where to train.")
-    seed: int = Field(0, ge=0, description="Of the batches.")
 
 
 def train(
@@ -69,25 +64,20 @@ def train(
         layout: the predictor; it reads as many tokens as `projection` has queries.
         config: how long and how fast.
     """
-    world = World.join(config.device)
-    torch.manual_seed(config.seed)
-    modules: dict[str, torch.nn.Module] = {"projection": projection, "layout": layout}
-    for module in modules.values():
-        module.to(world.device).train()
-    hearing.to(world.device).eval()
     freeze_cross(projection)
     projection.to_pooled.requires_grad_(False)  # the pooled vector is the other projection's
-    heard = [p for p in projection.parameters() if p.requires_grad]
-    read = list(layout.parameters())
     optimizer = torch.optim.AdamW(
-        [{"params": heard, "lr": config.lr_projection}, {"params": read, "lr": config.lr_layout}],
+        [
+            {"params": [p for p in projection.parameters() if p.requires_grad], "lr": config.lr_projection},
+            {"params": list(layout.parameters()), "lr": config.lr_layout},
+        ],
         betas=(0.9, 0.98),
         weight_decay=config.weight_decay,
     )
-    rates = [group["lr"] for group in optimizer.param_groups]
-    start = checkpoint.resume(out / CHECKPOINT, modules, optimizer)
+    loop = Loop(out / CHECKPOINT, config, {"projection": projection, "layout": layout}, optimizer)
+    hearing.to(loop.device).eval()
     rows = list(read_scenes(data))
-    targets = Targets.load(data, rows, layout.config.num_slots).to(world.device)
+    targets = Targets.load(data, rows, layout.config.num_slots).to(loop.device)
     frames = FrameSet(*(data / f"frames-{part}" for part in config.parts))
     pooled = _pooled(hearing, frames)
     test = FrameSet(data / "frames-combinations")
@@ -97,35 +87,23 @@ def train(
         own_colour=config.own_colour,
         sprite_temperature=config.sprite_temperature,
     )
-    log = checkpoint.Log(out, "place", speaks=world.leads)
-    for step in range(start, config.steps):
-        rng = world.rng(config.seed, step)
+
+    def step(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         length, chosen = frames.pick(rng, config.batch)
         chosen = chosen[frames.texts[length][chosen] < len(rows)]  # the dictionary's phrases have no scene
-        scenes = torch.from_numpy(frames.texts[length][chosen]).to(world.device)
+        scenes = torch.from_numpy(frames.texts[length][chosen]).to(loop.device)
         batch = hide(torch.from_numpy(frames.frames[length][chosen]).float(), round(config.mask_s * FRAMES_HZ), rng)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * checkpoint.cosine(step, config.steps, config.warmup)
-        with precision(world.device, config.dtype):
-            tokens, _ = projection(batch.to(world.device))
-            predicted = layout(tokens, pooled[length][chosen].to(world.device, torch.float32))
+        with loop.precision():
+            tokens, _ = projection(batch.to(loop.device))
+            predicted = layout(tokens, pooled[length][chosen].to(loop.device, torch.float32))
         loss = layout_loss(predicted, targets, scenes, weights)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        world.average_gradients([*heard, *read])
-        norm = torch.nn.utils.clip_grad_norm_([*heard, *read], 1.0)
-        if not torch.isfinite(norm):
-            log(step, skipped="gradient is not finite")
-            continue
-        optimizer.step()
-        if step % 20 == 0:
-            log(step, loss=loss.item())
-        if world.leads and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
-            checkpoint.save(out / CHECKPOINT, step + 1, modules, optimizer)
-            log(step + 1, **evaluate(hearing, projection, layout, test, rows, targets))
-    world.wait()
-    for module in modules.values():
-        module.eval()
+        return loss, {"loss": loss}
+
+    loop.run(
+        step,
+        save_every=config.evaluate_every,
+        evaluate=lambda: evaluate(hearing, projection, layout, test, rows, targets),
+    )
 
 
 @torch.no_grad()
@@ -168,7 +146,6 @@ def evaluate(
     is there as often as told; `count`: as many slots as the scene has; `colour`: where a thing is repainted, each thing
     has its colour; `own_colour`: the same of the other scenes; `setting`, `time`: where they are told.
     """
-    projection.eval(), layout.eval()
     device = targets.texts.device
     found: dict[str, list[bool]] = {
         name: [] for name in ("things", "number", "count", "colour", "own_colour", "setting", "time")
@@ -196,5 +173,4 @@ def evaluate(
                 found["setting"].append(settings[n] == int(targets.settings[text]))
             if spec.told_time:
                 found["time"].append(times[n] == int(targets.times[text]))
-    projection.train(), layout.train()
     return {name: float(np.mean(right)) for name, right in found.items() if right}

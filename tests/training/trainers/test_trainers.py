@@ -12,7 +12,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from s2i_core.corpus.backgrounds import SETTINGS, TIMES
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.folder import read_scenes
-from s2i_core.errors import ConfigError, ModelError
+from s2i_core.errors import ConfigError
 from s2i_core.learning import checkpoint
 from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.layout import Layout
@@ -252,9 +252,3 @@ def test_references_are_dropped_moved_and_exchanged() -> None:
     assert {len(kept) for kept in seen} == {0, 1, 2}
     assert {slot.sprite for kept in seen for slot in kept} == {0, 1, 2}
     assert len({slot.box for kept in seen for slot in kept}) > 50
-
-
-def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    (tmp_path / "state.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ModelError, match="no training state"):
-        checkpoint.resume(tmp_path / "state.pt", {})
