@@ -17,7 +17,8 @@ from typing import Any, Self
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
 from ray.autoscaler.tags import NODE_KIND_WORKER, TAG_RAY_NODE_KIND, TAG_RAY_NODE_NAME, TAG_RAY_USER_NODE_TYPE
 
-from cluster.local import LocalCluster, end_processes, free_ports, start_node
+from cluster.local import LocalCluster, free_ports, start_node, variables
+from s2i_core import processes
 
 LAUNCHER = Path(__file__).parent / "configs" / "local-nodes.yaml"
 
@@ -45,8 +46,6 @@ class ProcessNodes(FakeMultiNodeProvider):  # type: ignore[misc]
                 Path(self.provider_config["folder"]),
                 self.provider_config["object_store_bytes"],
                 head=False,
-                # Only the main thread may hear signals, and this is none: the kernel ends the node with this process.
-                shutdown_at_exit=False,
                 gcs_address=self._gcs_address,
                 num_cpus=offered.pop("CPU", 0),
                 num_gpus=offered.pop("GPU", 0),
@@ -94,6 +93,7 @@ class ElasticCluster(LocalCluster):
         )
         self._head_environment = _identity(FAKE_HEAD_NODE_ID, self._launcher["head_node_type"])
         self._autoscaler: Any = None
+        self._scaling_mark = ""
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -107,8 +107,9 @@ class ElasticCluster(LocalCluster):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Before the head, as it would start nodes in place of those that end.
-        end_processes([self._autoscaler.process.pid])
+        # Before the head, as it would start nodes in place of those that end; with the nodes that it started.
+        processes.end(self._scaling_mark)
+        self._autoscaler.process.wait()
         super().__exit__(kind, error, trace)
 
     def nodes(self) -> Counter[str]:
@@ -137,16 +138,18 @@ class ElasticCluster(LocalCluster):
 
             yaml.safe_dump(self._launcher | {"provider": provider}, file)
         logs = self._head.get_logs_dir_path()
-        self._autoscaler = start_monitor(
-            self.gcs_address,
-            logs,
-            stdout_filepath=f"{logs}/monitor.out",
-            stderr_filepath=f"{logs}/monitor.err",
-            autoscaling_config=file.name,
-            fate_share=True,
-            monitor_ip="127.0.0.1",
-            autoscaler_v2=True,
-        )
+        self._scaling_mark = f"{self.logs}#autoscaler"
+        with variables(self._mark), variables(processes.marks(self._scaling_mark)):
+            self._autoscaler = start_monitor(
+                self.gcs_address,
+                logs,
+                stdout_filepath=f"{logs}/monitor.out",
+                stderr_filepath=f"{logs}/monitor.err",
+                autoscaling_config=file.name,
+                fate_share=True,
+                monitor_ip="127.0.0.1",
+                autoscaler_v2=True,
+            )
 
 
 def _identity(name: str, kind: str) -> dict[str, str]:

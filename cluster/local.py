@@ -15,11 +15,13 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from s2i_core import processes
 from s2i_core.errors import S2IError
 
 OBJECT_STORE_BYTES = 512 << 20
@@ -47,8 +49,8 @@ def local_ray(
 ) -> Iterator[None]:
     """An embedded Ray for the time of the block; one that this process is connected to already is used and left on.
 
-    Its processes die with this one, also where this one is killed (two idle agents a minute later). Start and stop it
-    in the same thread.
+    Its processes die with this one, and its folder goes, also where this one is killed. Start and stop it in the same
+    thread.
 
     Args:
         num_cpus: CPUs that Ray hands out, whatever the machine has: give it what all pools of a job take together
@@ -67,10 +69,10 @@ def local_ray(
         return
     with contextlib.ExitStack() as stack:
         stack.enter_context(_settings())
-        folder = _folder()
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = stack.enter_context(_folder())
+        mark = stack.enter_context(processes.kept(folder))
         # As `ray.init` starts it, without the processes that nothing here needs: autoscaler, log forwarding.
-        with _variables(environment(folder)):
+        with variables({**environment(folder), **mark}):
             node = start_node(
                 folder / _RAY,
                 object_store_bytes,
@@ -116,6 +118,7 @@ class LocalCluster:
         self._head: Any = None
         self._head_environment: dict[str, str] = {}
         self._workers: list[Any] = []
+        self._mark: dict[str, str] = {}
         self._started = 0
         self.logs: Path | None = None
         """Folder of Ray's logs while the cluster is up."""
@@ -141,24 +144,25 @@ class LocalCluster:
         with contextlib.ExitStack() as stack:
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
             # First, so that Ray's library in this process takes them up as well: it must speak TLS where they do.
-            stack.enter_context(_variables({"PATH": path, **self._environment}))
+            stack.enter_context(variables({"PATH": path, **self._environment}))
             stack.enter_context(_settings())
-            folder = _folder()
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder = stack.enter_context(_folder())
+            self._mark = stack.enter_context(processes.kept(folder))
             self.logs = folder / _RAY
             stack.callback(self._stop)
-            self._head = start_node(
-                self.logs,
-                self._object_store_bytes,
-                head=True,
-                num_cpus=0,
-                num_gpus=0,
-                include_dashboard=self._jobs_api,
-                dashboard_host=_HOST,
-                dashboard_port=free_ports(1)[0],
-                no_monitor=True,
-                env_vars=self._head_environment,
-            )
+            with variables(self._mark):
+                self._head = start_node(
+                    self.logs,
+                    self._object_store_bytes,
+                    head=True,
+                    num_cpus=0,
+                    num_gpus=0,
+                    include_dashboard=self._jobs_api,
+                    dashboard_host=_HOST,
+                    dashboard_port=free_ports(1)[0],
+                    no_monitor=True,
+                    env_vars=self._head_environment,
+                )
             # As `ray start` does. Without it a job joins any Ray that it finds among the processes of the machine.
             write_ray_address(self.gcs_address, str(self.logs))
             for cpus in self._cpus:
@@ -179,15 +183,16 @@ class LocalCluster:
             folder: where it keeps its files, instead of with the others.
         """
         assert self.logs is not None, "the cluster is not up"
-        node = start_node(
-            folder or self.logs,
-            self._object_store_bytes,
-            head=False,
-            gcs_address=self.gcs_address,
-            num_cpus=cpus,
-            num_gpus=0,
-            resources={f"node{self._started}": 1000},
-        )
+        with variables(self._mark):
+            node = start_node(
+                folder or self.logs,
+                self._object_store_bytes,
+                head=False,
+                gcs_address=self.gcs_address,
+                num_cpus=cpus,
+                num_gpus=0,
+                resources={f"node{self._started}": 1000},
+            )
         self._started += 1
         self._workers.append(node)
         return str(node.node_id)
@@ -216,17 +221,15 @@ def start_node(
     *,
     head: bool,
     host: str = _HOST,
-    shutdown_at_exit: bool = True,
     **parameters: Any,
 ) -> Any:
-    """One node; `parameters` are those of Ray's own launcher.
+    """One node; `parameters` are those of Ray's own launcher. Its `kill_all_processes` leaves no agent of it either.
 
     Args:
         logs: folder of its files.
         object_store_bytes: its shared memory.
         head: whether it is a cluster's head.
         host: address on which it listens.
-        shutdown_at_exit: end it where this process exits or is told to; asked for in the main thread only.
 
     Raises:
         RayError: it does not start.
@@ -237,7 +240,14 @@ def start_node(
     from ray.experimental import internal_kv
 
     class PatientNode(Node):  # type: ignore[misc]
-        """Tells the raylet the port of the node's agent, for which it would wait 15 s: too short on a busy machine."""
+        """Tells the raylet the port of the node's agent, for which it would wait 15 s: too short on a busy machine.
+
+        Ray's own end of a node leaves the raylet's agents, which take a minute to see it.
+        """
+
+        def kill_all_processes(self, *arguments: Any, **options: Any) -> None:
+            super().kill_all_processes(*arguments, **options)
+            processes.end(mark)
 
         def start_raylet(self, *arguments: Any, **options: Any) -> None:
             port = self._ray_params.dashboard_agent_listen_port
@@ -247,8 +257,8 @@ def start_node(
 
     # A node with a dashboard takes the place of the Ray that this process is connected to.
     connected_to = internal_kv.global_gcs_client
+    mark = f"{logs}#{secrets.token_hex(8)}"
     for attempts_left in reversed(range(_START_ATTEMPTS)):
-        before = set(_children())
         try:
             params = RayParams(
                 node_ip_address=host,
@@ -264,9 +274,10 @@ def start_node(
                 **parameters,
             )
             # Linux ends these processes with ours, however ours ends.
-            return PatientNode(params, head=head, shutdown_at_exit=shutdown_at_exit, spawn_reaper=True)
+            with variables(processes.marks(mark)):
+                return PatientNode(params, head=head, shutdown_at_exit=False, spawn_reaper=True)
         except Exception as error:
-            _end(set(_children()) - before)
+            processes.end(mark)
             if not attempts_left:
                 remedy = f"Look at its logs in {logs}; is memory left?"
                 raise RayError("a Ray node on this machine", f"it did not start ({error})", remedy) from error
@@ -276,35 +287,8 @@ def start_node(
     raise AssertionError("unreachable")
 
 
-def _children() -> list[Any]:
-    """Processes below this one."""
-    import psutil  # type: ignore[import-untyped]  # comes with ray, and is found once ray is imported
-
-    return list(psutil.Process().children(recursive=True))
-
-
-def _end(processes: Iterable[Any]) -> None:
-    """Kill what is left of a node that did not come up."""
-    import psutil
-
-    for process in processes:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-            process.wait(10)
-
-
 def _kill(node: Any) -> None:
     node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
-
-
-def end_processes(ids: Iterable[int]) -> None:
-    """SIGKILL processes and all that are below them."""
-    import psutil
-
-    for number in ids:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(number)
-            _end([process, *process.children(recursive=True)])
 
 
 def free_ports(count: int) -> list[int]:
@@ -323,7 +307,7 @@ def _settings() -> Iterator[None]:
     Ray gives its workers the lowest priority but four (niceness 15); here they are what the machine is for.
     """
     settings = {_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    with _variables(
+    with variables(
         settings | {"RAY_raylet_start_wait_time_s": str(_START_S), "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(_START_S)}
     ):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -349,7 +333,7 @@ def _quiet_library() -> Iterator[None]:
     processes write to their logs as ever.
     """
     terminal = os.dup(2)
-    with _variables({"RAY_BACKEND_LOG_LEVEL": "fatal"}), Path(os.devnull).open("w") as nowhere:
+    with variables({"RAY_BACKEND_LOG_LEVEL": "fatal"}), Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
             yield
@@ -359,7 +343,8 @@ def _quiet_library() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
+def variables(values: Mapping[str, str]) -> Iterator[None]:
+    """These in the environment, for the time of the block."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -372,19 +357,21 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _folder() -> Path:
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
     """A folder whose path is short: Ray puts sockets below it, whose names may have 107 characters.
 
-    Nobody else comes in. Ray lets everybody write into its own folder, so that is one below. It is marked as ours for
-    as long as this process lives; those of processes that were killed are removed.
+    Nobody else comes in. Ray lets everybody write into its own folder, so that is one below. It is ours for the time of
+    the block; those whose owners were killed, together with their keepers, are removed with what still runs there.
     """
     place = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
-    for folder in place.glob(f"{_FOLDER}*"):
-        with contextlib.suppress(OSError), _owned(folder):
-            shutil.rmtree(folder)
+    for left in place.glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError), _owned(left):
+            processes.end(str(left))
+            shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=place))
-    _OWNED.enter_context(_owned(folder, new=True))
-    return folder
+    with _owned(folder, new=True):
+        yield folder
 
 
 @contextlib.contextmanager
@@ -392,10 +379,15 @@ def _owned(folder: Path, *, new: bool = False) -> Iterator[None]:
     """Hold the lock in a folder of ours; the kernel frees it when this process ends, however it ends.
 
     Raises:
-        OSError: another process holds it, or the folder has none, or it belongs to another user.
+        OSError: another process holds it, or it belongs to another user, or it has none and is new.
     """
-    flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if new else 0)
-    descriptor = os.open(folder / "owner.lock", flags, 0o600)
+    if not new and folder.lstat().st_uid != os.geteuid():
+        raise PermissionError(folder)
+    lock = folder / "owner.lock"
+    # Its owner is about to lock it, or was killed while it removed it.
+    if not new and not lock.exists() and time.time() - folder.stat().st_mtime < _UNLOCKED_S:
+        raise FileNotFoundError(lock)
+    descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -404,7 +396,6 @@ def _owned(folder: Path, *, new: bool = False) -> Iterator[None]:
 
 
 _FOLDER = "s2i-ray-"
+_UNLOCKED_S = 600.0
 _RAY = "ray"
 """Where Ray keeps its files in such a folder."""
-_OWNED = contextlib.ExitStack()
-"""Locks of this process's folders, held to its end."""

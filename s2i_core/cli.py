@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from s2i_core.errors import ConfigError, S2IError, StorageError
+from s2i_core.processes import interruptible
 
 ENTRY_POINTS = "s2i.commands"
 EXIT_ERROR = 2
@@ -256,7 +257,8 @@ def styles(
 
 def main() -> None:
     """Entry point of the program `s2i`."""
-    app()
+    with interruptible():
+        app()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 
 #: Inside the core, from the ground up; a module may import its own floor's group and what lies below.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records", "identity", "config", "presets", "weights", "tracing", "logs", "results"),
+    ("errors", "records", "identity", "config", "presets", "weights", "tracing", "logs", "processes", "results"),
     ("audio", "models", "storage"),
     ("pipeline", "scenes"),
     ("corpus", "learning"),

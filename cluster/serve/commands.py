@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from s2i_core import processes
 
 app = typer.Typer(
     add_completion=False,
@@ -17,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 130
 _KEYS = Path(".s2i") / "keys.json"
 _Keys = Annotated[Path, typer.Option("--keys", help="The file of keys; made if missing.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -53,6 +55,8 @@ def serve(
     """
     if context.invoked_subcommand is not None:
         return
+    # There is nothing to finish while models load.
+    processes.at_interrupt(lambda: processes.end_now(_INTERRUPTED), _INTERRUPTED)
     from cluster.serve.local import serving
     from cluster.serve.settings import ServeSettings
 
@@ -64,8 +68,6 @@ def serve(
         s3_prefixes=tuple(allow or ()),
     )
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     gpus = 0
     if settings.generator.num_gpus:
         import torch
@@ -73,6 +75,7 @@ def serve(
         gpus = torch.cuda.device_count()
     typer.echo("Loading the model …", err=True)
     with serving(settings.on_one_machine(os.cpu_count() or 1, gpus), host, port) as url:
+        processes.at_interrupt(stopped.set, 0)
         if as_json:
             typer.echo(json.dumps({"url": url, "docs": f"{url}/docs"}))
         else:

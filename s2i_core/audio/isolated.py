@@ -27,6 +27,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core import processes
 from s2i_core.audio.decode import CHUNK_S, UNREADABLE, AudioInfo, Decoder, decode
 from s2i_core.audio.source import Contents, time_is_up
 from s2i_core.config import AudioConfig, DecoderConfig
@@ -128,7 +129,8 @@ class DecoderProcess:
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         # The child gets no login and no setting of ours: what it needs comes by the socket.
-        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+        names = ("PATH", "LD_LIBRARY_PATH", "LANG", processes.MARK)
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
         environment = {**kept, "PYTHONPATH": places, "OPENBLAS_NUM_THREADS": "1"}
         with theirs:

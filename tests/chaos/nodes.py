@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from s2i_core import processes
 
 ROOT = Path(__file__).parents[2]
 #: The head finds a node that does not answer after about 15 s; Ray's own settings would take a minute.
@@ -47,6 +48,7 @@ class Network:
             **os.environ,
             **environment,
             **HEALTH,
+            **processes.marks(str(self.folder)),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_urlsafe(32),
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -145,15 +147,8 @@ class Network:
         return said[1]
 
     def _end(self) -> None:
-        import psutil
-
+        processes.end(str(self.folder))
         for process in self._processes.values():
-            family = [process.pid]
-            with contextlib.suppress(psutil.Error):
-                family += [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
-            for pid in family:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
             process.wait()
 
 

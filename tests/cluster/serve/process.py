@@ -18,7 +18,6 @@ from cluster.serve.local import serving
 from cluster.serve.settings import ServeSettings
 
 _START_S = 400
-_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 
 
 class Served:
@@ -38,15 +37,12 @@ class Served:
         return found
 
     def end(self, number: signal.Signals, within_s: float) -> list[str]:
-        """Send it a signal; names of the processes that are left so long after it has ended.
-
-        Of Ray's agents it does not speak: those end a minute later.
-        """
+        """Send it a signal; names of the processes that are left so long after it has ended."""
         self.processes()
         self._process.send_signal(number)
         self._process.wait(120)
         _, left = psutil.wait_procs(self._seen, within_s)
-        return [name for each in left if (name := _name(each)) and name not in _AGENTS]
+        return [name for each in left if (name := _name(each))]
 
 
 @contextlib.contextmanager
