@@ -26,6 +26,7 @@ from s2i_core.config import (
     PoolConfig,
     ResourceConfig,
     SceneConfig,
+    SourceConfig,
 )
 from s2i_core.presets import PRESETS
 from s2i_core.storage.objects import S3Settings
@@ -47,6 +48,7 @@ weights have a digest of their own.
 """
 
 SECTIONS: list[tuple[str, type[BaseModel], str]] = [
+    ("source", SourceConfig, "Which objects of a source are recordings; see [your own bucket](own-bucket.md)."),
     ("audio", AudioConfig, "How an object becomes segments of speech."),
     ("scenes", SceneConfig, "How segments become scenes."),
     ("image", ImageConfig, "How a scene becomes an image."),

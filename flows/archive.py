@@ -30,10 +30,10 @@ from cluster.check import capacity, here
 from cluster.jobs.limits import remaining
 from cluster.jobs.request import JobFailed, JobName, JobRequest, JobSummary, Progress
 from flows.artifacts import ProgressArtifact, artifact_key, image_sheet, outcomes_table
-from flows.overview import FailureRow, Totals, overview
+from flows.overview import FailureRow, Found, Totals, overview, taken_up
 from flows.pages import Published
 from flows.progress import Step, report, step, watching
-from flows.work import Archive
+from flows.work import Archive, Work
 from s2i_core import logs, tracing
 from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import digest
@@ -57,6 +57,7 @@ class RunSummary:
     Attributes:
         jobs: summaries of the jobs that ran; none where there was nothing to do.
         totals: of the recordings that are in the source now, whichever run made what.
+        found: what is in the source, and what has become of it.
         stopped: the limit at which the run stopped; None where it did all there was to do.
         new_images: images that this run drew.
         adopted_images: images that were in the bucket without a row, left by a run that was killed, and got one.
@@ -81,6 +82,7 @@ class RunSummary:
     jobs: list[dict[str, Any]]
     stopped: str | None
     totals: Totals
+    found: Found
     new_images: int
     adopted_images: int
     pages: int
@@ -125,11 +127,11 @@ def illustrate_archive(
     settings: dict[str, Any] | None = None,
     retry_failed: bool = False,
 ) -> RunSummary:
-    """Illustrate every recording under `source` that has no images yet; leave images, tables and pages.
+    """Illustrate every recording of `source` that has no images yet; leave images, tables and pages.
 
     Args:
-        source: `s3://bucket/prefix` of the recordings.
-        destination: `s3://bucket/prefix`, not within the source.
+        source: the recordings: a folder or one object, such as `s3://bucket/folder`.
+        destination: a folder such as `s3://bucket/folder`, not within the source.
         preset: name of the settings: cpu, draft, gpu.
         limit: plan at most so many recordings in this run.
         address: a Ray cluster's job server, such as `http://head:8265`; none starts an embedded Ray on this machine.
@@ -187,7 +189,9 @@ def _illustrated(
         traceparent=tracing.traceparent(),
     )
     with watching(progress):
-        jobs, stopped = _run_jobs(archive, request, address)
+        with step("Look for work"):
+            work = archive.pending(limit, retry_failed=retry_failed)
+        jobs, stopped = _run_jobs(archive, request, address, work)
         published = publish(archive)
     power = here(archive.config.resources) if address is None else capacity(address)
     summary = RunSummary(
@@ -206,6 +210,7 @@ def _illustrated(
         jobs=[job.model_dump() for job in jobs],
         stopped=stopped,
         totals=archive.totals(),
+        found=archive.found(work.unchanged),
         new_images=sum(job.images - job.adopted for job in jobs),
         adopted_images=sum(job.adopted for job in jobs),
         pages=published.pages,
@@ -311,7 +316,7 @@ def publish(archive: Archive) -> Published:
     from s2i_core.publish.page import Fault
 
     standing = overview(archive.lake).failures
-    faults = [Fault(failure.subject, failure.message, failure.remedy) for failure in standing]
+    faults = [Fault(each.subject, each.message, f"{each.remedy} {each.again}") for each in standing]
     return archive.pages.publish(
         archive.pages.pending(), faults, lambda done, total: report(Step(PUBLISH, done, total))
     )
@@ -330,9 +335,9 @@ def leave_artifacts(archive: Archive, summary: RunSummary) -> None:
     rows = archive.outcomes(_TABLE_ROWS)
     counts = dataclasses.asdict(summary.totals)
     described = ", ".join(f"{count} {name}" for name, count in counts.items())
-    outcomes_table(
-        artifact_key("outcomes", summary.run_id), rows, f"{summary.source} → {summary.destination}: {described}"
-    )
+    lines = [f"{summary.source} → {summary.destination}: {described}"]
+    lines += [f"{word}: {text}" for word, text in summary.found.described()] + taken_up(summary.failed)
+    outcomes_table(artifact_key("outcomes", summary.run_id), rows, "\n\n".join(lines))
     pictures = archive.sample_images(_SHEET_IMAGES)
     if pictures:
         from s2i_core.publish.sheet import contact_sheet
@@ -345,15 +350,15 @@ def leave_artifacts(archive: Archive, summary: RunSummary) -> None:
         )
 
 
-def _run_jobs(archive: Archive, request: JobRequest, address: str | None) -> tuple[list[JobSummary], str | None]:
+def _run_jobs(
+    archive: Archive, request: JobRequest, address: str | None, work: Work
+) -> tuple[list[JobSummary], str | None]:
     """Run the jobs for which there is work: on the cluster at `address`, or on an embedded Ray of this process.
 
     Returns their summaries, and the limit at which the run stopped.
     """
     started = time.monotonic()
     again = request.retry_failed
-    with step("Look for work"):
-        work = archive.pending(request.limit, retry_failed=again)
     jobs: list[JobSummary] = []
     with ExitStack() as stack:
         if work.unplanned or work.unillustrated:

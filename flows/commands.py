@@ -5,60 +5,49 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from s2i_core import options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from flows.demo import Demo
     from flows.launch import Outcome
-    from flows.overview import DamageRow, FailureRow, Overview
+    from flows.overview import DamageRow, FailureRow, Found, Overview
 
 EXIT_STOPPED = 3
 _SHOWN_RUNS = 10
 _SHOWN_FAILURES = 20
 
-_Preset = Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")]
-_Checkpoint = Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")]
-_Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="One setting instead of the preset's, such as image.steps=4."),
-]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+_Source = Annotated[str, typer.Argument(help="Recordings: a folder or one object, s3://bucket or s3://bucket/folder.")]
+_Destination = Annotated[str, typer.Argument(help="Where images, tables and pages go: s3://bucket/folder.")]
 
 
 def run(
-    source: Annotated[str, typer.Argument(help="Recordings: s3://bucket or s3://bucket/prefix.")],
-    destination: Annotated[str, typer.Argument(help="Where images, tables and pages go: s3://bucket/prefix.")],
+    source: _Source,
+    destination: _Destination,
     *,
-    preset: _Preset = "cpu",
-    limit: Annotated[int | None, typer.Option(min=1, help="Plan at most so many recordings in this run.")] = None,
+    preset: options.Preset = "cpu",
+    limit: options.Limit = None,
     address: Annotated[
         str | None, typer.Option(help="Job server of a Ray cluster, such as http://head:8265; without, Ray runs here.")
     ] = None,
-    checkpoint: _Checkpoint = None,
-    settings: _Settings = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again as well what failed for good in earlier runs.")
-    ] = False,
-    deadline: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so long.")] = None,
-    gpu_seconds: Annotated[float | None, typer.Option(help="Stop when the workers have held GPUs for so long.")] = None,
-    cost: Annotated[
-        float | None,
-        typer.Option(help="Stop when this money is spent; the price is set with --set limits.gpu_hour_price=…"),
-    ] = None,
-    images_per_hour: Annotated[
-        float | None, typer.Option(help="Images for an hour of recording at most: scenes get longer.")
-    ] = None,
-    s3_requests: Annotated[
-        int | None, typer.Option(min=1, help="Requests to S3 that a job may have open at a time.")
-    ] = None,
-    as_json: _Json = False,
+    style: options.Style = None,
+    checkpoint: options.Checkpoint = None,
+    library: options.Library = None,
+    images_per_hour: options.ImagesPerHour = None,
+    settings: options.SetOptions = None,
+    retry_failed: options.RetryFailed = False,
+    deadline: options.Deadline = None,
+    gpu_seconds: options.GpuSeconds = None,
+    cost: options.Cost = None,
+    s3_requests: options.S3Requests = None,
+    as_json: options.AsJson = False,
 ) -> None:
-    """Illustrate an archive: every recording under a prefix that has no images yet.
+    """Illustrate an archive: every recording of a folder that has no images yet.
 
     Run it again to continue after an interruption, or to pick up what is new: work that is done is not done again.
     The store and its login come from S2I_S3_ENDPOINT and the standard AWS variables.
@@ -67,41 +56,40 @@ def run(
     """
     from flows.launch import launch
     from flows.progress import Bars, watching
-    from s2i_core.config import chosen
 
-    limits = {
-        "limits.deadline_s": deadline,
-        "limits.gpu_seconds": gpu_seconds,
-        "limits.cost": cost,
-        "limits.s3_requests": s3_requests,
-        "scenes.images_an_hour": images_per_hour,
-    }
+    changes = options.changes(
+        style=style,
+        checkpoint=checkpoint,
+        library=library,
+        images_per_hour=images_per_hour,
+        deadline=deadline,
+        gpu_seconds=gpu_seconds,
+        cost=cost,
+        s3_requests=s3_requests,
+        settings=settings,
+    )
     with Bars() as bars, watching(bars):
-        outcome = launch(
-            source,
-            destination,
-            preset,
-            limit,
-            address,
-            _absolute(checkpoint),
-            {name: value for name, value in limits.items() if value is not None} | chosen(settings),
-            retry_failed=retry_failed,
-        )
+        outcome = launch(source, destination, preset, limit, address, "", changes, retry_failed=retry_failed)
     if as_json:
         typer.echo(json.dumps(_facts(outcome, destination), ensure_ascii=False))
     else:
         _tell(bars.console, outcome)
-        bars.console.print(f"  page    {outcome.page}\n  more    s2i status {destination}", soft_wrap=True)
+        if outcome.page:
+            bars.console.print(_line("page", outcome.page), soft_wrap=True)
+        bars.console.print(_line("more", f"s2i status {destination}"), soft_wrap=True)
     if outcome.stopped:
         raise typer.Exit(EXIT_STOPPED)
 
 
 def demo(
     *,
-    preset: _Preset = "cpu",
-    checkpoint: _Checkpoint = None,
-    settings: _Settings = None,
-    as_json: _Json = False,
+    preset: options.Preset = "cpu",
+    style: options.Style = None,
+    checkpoint: options.Checkpoint = None,
+    library: options.Library = None,
+    images_per_hour: options.ImagesPerHour = None,
+    settings: options.SetOptions = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Illustrate the sample archive on this machine, start to finish.
 
@@ -110,11 +98,13 @@ def demo(
     """
     from flows.demo import find_samples, run_demo
     from flows.progress import Bars, watching
-    from s2i_core.config import chosen
 
+    changes = options.changes(
+        style=style, checkpoint=checkpoint, library=library, images_per_hour=images_per_hour, settings=settings
+    )
     started = time.monotonic()
     with Bars() as bars, watching(bars):
-        made = run_demo(find_samples(), preset, _absolute(checkpoint), chosen(settings))
+        made = run_demo(find_samples(), preset, settings=changes)
     elapsed_s = round(time.monotonic() - started, 1)
     if as_json:
         facts = _facts(made.outcome, made.destination) | {"page": made.page.as_uri(), "elapsed_s": elapsed_s}
@@ -125,17 +115,19 @@ def demo(
 
 
 def status(
-    destination: Annotated[str, typer.Argument(help="Where images and tables are: s3://bucket/prefix.")],
+    destination: Annotated[str, typer.Argument(help="Where images and tables are: s3://bucket/folder.")],
     *,
-    as_json: _Json = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what is in a destination: recordings, scenes, images, failures, by run, and why something failed."""
     from flows.overview import overview
-    from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+    from s2i_core.storage.objects import ObjectStore, S3Settings
+    from s2i_core.storage.places import destination as place_of
     from s2i_core.storage.tables import Lake
 
+    place = place_of(destination)
     store = ObjectStore(S3Settings.from_env())
-    store.check_readable(*parse_uri(destination))
+    store.check_readable(place.bucket, place.name)
     found = overview(Lake(store.settings, destination))
     if as_json:
         typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
@@ -143,15 +135,12 @@ def status(
         _show(found)
 
 
-def _absolute(checkpoint: Path | None) -> str:
-    return "" if checkpoint is None else str(checkpoint.absolute())
-
-
 def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:
     return asdict(outcome.totals) | {
         "new_images": outcome.new_images,
         "adopted_images": outcome.adopted_images,
         "elapsed_s": outcome.elapsed_s,
+        "found": asdict(outcome.found),
         "page": outcome.page,
         "destination": destination,
         "run_id": outcome.run_id,
@@ -160,9 +149,11 @@ def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:
 
 
 def _tell(console: Console, outcome: Outcome) -> None:
-    """A short summary: what was made, and what failed and why."""
+    """A short summary: what was made, what was found, and what failed and why."""
+    from rich.markup import escape
+
     counts = outcome.totals
-    head = f"{outcome.new_images} new images" if outcome.run_id else "Nothing to do: everything is illustrated"
+    head = f"{outcome.new_images} new images" if outcome.run_id else _why_nothing(outcome.found)
     if outcome.adopted_images:
         head += f", and {outcome.adopted_images} found that a run before had left unentered"
     console.print(f"\n[bold]{head}[/] [dim]in {outcome.elapsed_s:.0f} s[/]")
@@ -172,7 +163,26 @@ def _tell(console: Console, outcome: Outcome) -> None:
         f"  in all  {counts.recordings} recordings, {counts.images} images of {counts.scenes} scenes, "
         f"{counts.skipped} stretches skipped, {counts.failures} failed"
     )
+    for word, text in outcome.found.described():
+        console.print(_line(word, escape(text)), soft_wrap=True)
     _failures(console, outcome.failed)
+
+
+def _why_nothing(found: Found) -> str:
+    """Why a run had nothing to do: not all of what there is need be illustrated for it."""
+    if not found.listed:
+        return "Nothing to do: there is no object in the source"
+    if not found.recordings:
+        return "Nothing to do: none of the objects in the source is a recording"
+    if found.for_good:
+        return "Nothing to do, and not everything is illustrated: some failed for good"
+    if not found.ok:
+        return "Nothing to do: no recording has anything to draw"
+    return "Nothing to do: everything is illustrated"
+
+
+def _line(word: str, text: str) -> str:
+    return f"  {word:<7} {text}"
 
 
 def _where(console: Console, made: Demo) -> None:
@@ -215,6 +225,8 @@ def _show(found: Overview) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from flows.overview import taken_up
+
     console = Console(highlight=False)
     columns = ("recordings", "scenes", "images", "skipped", "failures")
     table = Table(title=found.destination, title_justify="left", box=None, pad_edge=False)
@@ -228,4 +240,6 @@ def _show(found: Overview) -> None:
     table.add_row("[bold]all[/]", *(f"[bold]{getattr(found.totals, name)}[/]" for name in columns))
     console.print(table)
     _failures(console, found.failures)
+    for text in taken_up(found.failures):
+        console.print(_line("again", text), soft_wrap=True)
     _damages(console, found.damaged)

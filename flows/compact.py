@@ -10,7 +10,8 @@ from pydantic import Field
 
 from s2i_core import logs, tracing
 from s2i_core.logs import Log
-from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.places import destination as place_of
 from s2i_core.storage.tables import Lake
 
 _Uri = Annotated[str, Field(json_schema_extra={"pattern": "^s3://[^/]+(/.*)?$"})]
@@ -34,7 +35,8 @@ def compact_tables(destination: _Uri) -> dict[str, tuple[int, int]]:
     logs.to_stderr()
     with tracing.span("flow compact-tables", {"s2i.destination": destination}):
         store = ObjectStore(S3Settings.from_env())
-        store.check_writable(*parse_uri(destination))
+        place = place_of(destination)
+        store.check_writable(place.bucket, place.name)
         files = Lake(store.settings, destination).compact()
     counts = {name: list(each) for name, each in files.items()}
     Log("flows", flow="compact-tables").info("tables compacted", destination=destination, files=counts)

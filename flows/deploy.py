@@ -21,8 +21,10 @@ import typer
 import yaml  # type: ignore[import-untyped]  # comes with Prefect
 from pydantic import Field, ValidationError
 
+from s2i_core import options
 from s2i_core.config import Settings
 from s2i_core.errors import ConfigError, S2IError
+from s2i_core.storage.places import keep_apart
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -192,6 +194,16 @@ def check(spec: DeploymentSpec) -> Flow[..., Any]:
     for schedule in spec.schedules:
         _schedule(schedule, subject)
     return flow
+
+
+def _shaped(spec: DeploymentSpec, changes: Mapping[str, Any], limit: int | None) -> DeploymentSpec:
+    """The deployment with these changes of settings; what the file says of a setting stands where they don't."""
+    if not spec.entrypoint.endswith(":illustrate_archive"):
+        return spec
+    told: dict[str, Any] = {} if limit is None else {"limit": limit}
+    if changes:
+        told["settings"] = {**(spec.parameters.get("settings") or {}), **changes}
+    return spec.model_copy(update={"parameters": spec.parameters | told})
 
 
 def _schedule(spec: ScheduleSpec, subject: str) -> DeploymentScheduleCreate:
@@ -484,10 +496,22 @@ def _upsert(client: SyncPrefectClient, automation: AutomationCore) -> None:
 
 
 def command(
-    source: Annotated[str, typer.Argument(help="Recordings: s3://bucket or s3://bucket/prefix.")],
-    destination: Annotated[str, typer.Argument(help="Where images, tables and pages go: s3://bucket/prefix.")],
+    source: Annotated[
+        str, typer.Argument(help="Recordings: a folder or one object, s3://bucket or s3://bucket/folder.")
+    ],
+    destination: Annotated[str, typer.Argument(help="Where images, tables and pages go: s3://bucket/folder.")],
     *,
-    preset: Annotated[str, typer.Option(help="Settings of the runs: cpu, draft, gpu.")] = "cpu",
+    preset: options.Preset = "cpu",
+    style: options.Style = None,
+    checkpoint: options.Checkpoint = None,
+    library: options.Library = None,
+    images_per_hour: options.ImagesPerHour = None,
+    settings: options.SetOptions = None,
+    limit: options.Limit = None,
+    deadline: options.Deadline = None,
+    gpu_seconds: options.GpuSeconds = None,
+    cost: options.Cost = None,
+    s3_requests: options.S3Requests = None,
     address: Annotated[
         str,
         typer.Option(help="Job server of a Ray cluster, as the worker reaches it; without, Ray runs in the worker."),
@@ -513,7 +537,7 @@ def command(
     budget_h: Annotated[float, typer.Option(min=0.01, help="Tell when a run goes on for longer, in hours.")] = 12,
     late_s: Annotated[float, typer.Option(min=10, help="Tell when nobody began a run so long after it was due.")] = 900,
     file: Annotated[Path | None, typer.Option(help="The deployments; by default prefect.yaml here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Put the nightly run and its companions on the Prefect server of PREFECT_API_URL.
 
@@ -525,6 +549,7 @@ def command(
         raise ConfigError("PREFECT_API_URL", "it is not set", remedy)
     if pool_type not in {"process", "kubernetes"}:
         raise ConfigError(f"pool type {pool_type!r}", "there is no such type here", "Use process or kubernetes.")
+    keep_apart(source, destination)
     wanted = Wanted(
         source=source,
         destination=destination,
@@ -537,7 +562,19 @@ def command(
         poll_s=poll_s or 900,
         pool=pool,
     )
-    specs = read(file or find_file(), wanted.values())
+    changes = options.changes(
+        style=style,
+        checkpoint=checkpoint,
+        library=library,
+        images_per_hour=images_per_hour,
+        deadline=deadline,
+        gpu_seconds=gpu_seconds,
+        cost=cost,
+        s3_requests=s3_requests,
+        settings=settings,
+    )
+    options.shaped(preset, changes)
+    specs = [_shaped(spec, changes, limit) for spec in read(file or find_file(), wanted.values())]
     made = deploy(
         specs,
         kind=pool_type,  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.local_server import PrefectServer, client_settings, logging_file, prefect_client
-from flows.overview import FailureRow, Totals, overview
+from flows.overview import FailureRow, Found, Totals, overview
 from flows.progress import step
 from flows.state import state_home
 from flows.work import Archive, Work
@@ -25,19 +25,21 @@ class Outcome:
     Attributes:
         run_id: None where there was nothing to do.
         totals: of the recordings in the source, whichever run made what.
+        found: what is in the source, and what has become of it.
         new_images: images that this run drew.
         adopted_images: images that were in the bucket without a row, left by a run that was killed, and got one.
-        page: URI of the index page.
+        page: URI of the index page; None where no run made one.
         failed: what has failed and still stands.
         stopped: the limit at which the run stopped; None where it did all there was to do.
     """
 
     run_id: str | None
     totals: Totals
+    found: Found
     new_images: int
     adopted_images: int
     elapsed_s: float
-    page: str
+    page: str | None
     failed: list[FailureRow]
     stopped: str | None = None
 
@@ -76,13 +78,15 @@ def launch(
             )
         run_id, stopped = summary.run_id, summary.stopped
         new_images, adopted_images = summary.new_images, summary.adopted_images
+    index = index_key(archive.target_prefix)
     return Outcome(
         run_id=run_id,
         totals=archive.totals(),
+        found=archive.found(work.unchanged),
         new_images=new_images,
         adopted_images=adopted_images,
         elapsed_s=round(time.monotonic() - started, 1),
-        page=f"s3://{archive.target}/{index_key(archive.target_prefix)}",
+        page=None if archive.store.head(archive.target, index) is None else f"s3://{archive.target}/{index}",
         failed=overview(archive.lake).failures,
         stopped=stopped,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2i_core.config import RunConfig
+from s2i_core.listing import FOLDER_MARKER, SYSTEM_FILE, LeftOut, Listing
 from s2i_core.records import AudioObject, Status
 from s2i_core.storage.tables import Lake
+
+RETRY = "`s2i run … --retry-failed` tries again"
+_SHOWN_KINDS = 6
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,20 @@ class FailureRow:
     message: str
     remedy: str
     retryable: bool
+    """Whether the next run tries it again by itself."""
     run_id: str
+
+    @property
+    def again(self) -> str:
+        """How it is taken up again."""
+        return "The next run tries it again." if self.retryable else "Once that is done, --retry-failed takes it up."
+
+
+def taken_up(failures: Sequence[FailureRow]) -> list[str]:
+    """How what failed is taken up again, for people."""
+    for_good = sum(not failure.retryable for failure in failures)
+    said = [f"{for_good} failed for good: mend the cause, and {RETRY}"] if for_good else []
+    return said + ([f"{len(failures) - for_good} the next run tries by itself"] if len(failures) > for_good else [])
 
 
 @dataclass(frozen=True)
@@ -84,12 +101,116 @@ class Overview:
         return (
             {"destination": self.destination}
             | asdict(self.totals)
+            | {"failed_for_good": sum(not failure.retryable for failure in self.failures)}
             | {
                 "runs": runs,
                 "failed": [asdict(failure) for failure in self.failures],
+                "again": taken_up(self.failures),
                 "damaged": [asdict(one) for one in self.damaged],
             }
         )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in a source, and what has become of it with one model and these settings.
+
+    `listed == recordings + left_out.count`, and `recordings == ok + skipped + failed + pending`.
+
+    Attributes:
+        listed: objects of the source.
+        recordings: those that are recordings.
+        left_out: those that are none.
+        unchanged: recordings with an outcome from an earlier run that this one leaves as it is.
+        ok: recordings with scenes; `skipped`: with a reason to have none; `pending`: without an outcome.
+        failed: recordings that failed, of which `failed_for_good` are not tried again by themselves.
+        pictures_failed_for_good: scenes without a picture that are not tried again by themselves.
+    """
+
+    listed: int
+    recordings: int
+    left_out: LeftOut
+    unchanged: int
+    ok: int
+    skipped: int
+    failed: int
+    pending: int
+    failed_for_good: int
+    pictures_failed_for_good: int
+
+    @classmethod
+    def untouched(cls, listing: Listing) -> Found:
+        """Of a source of which nothing was done; the listing is complete."""
+        return cls(listing.listed, listing.recordings, listing.left_out, 0, 0, 0, 0, listing.recordings, 0, 0)
+
+    @property
+    def for_good(self) -> int:
+        """What only `--retry-failed` takes up."""
+        return self.failed_for_good + self.pictures_failed_for_good
+
+    def described(self) -> list[tuple[str, str]]:
+        """For people: a word in front, and what it has to say."""
+        return [("source", self._source()), ("done", self._done()), *self._to_take_up()]
+
+    def _source(self) -> str:
+        return f"{_counted(self.listed, 'object')} listed: {_counted(self.recordings, 'recording')}, {self._left_out()}"
+
+    def _left_out(self) -> str:
+        left = self.left_out
+        if not left.count:
+            return "none left out"
+        most = sorted(left.kinds.items(), key=lambda each: -each[1])[:_SHOWN_KINDS]
+        plain = (FOLDER_MARKER, SYSTEM_FILE)
+        kinds = ", ".join(_counted(count, kind) if kind in plain else f"{count} {kind}" for kind, count in most)
+        more = ", …" if len(left.kinds) > _SHOWN_KINDS else ""
+        examples = ", ".join(ascii(key) if not key.isprintable() else key for key in left.examples)
+        said = f"{left.count} left out by name ({kinds}{more}), such as {examples}"
+        if left.not_looked_into:
+            said += (
+                f"; {left.not_looked_into} of them have no suffix that is known and were not looked into: "
+                "--set source.look_into=… looks into more"
+            )
+        return said
+
+    def _done(self) -> str:
+        return (
+            f"{self.ok} ok, {self.skipped} skipped, {self.failed} failed, {self.pending} to do; "
+            f"{self.unchanged} unchanged since an earlier run"
+        )
+
+    def _to_take_up(self) -> list[tuple[str, str]]:
+        if not self.for_good:
+            return []
+        both = [_counted(self.failed_for_good, "recording"), _counted(self.pictures_failed_for_good, "picture")]
+        said = " and ".join(text for text in both if not text.startswith("0 "))
+        return [("again", f"{said} failed for good: mend the cause, and {RETRY}")]
+
+
+def found(
+    lake: Lake, listing: Listing, objects: Sequence[AudioObject], config: RunConfig, model_digest: str, unchanged: int
+) -> Found:
+    """What has become of the recordings of a listing.
+
+    Args:
+        objects: the recordings of the listing, which is complete.
+        unchanged: those that the run leaves as they are.
+    """
+    recordings, _ = _mine(lake, objects, config, model_digest)
+    ids = pc.unique(recordings["recording_id"].combine_chunks().drop_null())
+    failed = recordings.filter(pc.field("status") == Status.FAILED.value)
+    undrawn = lake.given_up(config.plan_digest, config.image_digest, model_digest)
+    return Found(
+        listed=listing.listed,
+        recordings=listing.recordings,
+        left_out=listing.left_out,
+        unchanged=unchanged,
+        ok=_count(recordings, Status.OK),
+        skipped=_count(recordings, Status.SKIPPED),
+        failed=failed.num_rows,
+        pending=listing.recordings - recordings.num_rows,
+        failed_for_good=failed.filter(~pc.field("retryable")).num_rows,
+        pictures_failed_for_good=pc.sum(pc.is_in(undrawn["recording_id"], value_set=ids)).as_py() or 0,
+    )
 
 
 def totals(lake: Lake, objects: Iterable[AudioObject], config: RunConfig, model_digest: str) -> Totals:
@@ -185,9 +306,12 @@ def _runs(counted: dict[str, pa.Table]) -> list[RunRow]:
 
 
 def _standing(failures: pa.Table, recordings: pa.Table, images: pa.Table) -> list[FailureRow]:
-    good = recordings.filter(pc.field("status") != Status.FAILED.value)["source_uri"]
+    # The latest outcome counts: an object that was sound may have been replaced by one that is not.
+    rows = recordings.sort_by("created_at")
+    last = dict(zip(*_columns(rows, "source_uri", "status"), strict=True))
+    good = [uri for uri, status in last.items() if status != Status.FAILED.value]
     drawn = (name for column in ("image_id", "scene_id") for name in images[column].to_pylist())
-    healed = {*good.to_pylist(), *drawn} if failures.num_rows else set()
+    healed = {*good, *drawn} if failures.num_rows else set()
     latest: dict[str, dict[str, Any]] = {}
     for row in failures.sort_by("created_at").to_pylist():
         if row["subject"] not in healed:
@@ -209,10 +333,14 @@ def _mine(
     """The rows of `recordings` for these objects as they are now, and the filter for their model and settings."""
     current = {(item.uri, item.etag) for item in objects}
     mine = (pc.field("plan_digest") == config.plan_digest) & (pc.field("model_digest") == model_digest)
-    columns = ["source_uri", "etag", "recording_id", "status", "reason", "duration_s", "damage", "scenes"]
+    columns = ["source_uri", "etag", "recording_id", "status", "reason", "retryable", "duration_s", "damage", "scenes"]
     recordings = lake.recordings.read(columns, mine)
     known = [pair in current for pair in zip(*_columns(recordings, "source_uri", "etag"), strict=True)]
     return recordings.filter(pa.array(known, pa.bool_())), mine
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _clock(seconds: float | None) -> str:

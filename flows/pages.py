@@ -7,12 +7,11 @@ makes those that a killed one left out, and no others.
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -25,9 +24,11 @@ import pyarrow.compute as pc
 from s2i_core.config import RunConfig
 from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import digest, files_digest
+from s2i_core.listing import title_of
 from s2i_core.records import AudioObject, Status
 from s2i_core.storage.artifacts import index_key, join, page_key
-from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import Place, parse_uri
 from s2i_core.storage.tables import Lake
 
 if TYPE_CHECKING:
@@ -52,12 +53,14 @@ class Illustrated:
     """A recording and its images with one model and one set of settings.
 
     Attributes:
-        recording: a row of `recordings`.
+        recording: a row of `recordings`; of several objects with the same bytes, the first.
         images: its rows of `images`, in the order of time.
+        readable: a row of it that lies in the source of the run; None where none does, and its page is not made.
     """
 
     recording: dict[str, Any]
     images: list[dict[str, Any]]
+    readable: dict[str, Any] | None
 
     @property
     def recording_id(self) -> str:
@@ -67,8 +70,7 @@ class Illustrated:
     @property
     def title(self) -> str:
         """The name of the object, without folders and suffix, for people."""
-        name = PurePosixPath(str(self.recording["source_uri"])).stem
-        words = " ".join(re.split(r"[\s_-]+", name)).strip() or "recording"
+        words = title_of(parse_uri(str(self.recording["source_uri"]))[1])
         return words[0].upper() + words[1:]
 
     @property
@@ -95,21 +97,25 @@ class Pages:
         lake: tables of the destination.
         config: settings of the run; its digests choose the rows.
         model_digest: the model's digest, which chooses the rows.
+        source: of the run. Nothing outside it is read, so that pages of what other runs illustrated are left to those.
     """
 
-    def __init__(self, store: ObjectStore, lake: Lake, config: RunConfig, model_digest: str) -> None:
+    def __init__(self, store: ObjectStore, lake: Lake, config: RunConfig, model_digest: str, source: Place) -> None:
         self._store = store
         self._lake = lake
         self._config = config
         self._model_digest = model_digest
+        self._source = source
         self._bucket, self._prefix = parse_uri(lake.uri)
         self._manifest_key = join(self._prefix, "pages", "manifest.json")
 
     def pending(self) -> list[Illustrated]:
-        """The recordings with images whose page is missing or shows something else."""
+        """The recordings of the source with images whose page is missing or shows something else."""
         made = self._manifest()
         return [
-            one for one in self._illustrated() if one.images and made.get(one.recording_id, _NO_PAGE)[0] != one.digest
+            one
+            for one in self._illustrated()
+            if one.images and one.readable and made.get(one.recording_id, _NO_PAGE)[0] != one.digest
         ]
 
     def publish(self, pending: Sequence[Illustrated], faults: Sequence[Fault], counted: Counted) -> Published:
@@ -171,7 +177,9 @@ class Pages:
         images = self._images(None)
         unique: dict[str, Illustrated] = {}
         for row in recordings:  # the same bytes under two keys are one recording and one page
-            unique.setdefault(row["recording_id"], Illustrated(row, images.get(row["recording_id"], [])))
+            first = unique.setdefault(row["recording_id"], Illustrated(row, images.get(row["recording_id"], []), None))
+            if first.readable is None and self._source.holds(*parse_uri(row["source_uri"])):
+                unique[row["recording_id"]] = replace(first, readable=row)
         return list(unique.values())
 
     def _images(self, recording_id: str | None) -> dict[str, list[dict[str, Any]]]:
@@ -200,7 +208,8 @@ class Pages:
         from s2i_core.publish.audio import web_audio
         from s2i_core.publish.page import Stretch, recording_page
 
-        row = one.recording
+        row = one.readable
+        assert row is not None
         bucket, key = parse_uri(row["source_uri"])
         columns = ["scene_id", "start_s", "end_s", "status", "reason", "confidence"]
         scenes = self._scenes(one.recording_id, columns).to_pylist()

@@ -12,24 +12,29 @@ import os
 import random
 import time
 import tomllib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as FuturesTimeout
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import typer
 from pydantic import Field, ValidationError
 
+from flows.overview import Found
 from flows.progress import Step, report, step
+from s2i_core import options
 from s2i_core.config import RunConfig, Settings
 from s2i_core.errors import ConfigError, S2IError
+from s2i_core.listing import NO_SUFFIX, Listing, suffix_of
 from s2i_core.records import AudioObject
 from s2i_core.storage.artifacts import join
-from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.places import Place, parse_uri
 
 SHIPPED_RATES = Path(__file__).parent.parent / "docs" / "results" / "plan.json"
 EXAMPLE = "cluster.example.toml"
@@ -200,6 +205,7 @@ class Estimate:
     Attributes:
         compute_h: hours of one core or GPU (`device`), those with them in which jobs start and models load.
         units: how many of them there are.
+        found: what is in the source, and what has become of it.
     """
 
     source: str
@@ -223,6 +229,7 @@ class Estimate:
     prices: str
     rates: dict[str, Any]
     remarks: list[str]
+    found: Found | None = None
 
     @property
     def stored_bytes(self) -> int:
@@ -254,7 +261,8 @@ def estimate(
             f"it has no {rates.device.upper()} that works, and the rates were measured on {rates.device.upper()}s",
             "Run a few recordings there (s2i run … --limit 10), and name its summary: --rates s3://…/summary.json.",
         )
-    images = round(content.audio_s / 3600 * rates.images_per_audio_h) + waiting_images
+    images_per_h = min(rates.images_per_audio_h, config.scenes.images_an_hour or rates.images_per_audio_h)
+    images = round(content.audio_s / 3600 * images_per_h) + waiting_images
     work_s = content.audio_s * rates.plan_s + images * rates.draw_s
     anything = bool(images or content.recordings)
     elapsed_s = rates.start_s + work_s / units if anything else 0.0
@@ -317,7 +325,7 @@ def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SA
     sizes: Counter[str] = Counter()
     kept: dict[str, list[AudioObject]] = {}
     for number, item in enumerate(objects, 1):
-        form = PurePosixPath(item.key).suffix.lower()
+        form = suffix_of(item.key)
         counts[form] += 1
         sizes[form] += item.size_bytes
         bin_ = kept.setdefault(form, [])
@@ -454,44 +462,66 @@ def plan(
     cluster: Cluster | None = None,
     rates: Rates | None = None,
     sample: int = SAMPLE,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    retry_failed: bool = False,
 ) -> Estimate:
     """Look at a source, and at what a destination has of it already, and say what a run will take.
+
+    Args:
+        settings: single settings instead of the preset's.
+        limit: recordings that the run plans at most.
+        retry_failed: count what failed for good as to be done.
 
     Raises:
         S2IError: a bucket, a login or an argument is wrong.
     """
-    from cluster.jobs.listing import is_recording
     from flows.work import Archive
-    from s2i_core.presets import preset as named
 
     rates = rates or read_rates(None)
-    config = named(preset)
+    config = options.shaped(preset, settings or {})
     waiting = 0
     with step("List"):
         if destination is None:
             store = ObjectStore(S3Settings.from_env())
-            bucket, prefix = parse_uri(source)
-            store.check_readable(bucket, prefix)
-            objects: Iterable[AudioObject] = (item for item in store.list(bucket, prefix) if is_recording(item.key))
+            place = Place.of(source)
+            store.check_readable(place.bucket, place.name)
+            listing = Listing(store, place, config.source)
+            objects = iter(listing)
+            content = measure(store, islice(objects, limit), sample)
+            deque(objects, maxlen=0)  # those past the limit are counted as well
+            found = Found.untouched(listing)
         else:
-            archive = Archive(source, destination, preset)
+            archive = Archive(source, destination, preset, settings=settings)
             store = archive.store
-            store.check_readable(archive.bucket, archive.prefix)
+            store.check_readable(archive.place.bucket, archive.place.name)
             store.check_readable(archive.target, archive.target_prefix)
             digests = archive.config.plan_digest, archive.config.image_digest, archive.model_digest
-            objects = archive.lake.unplanned(archive.recordings, digests[0], digests[2])
-            waiting = archive.lake.unillustrated(*digests, ["scene_id"]).num_rows
-        content = measure(store, objects, sample)
-    return estimate(source, destination, config, content, waiting, rates, cluster or Cluster.here())
+            unplanned = archive.lake.unplanned(archive.recordings, digests[0], digests[2], retry_failed=retry_failed)
+            waiting = archive.lake.unillustrated(*digests, ["scene_id"], retry_failed=retry_failed).num_rows
+            found = archive.found(len(archive.recordings) - len(unplanned))
+            content = measure(store, unplanned[:limit], sample)
+    made = estimate(source, destination, config, content, waiting, rates, cluster or Cluster.here())
+    return replace(made, found=found)
 
 
 def command(
-    source: Annotated[str | None, typer.Argument(help="Recordings: s3://bucket or s3://bucket/prefix.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="Recordings: a folder or one object, s3://bucket or s3://bucket/folder.")
+    ] = None,
     destination: Annotated[
         str | None, typer.Argument(help="Where results go; what is done there already is left out.")
     ] = None,
     *,
-    preset: Annotated[str, typer.Option(help="Settings of the run: cpu, draft, gpu.")] = "cpu",
+    preset: options.Preset = "cpu",
+    style: options.Style = None,
+    checkpoint: options.Checkpoint = None,
+    library: options.Library = None,
+    images_per_hour: options.ImagesPerHour = None,
+    settings: options.SetOptions = None,
+    limit: options.Limit = None,
+    retry_failed: options.RetryFailed = False,
     cluster: Annotated[
         Path | None, typer.Option(help="A file with nodes and prices; see --example. Without: this machine.")
     ] = None,
@@ -501,7 +531,7 @@ def command(
     ] = None,
     sample: Annotated[int, typer.Option(min=1, max=10_000, help="Headers to read at most.")] = SAMPLE,
     example: Annotated[bool, typer.Option("--example", help="Print an example for --cluster, and leave.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what a run would take before it runs: hours of audio, pictures, compute, storage, time and money."""
     from flows.progress import Bars, watching
@@ -510,10 +540,22 @@ def command(
         typer.echo((resources.files("flows") / EXAMPLE).read_text("utf-8"), nl=False)
         return
     if source is None:
-        raise ConfigError("SOURCE", "it is missing", "s2i plan s3://bucket/prefix")
+        raise ConfigError("SOURCE", "it is missing", "s2i plan s3://bucket/folder")
     started = time.monotonic()
     with Bars() as bars, watching(bars):
-        made = plan(source, destination, preset, Cluster.read(cluster) if cluster else None, read_rates(rates), sample)
+        made = plan(
+            source,
+            destination,
+            preset,
+            Cluster.read(cluster) if cluster else None,
+            read_rates(rates),
+            sample,
+            settings=options.changes(
+                style=style, checkpoint=checkpoint, library=library, images_per_hour=images_per_hour, settings=settings
+            ),
+            limit=limit,
+            retry_failed=retry_failed,
+        )
     if as_json:
         facts = asdict(made) | {"stored_bytes": made.stored_bytes, "took_s": round(time.monotonic() - started, 2)}
         typer.echo(json.dumps(facts, ensure_ascii=False))
@@ -526,9 +568,10 @@ def described(made: Estimate) -> list[str]:
     """The estimate for people, a line each."""
     content = made.content
     share = content.audio_s_error / content.audio_s if content.audio_s else 0.0
-    forms = ", ".join(f"{count} {form.lstrip('.')}" for form, count in list(content.by_format.items())[:6])
+    forms = ", ".join(f"{count} {form.lstrip('.') or NO_SUFFIX}" for form, count in list(content.by_format.items())[:6])
     device = f"{made.device.upper()}-hours"
-    lines = [
+    lines = [f"{word:<9} {text}" for word, text in made.found.described()] if made.found else []
+    lines += [
         f"to do     {content.recordings} recordings, {content.size_bytes / 1e9:.3g} GB ({forms or 'none'})",
         f"audio     {content.audio_s / 3600:.3g} h ± {share:.0%}, from the headers of {content.sampled}"
         + (f"; {content.unreadable} of them tell no length" if content.unreadable else ""),

@@ -10,14 +10,15 @@ from typing import Any
 import pyarrow.compute as pc
 
 from cluster.jobs.model import model_digest
-from flows.overview import Totals, outcomes, totals
+from flows.overview import Found, Totals, found, outcomes, totals
 from flows.pages import Pages
 from s2i_core.config import changed
-from s2i_core.errors import ConfigError
+from s2i_core.listing import Listing
 from s2i_core.presets import preset
 from s2i_core.records import AudioObject
 from s2i_core.storage.artifacts import join
-from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.places import keep_apart
 from s2i_core.storage.tables import Lake
 
 
@@ -29,11 +30,13 @@ class Work:
         unplanned: recordings without an outcome, at most `limit`.
         unillustrated: scenes without an image.
         pages: recordings whose page is missing or out of date.
+        unchanged: recordings that have an outcome, and keep it.
     """
 
     unplanned: int
     unillustrated: int
     pages: int
+    unchanged: int = 0
 
     @property
     def nothing(self) -> bool:
@@ -45,8 +48,8 @@ class Archive:
     """A source, a destination, and the settings that join them: everything a run needs, checked.
 
     Args:
-        source: `s3://bucket/prefix` of the recordings.
-        destination: `s3://bucket/prefix` of what is made.
+        source: the recordings: a folder or one object, as `s2i_core/storage/places.py` says.
+        destination: the folder of what is made.
         preset_name: name of the preset.
         checkpoint: folder of a saved pipeline; empty for the weights in the package.
         settings: single settings instead of the preset's, such as `{"image.style": "sketch"}`.
@@ -65,22 +68,16 @@ class Archive:
         checkpoint: str = "",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.source = source.rstrip("/")
-        self.destination = destination.rstrip("/")
-        self.bucket, self.prefix = parse_uri(source)
-        self.target, self.target_prefix = parse_uri(self.destination)
-        if _within(self.source, self.destination) or _within(self.destination, self.source):
-            raise ConfigError(
-                self.destination,
-                "source and destination lie in each other, so that the next run would read what this one wrote",
-                "Name a destination outside the source, such as another bucket.",
-            )
+        self.place, written = keep_apart(source, destination)
+        self.source = self.place.uri
+        self.destination = written.uri.rstrip("/")
+        self.target, self.target_prefix = written.bucket, written.name
         chosen = {"model.checkpoint": checkpoint} if checkpoint else {}
         self.config = changed(preset(preset_name), chosen | dict(settings or {}))
         self.model_digest = model_digest(self.config.model)
         self.store = ObjectStore(S3Settings.from_env())
         self.lake = Lake(self.store.settings, self.destination)
-        self.pages = Pages(self.store, self.lake, self.config, self.model_digest)
+        self.pages = Pages(self.store, self.lake, self.config, self.model_digest, self.place)
 
     def check(self) -> None:
         """Fail within seconds where the run could not work.
@@ -89,15 +86,23 @@ class Archive:
             StorageError: no such bucket, a login that is refused, or a right that is lacking.
             StorageUnavailable: nothing answers at the endpoint.
         """
-        self.store.check_readable(self.bucket, self.prefix)
+        self.store.check_readable(self.place.bucket, self.place.name)
         self.store.check_writable(self.target, self.target_prefix)
 
     @cached_property
+    def _listed(self) -> tuple[Listing, list[AudioObject]]:
+        listing = Listing(self.store, self.place, self.config.source)
+        return listing, list(listing)
+
+    @property
+    def listing(self) -> Listing:
+        """What was counted when the source was listed."""
+        return self._listed[0]
+
+    @property
     def recordings(self) -> list[AudioObject]:
         """The recordings of the source as they were listed when first asked."""
-        from cluster.jobs.listing import is_recording
-
-        return [item for item in self.store.list(self.bucket, self.prefix) if is_recording(item.key)]
+        return self._listed[1]
 
     def pending(self, limit: int | None = None, *, retry_failed: bool = False) -> Work:
         """What is to be done now; with `retry_failed`, what failed for good as well."""
@@ -110,7 +115,12 @@ class Archive:
             unplanned=unplanned if limit is None else min(limit, unplanned),
             unillustrated=scenes.num_rows,
             pages=len(self.pages.pending()),
+            unchanged=len(self.recordings) - unplanned,
         )
+
+    def found(self, unchanged: int) -> Found:
+        """What is in the source, and what has become of it; `unchanged` as `pending` said before the run."""
+        return found(self.lake, self.listing, self.recordings, self.config, self.model_digest, unchanged)
 
     def totals(self) -> Totals:
         """What the recordings of the source have come to."""
@@ -130,7 +140,3 @@ class Archive:
     def key(self, name: str) -> str:
         """A key in the bucket of the destination."""
         return join(self.target_prefix, name)
-
-
-def _within(inner: str, outer: str) -> bool:
-    return f"{inner}/".startswith(f"{outer}/")

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from s2i_core import options
 from s2i_core.errors import ConfigError, S2IError, StorageError
 from s2i_core.processes import interruptible
 
@@ -191,32 +192,26 @@ def illustrate(
     file: Annotated[Path, typer.Argument(help="A local audio file, or a video with an audio track.", metavar="FILE")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures and the page; made if missing.")],
     *,
-    preset: Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")] = "cpu",
-    style: Annotated[str | None, typer.Option(help="How the pictures look; `s2i styles` lists them.")] = None,
+    preset: options.Preset = "cpu",
+    style: options.Style = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Draw other pictures of the same scenes; without, a scene's own seed.")
     ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
-    library: Annotated[
-        Path | None, typer.Option(help="Folder of a library of your own, made by `s2i library build`.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    checkpoint: options.Checkpoint = None,
+    library: options.Library = None,
+    images_per_hour: options.ImagesPerHour = None,
+    settings: options.SetOptions = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Illustrate one local file: no object storage, no cluster."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from s2i_core.presets import preset as named
-
-    config = named(preset)
-    changed = {"style": style} if style else {}
-    config = config.model_copy(
-        update={
-            "image": config.image.model_copy(update=changed),
-            "model": config.model.model_copy(
-                update={"checkpoint": str(checkpoint or ""), "library": str(library or "")}
-            ),
-        }
+    config = options.shaped(
+        preset,
+        options.changes(
+            style=style, checkpoint=checkpoint, library=library, images_per_hour=images_per_hour, settings=settings
+        ),
     )
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -244,8 +239,8 @@ def illustrate(
 
 @app.command()
 def styles(
-    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    checkpoint: options.Checkpoint = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """List the styles that the model can draw in."""
     from s2i_core.config import ModelConfig

@@ -46,9 +46,27 @@ def changed(config: S, changes: Mapping[str, Any]) -> S:
 
 
 def chosen(pairs: Iterable[str] | None) -> dict[str, str]:
-    """Changes of settings as a command line gives them, `NAME=VALUE` each."""
+    """Changes of settings as a command line gives them, `NAME=VALUE` each.
+
+    Raises:
+        ConfigError: one is no NAME=VALUE.
+    """
     split = [text.partition("=") for text in pairs or ()]
+    for name, equals, _ in split:
+        if not (name.strip() and equals):
+            raise ConfigError(f"--set {name}", "it is no NAME=VALUE", "Write it as in --set image.steps=4.")
     return {name.strip(): value.strip() for name, _, value in split}
+
+
+class SourceConfig(Settings):
+    """Which objects of a source are recordings."""
+
+    look_into: int = Field(
+        1000,
+        ge=0,
+        description="Objects whose names tell nothing are looked at by their first bytes where there are at most so "
+        "many; of more, none is.",
+    )
 
 
 class AudioConfig(Settings):
@@ -212,6 +230,7 @@ class RunConfig(Settings):
     """All of it: what a preset returns."""
 
     name: str = Field(description="Name of the preset, for people.")
+    source: SourceConfig = SourceConfig()
     audio: AudioConfig = AudioConfig()
     scenes: SceneConfig = SceneConfig()
     image: ImageConfig = ImageConfig()

@@ -72,8 +72,8 @@ class Subject:
     """What is to be examined beside this machine; None for what is not wanted.
 
     Attributes:
-        source: `s3://bucket/prefix` that must be readable.
-        destination: `s3://bucket/prefix` that must be writable.
+        source: folder or object that must be readable, such as `s3://bucket/folder`.
+        destination: folder that must be writable.
         address: job server of a Ray cluster.
         checkpoint: folder of a saved model; empty for the shipped one.
     """
@@ -275,16 +275,16 @@ def credentials(subject: Subject) -> Iterable[Check]:
 
 def source(subject: Subject) -> Iterable[Check]:
     """Whether the recordings can be listed and read."""
-    from s2i_core.storage.objects import parse_uri
+    from s2i_core.storage.places import Place
 
     if subject.source is None:
         return
-    bucket, prefix = parse_uri(subject.source)
+    place = Place.of(subject.source)
     store = _store()
-    store.check_readable(bucket, prefix)
-    first = next((item for item in store.list(bucket, prefix) if item.size_bytes), None)
+    store.check_readable(place.bucket, place.name)
+    first = next((item for item in store.within(place) if item.size_bytes), None)
     if first is None:
-        remedy = "Correct the prefix, or put recordings there."
+        remedy = "Correct the address, or put recordings there."
         yield Check("source", "warn", f"{subject.source} can be listed, and is empty", remedy)
         return
     store.read_range(first, 0, 1)
@@ -293,11 +293,15 @@ def source(subject: Subject) -> Iterable[Check]:
 
 def destination(subject: Subject) -> Iterable[Check]:
     """Whether results can be written, by writing and deleting a small object."""
-    from s2i_core.storage.objects import parse_uri
+    from s2i_core.storage.places import destination as place_of
+    from s2i_core.storage.places import keep_apart
 
     if subject.destination is None:
         return
-    _store().check_writable(*parse_uri(subject.destination))
+    if subject.source is not None:
+        keep_apart(subject.source, subject.destination)
+    place = place_of(subject.destination)
+    _store().check_writable(place.bucket, place.name)
     yield Check("destination", "ok", f"{subject.destination} can be listed, written and deleted in")
 
 

@@ -19,9 +19,12 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 
 #: Inside the core, from the ground up; a module may import its own floor's group and what lies below.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "records", "identity", "config", "presets", "weights", "tracing", "logs", "processes", "results"),
+    (
+        *("errors", "records", "identity", "config", "presets", "options", "weights", "tracing", "logs", "processes"),
+        "results",
+    ),
     ("audio", "models", "storage"),
-    ("pipeline", "scenes"),
+    ("pipeline", "scenes", "listing"),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "catalog"),
     ("illustrate", "house_style", "doctor"),

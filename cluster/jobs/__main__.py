@@ -22,7 +22,8 @@ from s2i_core import logs, tracing
 from s2i_core.config import Settings
 from s2i_core.errors import S2IError
 from s2i_core.logs import Log
-from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.places import parse_uri
 
 _ATTEMPTS = 3
 _PAUSE_S = 2.0

@@ -30,7 +30,8 @@ from s2i_core.identity import image_id
 from s2i_core.logs import Log
 from s2i_core.records import IMAGES, Failure, Stage, Status, row
 from s2i_core.storage.artifacts import join, run_key
-from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import parse_uri
 from s2i_core.storage.tables import Lake
 
 _ROUND_ROWS = 200_000

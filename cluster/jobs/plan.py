@@ -21,7 +21,6 @@ from cluster.jobs.attempts import judged
 from cluster.jobs.commit import Committer
 from cluster.jobs.execute import StageCall, run
 from cluster.jobs.limits import Budget
-from cluster.jobs.listing import is_recording
 from cluster.jobs.model import model_digest
 from cluster.jobs.report import Report, Watcher
 from cluster.jobs.request import JobRequest, JobSummary, WorkerDied
@@ -29,11 +28,13 @@ from cluster.jobs.stages import Encode, Hear
 from s2i_core import tracing
 from s2i_core.audio.listen import Heard
 from s2i_core.identity import recording_id
+from s2i_core.listing import Listing
 from s2i_core.logs import Log
 from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, now, row
 from s2i_core.scenes import plan_scenes
 from s2i_core.storage.artifacts import join, run_key
-from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import Place, parse_uri
 from s2i_core.storage.tables import Lake
 
 _ROWS_IN_A_BLOCK = 16
@@ -55,7 +56,7 @@ class Outcome:
 
 
 def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
-    """Plan the recordings under `request.source` that have no outcome yet. The process is connected to Ray.
+    """Plan the recordings of `request.source` that have no outcome yet. The process is connected to Ray.
 
     Args:
         request: what to do.
@@ -72,17 +73,17 @@ def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
 
 def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
     store = ObjectStore(request.store)
-    bucket, prefix = parse_uri(request.source)
+    source = Place.of(request.source)
     destination = parse_uri(request.destination)
-    store.check_readable(bucket, prefix)
+    store.check_readable(source.bucket, source.name)
     store.check_writable(*destination)
     request = request.within_limits()
     digest = model_digest(request.config.model)
     lake = Lake(request.store, request.destination)
     job = _Plan(request, lake, digest)
 
-    listed = list(store.list(bucket, prefix))
-    recordings = [each for each in listed if is_recording(each.key)]
+    listing = Listing(store, source, request.config.source)
+    recordings = list(listing)
     unplanned = lake.unplanned(recordings, request.config.plan_digest, digest, retry_failed=request.retry_failed)
     pending = unplanned[: request.limit]
 
@@ -105,7 +106,8 @@ def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
         **job.budget.facts(job.left),
         scenes=job.scenes,
         unchanged=len(recordings) - len(unplanned),
-        ignored=len(listed) - len(recordings),
+        listed=listing.listed,
+        left_out=listing.left_out.count,
         audio_s=job.audio_s,
         nodes=report.nodes,
         model_digest=digest,

@@ -21,8 +21,8 @@ JobName = Literal["plan", "illustrate"]
 class JobRequest(Settings):
     """One job over an archive. Holds no secret: the login comes from the environment of the cluster."""
 
-    source: str = Field(description="`s3://bucket/prefix` of the recordings.")
-    destination: str = Field(description="`s3://bucket/prefix` of the images and tables.")
+    source: str = Field(description="The recordings: `s3://bucket/folder`, or one object.")
+    destination: str = Field(description="The images and tables: `s3://bucket/folder`.")
     run_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Names the run in every row it adds.")
     config: RunConfig = Field(description="All settings, as a preset returned them.")
     limit: int | None = Field(
@@ -76,8 +76,9 @@ class JobSummary(Settings):
     adopted: int = Field(
         0, description="Illustrate: of these, images found in the bucket, written by a run that was killed."
     )
-    unchanged: int = Field(0, description="Plan: objects with a result from an earlier run.")
-    ignored: int = Field(0, description="Plan: objects whose name is not that of audio or video.")
+    unchanged: int = Field(0, description="Plan: recordings with a result from an earlier run.")
+    listed: int = Field(0, description="Plan: objects of the source, recordings and others.")
+    left_out: int = Field(0, description="Plan: of these, objects that are no recordings.")
     audio_s: float = Field(0.0, description="Plan: length of the recordings that were read to their end.")
     nodes: dict[str, int] = Field(default_factory=dict, description="Rows that each Ray node worked on, by node id.")
     model_digest: str

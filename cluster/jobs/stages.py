@@ -32,7 +32,8 @@ from s2i_core.logs import Log
 from s2i_core.publish.images import content_type, encode_image
 from s2i_core.records import AudioObject, Failure, ImageSample, SpeechEmbedding, Stage, now, row
 from s2i_core.storage.artifacts import image_key, images_folder
-from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import parse_uri
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,7 +29,8 @@ from cluster.jobs.request import (
 )
 from s2i_core.errors import ConfigError
 from s2i_core.storage.artifacts import join, run_key
-from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import parse_uri
 
 if TYPE_CHECKING:
     from ray.job_submission import JobStatus, JobSubmissionClient

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from s2i_core import processes
+from s2i_core import options, processes
 
 app = typer.Typer(
     add_completion=False,
@@ -21,7 +21,12 @@ app = typer.Typer(
 _INTERRUPTED = 130
 _KEYS = Path(".s2i") / "keys.json"
 _Keys = Annotated[Path, typer.Option("--keys", help="The file of keys; made if missing.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+_Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", metavar="s3://BUCKET/FOLDER", help="May be read by /v1/recordings, also one object; repeat for more."
+    ),
+]
 
 
 @app.callback()
@@ -32,14 +37,15 @@ def serve(
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     *,
-    preset: Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")] = "cpu",
-    checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
+    preset: options.Preset = "cpu",
+    style: options.Style = None,
+    checkpoint: options.Checkpoint = None,
+    library: options.Library = None,
+    images_per_hour: options.ImagesPerHour = None,
+    changed: options.SetOptions = None,
     keys: Annotated[Path | None, typer.Option(help="File of API keys: every request needs one of them.")] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option("--allow", metavar="s3://BUCKET/PREFIX", help="May be read by /v1/recordings; repeat for more."),
-    ] = None,
-    as_json: _Json = False,
+    allow: _Allow = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Serve the model on this machine: a page to speak into, and an API, until it is interrupted.
 
@@ -62,7 +68,9 @@ def serve(
 
     settings = ServeSettings(
         preset=preset,
-        checkpoint="" if checkpoint is None else str(checkpoint.absolute()),
+        settings=options.changes(
+            style=style, checkpoint=checkpoint, library=library, images_per_hour=images_per_hour, settings=changed
+        ),
         access="keys" if keys is not None else "loopback",
         keys_file="" if keys is None else str(keys.absolute()),
         s3_prefixes=tuple(allow or ()),
@@ -90,7 +98,7 @@ def key(
     keys: _Keys = _KEYS,
     images_per_minute: Annotated[int, typer.Option(min=1, help="Pictures a minute.")] = 60,
     audio_hours_per_day: Annotated[float, typer.Option(min=0.01, help="Hours of recordings a day.")] = 24.0,
-    as_json: _Json = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make an API key. It is printed now and never again; the file keeps its hash."""
     from cluster.serve.keys import add
@@ -100,7 +108,7 @@ def key(
 
 
 @app.command("keys")
-def list_keys(keys: _Keys = _KEYS, as_json: _Json = False) -> None:
+def list_keys(keys: _Keys = _KEYS, as_json: options.AsJson = False) -> None:
     """List the keys: their names and quotas."""
     from cluster.serve.keys import read
 
@@ -124,13 +132,23 @@ def revoke(name: Annotated[str, typer.Argument(help="Whose key it is.")], keys: 
 
 @app.command()
 def config(
-    preset: Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")] = "gpu",
+    preset: options.Preset = "gpu",
+    style: options.Style = None,
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model on the nodes.")] = "",
+    library: Annotated[str, typer.Option(help="Folder of a library of your own on the nodes.")] = "",
+    images_per_hour: options.ImagesPerHour = None,
+    changed: options.SetOptions = None,
     keys: Annotated[str, typer.Option(help="Path of the file of keys on the nodes.")] = "/etc/s2i/keys.json",
-    allow: Annotated[
-        list[str] | None, typer.Option("--allow", metavar="s3://BUCKET/PREFIX", help="May be read; repeat for more.")
-    ] = None,
+    allow: _Allow = None,
 ) -> None:
     """Print a Serve config file, for `serve deploy` and for RayService."""
     from cluster.serve.settings import serve_config
 
-    typer.echo(serve_config(preset, keys, tuple(allow or ())), nl=False)
+    changes = options.changes(
+        style=style,
+        checkpoint=Path(checkpoint) if checkpoint else None,
+        library=Path(library) if library else None,
+        images_per_hour=images_per_hour,
+        settings=changed,
+    )
+    typer.echo(serve_config(preset, keys, tuple(allow or ()), changes), nl=False)

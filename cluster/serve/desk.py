@@ -36,7 +36,8 @@ from s2i_core.config import ImageConfig
 from s2i_core.errors import ConfigError, S2IError
 from s2i_core.records import AudioObject, Scene, Status
 from s2i_core.scenes import Embedded, plan_scenes
-from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.places import Place, parse_uri
 
 log = logging.getLogger("ray.serve")
 
@@ -261,12 +262,8 @@ class Desk:
         parts = key.split("/")
         if not key or any(part in {"", ".", ".."} for part in parts) or not uri.isprintable() or "\\" in uri:
             return refusal
-        for allowed in self._settings.s3_prefixes:
-            allowed_bucket, prefix = parse_uri(allowed)
-            prefix = prefix.rstrip("/")
-            if bucket == allowed_bucket and (not prefix or key.startswith(prefix + "/")):
-                return None
-        return refusal
+        allowed = any(Place.of(each).holds(bucket, key) for each in self._settings.s3_prefixes)
+        return None if allowed else refusal
 
     # -------------------------------------------------------------------------------------------------------- work
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from s2i_core.config import RunConfig, Settings
+from s2i_core.config import RunConfig, Settings, changed
 from s2i_core.errors import ConfigError
 from s2i_core.presets import preset
 from s2i_core.storage.objects import S3Settings
+from s2i_core.storage.places import Place
 
 
 class Limits(Settings):
@@ -86,13 +88,19 @@ class ServeSettings(Settings):
 
     preset: str = Field("cpu", description="The preset whose audio, scene, image and model settings are served.")
     checkpoint: str = Field("", description="Folder of a saved pipeline; empty means the weights in the package.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Single settings instead of the preset's, such as `{'image.style': 'sketch'}`.",
+    )
     run: RunConfig | None = Field(None, description="All settings of the model, instead of a preset.")
     access: Literal["loopback", "keys"] = Field(
         "loopback",
         description="Who may use it: this machine alone, without keys; or whoever has a key, from anywhere.",
     )
     keys_file: str = Field("", description="Path of the file of hashed keys; `s2i serve key` writes it.")
-    s3_prefixes: tuple[str, ...] = Field((), description="`s3://bucket/prefix` that may be read; none by default.")
+    s3_prefixes: tuple[str, ...] = Field(
+        (), description="Folders and objects that may be read, such as `s3://bucket/folder`; none by default."
+    )
     store: S3Settings | None = Field(None, description="The object store; without, from the environment.")
     limits: Limits = Limits()
     ingress: Replicas = Field(Replicas(maximum=2, num_cpus=0.25, target_queue=24), description="HTTP, decoding.")
@@ -115,6 +123,8 @@ class ServeSettings(Settings):
 
     @model_validator(mode="after")
     def _closed(self) -> ServeSettings:
+        for each in self.s3_prefixes:
+            Place.of(each)
         if self.access == "keys" and not self.keys_file:
             raise ConfigError(
                 "access=keys", "there is no file of keys", "Make a key with `s2i serve key`, and name the file."
@@ -125,14 +135,11 @@ class ServeSettings(Settings):
         """Settings of the model.
 
         Raises:
-            ConfigError: there is no such preset.
+            ConfigError: there is no such preset or setting.
         """
         config = self.run or preset(self.preset)
-        if self.checkpoint:
-            config = config.model_copy(
-                update={"model": config.model.model_copy(update={"checkpoint": self.checkpoint})}
-            )
-        return config
+        chosen = {"model.checkpoint": self.checkpoint} if self.checkpoint else {}
+        return changed(config, chosen | self.settings)
 
     def on_one_machine(self, cpus: int, gpus: int) -> ServeSettings:
         """The same where no machine is added: all copies of the model are there from the start, and stay.
@@ -173,19 +180,29 @@ _SCALING: dict[str, Settings] = {
 """One GPU a node: a quarter for the encoder, three quarters for the generator; wide batches."""
 
 
-def serve_config(preset_name: str, keys_file: str, s3_prefixes: tuple[str, ...] = ()) -> str:
+def serve_config(
+    preset_name: str,
+    keys_file: str,
+    s3_prefixes: tuple[str, ...] = (),
+    changes: Mapping[str, Any] | None = None,
+) -> str:
     """A Serve config file (YAML) for a cluster, where every request needs a key.
 
     Raises:
-        ConfigError: there is no such preset.
+        ConfigError: there is no such preset or setting.
     """
     import yaml  # type: ignore[import-untyped]  # comes with ray
 
-    settings = ServeSettings(preset=preset_name, access="keys", keys_file=keys_file, s3_prefixes=s3_prefixes)
+    told = dict(changes or {})
+    settings = ServeSettings(
+        preset=preset_name, access="keys", keys_file=keys_file, s3_prefixes=s3_prefixes, settings=told
+    )
     settings.config()
     arguments: dict[str, Any] = {"preset": preset_name, "access": "keys", "keys_file": keys_file}
     if s3_prefixes:
         arguments["s3_prefixes"] = list(s3_prefixes)
+    if told:
+        arguments["settings"] = told
     application = {"name": "s2i", "route_prefix": "/", "import_path": "cluster.serve.app:app", "args": arguments}
     document = {
         "proxy_location": "EveryNode",

@@ -88,18 +88,20 @@ def _print(facts: dict[str, Any], as_json: bool, text: str) -> None:
 
 
 def compact(
-    destination: Annotated[str, typer.Argument(help="Where images and tables are: s3://bucket/prefix.")],
+    destination: Annotated[str, typer.Argument(help="Where images and tables are: s3://bucket/folder.")],
     as_json: _Json = False,
 ) -> None:
     """Join the small files of a destination's tables into large ones; files older than a week that no table needs go.
 
     Jobs do this by themselves where a table has many small files.
     """
-    from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+    from s2i_core.storage.objects import ObjectStore, S3Settings
+    from s2i_core.storage.places import destination as place_of
     from s2i_core.storage.tables import Lake
 
+    place = place_of(destination)
     store = ObjectStore(S3Settings.from_env())
-    store.check_writable(*parse_uri(destination))
+    store.check_writable(place.bucket, place.name)
     files = Lake(store.settings, destination).compact()
     told = "\n".join(f"{name}: {before} files, now {after}" for name, (before, after) in files.items())
     _print({"destination": destination, "files": files}, as_json, told)

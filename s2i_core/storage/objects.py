@@ -36,6 +36,7 @@ from s2i_core import tracing
 from s2i_core.config import Settings
 from s2i_core.errors import ConfigError, ObjectGone, S2IError, StorageError, StorageUnavailable
 from s2i_core.records import AudioObject
+from s2i_core.storage.places import Place, folder
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _FIRST_BLOCK_BYTES = 256 << 10
@@ -150,21 +151,6 @@ class ObjectInfo:
     metadata: Mapping[str, str]
 
 
-def parse_uri(uri: str) -> tuple[str, str]:
-    """Split `s3://bucket/prefix` into bucket and prefix; nothing is unescaped.
-
-    Raises:
-        ConfigError: not an S3 URI, or without a bucket.
-    """
-    scheme, found, rest = uri.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    if not found or scheme != "s3" or not bucket:
-        raise ConfigError(
-            repr(uri), "it is not the address of a bucket", "Write it as s3://bucket or s3://bucket/prefix."
-        )
-    return bucket, prefix
-
-
 class ObjectStore:
     """An S3-compatible object store.
 
@@ -190,46 +176,75 @@ class ObjectStore:
     def __repr__(self) -> str:
         return f"ObjectStore({self.settings.place})"
 
-    def check_readable(self, bucket: str, prefix: str = "") -> None:
-        """Fail within seconds where the prefix cannot be listed.
+    def check_readable(self, bucket: str, name: str = "") -> None:
+        """Fail within seconds where the folder of that name cannot be listed.
 
         Raises:
             StorageError: no such bucket, one in another region, a login that is refused, or no right to list.
             StorageUnavailable: nothing answers at the endpoint.
         """
-        with self._request("ListObjectsV2", bucket, prefix):
-            answer = self._client(_CHECK_ATTEMPTS).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        with self._request("ListObjectsV2", bucket, name):
+            answer = self._client(_CHECK_ATTEMPTS).list_objects_v2(Bucket=bucket, Prefix=folder(name), MaxKeys=1)
         # This client finds its way to another region by itself; the client of the tables does not.
         region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
         if self.settings.on_aws and region not in {None, self.settings.region}:
             raise self._in_another_region(bucket, region)
 
-    def check_writable(self, bucket: str, prefix: str = "") -> None:
-        """Fail within seconds where objects cannot be written under the prefix; writes and deletes a small object.
+    def check_writable(self, bucket: str, name: str = "") -> None:
+        """Fail within seconds where objects cannot be written in the folder; writes and deletes a small object.
 
         Raises:
             StorageError: no such bucket, a login that is refused, or no right to list, write or delete.
             StorageUnavailable: nothing answers at the endpoint.
         """
-        self.check_readable(bucket, prefix)
-        key = f"{prefix.rstrip('/')}/.s2i-write-check-{os.getpid()}-{time.time_ns()}".lstrip("/")
+        self.check_readable(bucket, name)
+        key = f"{folder(name)}.s2i-write-check-{os.getpid()}-{time.time_ns()}"
         client = self._client(_CHECK_ATTEMPTS)
         with self._request("PutObject", bucket, key):
             client.put_object(Bucket=bucket, Key=key, Body=b"")
             client.delete_object(Bucket=bucket, Key=key)
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[AudioObject]:
-        """All objects under the prefix in the order of their keys, page by page; markers of folders are left out."""
+        """All objects whose keys begin with the prefix, in the order of their keys, page by page.
+
+        A prefix that should be a folder ends with a slash; `within` sees to that.
+        """
         request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": 1000}
         while True:
             with self._request("ListObjectsV2", bucket, prefix):
                 page = self._client().list_objects_v2(**request)
             for entry in page.get("Contents", ()):
-                if not (entry["Key"].endswith("/") and entry["Size"] == 0):
-                    yield AudioObject(bucket, entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+                yield AudioObject(bucket, entry["Key"], entry["ETag"].strip('"'), entry["Size"])
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def within(self, place: Place) -> Iterator[AudioObject]:
+        """All objects that an address means: the one of that name, then those of the folder by their keys."""
+        one = None if place.folder_only else self._named(place)
+        if isinstance(one, AudioObject):
+            yield one
+        empty = True
+        for item in self.list(place.bucket, place.folder):
+            if place.holds(item.bucket, item.key):  # some servers tidy the prefix, and list another folder
+                empty = False
+                yield item
+        if empty and isinstance(one, S2IError):
+            raise one
+
+    def _named(self, place: Place) -> AudioObject | S2IError | None:
+        """The object that has the place's own name; the refusal, where the login may perhaps read its folder alone."""
+        with self._request("HeadObject", place.bucket, place.name, reading=True):
+            try:
+                answer = self._client().head_object(Bucket=place.bucket, Key=place.name)
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code")
+                if code in _RIGHT_CODES:
+                    return self._translate(error, place.bucket, place.name, reading=True)
+                if code in _MISSING_CODES:
+                    return None
+                raise
+        return AudioObject(place.bucket, place.name, answer["ETag"].strip('"'), answer["ContentLength"])
 
     def open(self, source: AudioObject) -> BinaryIO:
         """A seekable reader of the object as it was listed; bytes come by ranged reads with growing read-ahead.

@@ -34,7 +34,8 @@ from deltalake.transaction import AddAction, RemoveAction
 from s2i_core import identity, tracing
 from s2i_core.errors import S2IError, StorageError, StorageUnavailable
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
-from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings
+from s2i_core.storage.places import destination, parse_uri
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
@@ -389,9 +390,8 @@ class Lake:
     """The tables of a destination, `tables/<name>/` under its prefix."""
 
     def __init__(self, settings: S3Settings, uri: str) -> None:
-        parse_uri(uri)
         self.settings = settings
-        self.uri = uri.rstrip("/")
+        self.uri = destination(uri).uri.rstrip("/")
         self.recordings = self._table("recordings", RECORDINGS, "source_uri", "etag", "model_digest", "plan_digest")
         self.scenes = self._table("scenes", SCENES, "scene_id")
         self.images = self._table("images", IMAGES, "image_id")
@@ -494,13 +494,27 @@ class Lake:
         pending = scenes.filter(pc.invert(pc.is_in(scenes["scene_id"], value_set=done)))
         if retry_failed or not pending.num_rows:
             return pending
+        final = self._given_up(model_digest, image_digest)
+        return pending.filter(pc.invert(pc.is_in(pending["scene_id"], value_set=final)))
+
+    def given_up(self, plan_digest: str, image_digest: str, model_digest: str) -> pa.Table:
+        """`scene_id` and `recording_id` of the scenes without an image whose image failed for good."""
+        scenes = self.scenes.read(["scene_id", "recording_id"], self._scenes(plan_digest, model_digest))
+        pending = self._without_image(scenes, image_digest, model_digest, retry_failed=True)
+        if not pending.num_rows:
+            return pending
+        final = self._given_up(model_digest, image_digest)
+        return pending.filter(pc.is_in(pending["scene_id"], value_set=final))
+
+    def _given_up(self, model_digest: str, image_digest: str) -> pa.Array:
+        """Ids of the scenes whose image failed for good at some time."""
         final = self.failures.read(["subject", "scene_id"], pc.field("scene_id").is_valid() & ~pc.field("retryable"))
         given_up = [
             scene
             for subject, scene in zip(final["subject"].to_pylist(), final["scene_id"].to_pylist(), strict=True)
             if subject == identity.image_id(scene, model_digest, image_digest)
         ]
-        return pending.filter(pc.invert(pc.is_in(pending["scene_id"], value_set=pa.array(given_up, pa.string()))))
+        return pa.array(given_up, pa.string())
 
     def _table(self, name: str, schema: pa.Schema, *keys: str) -> LakeTable:
         return LakeTable(self.settings, f"{self.uri}/tables/{name}", schema, keys)

@@ -14,8 +14,10 @@ from typing import Any
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from cluster.jobs.listing import is_recording
+from s2i_core.config import SourceConfig
+from s2i_core.listing import Listing
 from s2i_core.records import RECORDINGS, Status, now
+from s2i_core.storage.places import Place
 from s2i_core.storage.tables import Lake
 from tests.bench.results import Options
 from tests.bench.setting import own_store
@@ -56,7 +58,7 @@ def run(options: Options) -> dict[str, Any]:
         ]
         write_deltalake(lake.recordings._create(), pa.Table.from_pylist(rows, schema=RECORDINGS), mode="append")
         started = time.monotonic()
-        found = [item for item in store.list("archive", "talks/") if is_recording(item.key)]
+        found = list(Listing(store, Place.of("s3://archive/talks"), SourceConfig()))
         listed_s = time.monotonic() - started
         left = lake.unplanned(found, "p", "m")
         seconds = time.monotonic() - started

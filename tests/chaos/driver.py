@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cluster.jobs.request import ERROR, PROGRESS, JobName, JobRequest, JobSummary, Progress
 from s2i_core.storage.artifacts import join, run_key
-from s2i_core.storage.objects import ObjectStore, S3Settings, parse_uri
+from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.places import parse_uri
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,7 +20,8 @@ from cluster.jobs import __main__ as program
 from cluster.jobs import illustrate, plan
 from cluster.jobs.request import JobRequest
 from cluster.jobs.stages import Draw, Encode, Hear
-from s2i_core.storage.objects import ObjectStore, parse_uri
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import parse_uri
 
 GO = "go"
 HELD = "held/"

@@ -13,6 +13,7 @@ from s2i_core.publish.images import encode_image
 from s2i_core.publish.page import Fault
 from s2i_core.records import Status, row
 from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import Place
 from s2i_core.storage.tables import Lake
 
 
@@ -35,7 +36,7 @@ def pages(objects: ObjectStore, bucket: str) -> Pages:
     for drawn in (image(scenes[0]), image(scenes[2])):
         objects.put(bucket, drawn.key, picture)
         lake.images.merge([row(drawn)])
-    return Pages(objects, lake, CONFIG, "m")
+    return Pages(objects, lake, CONFIG, "m", Place.of(f"s3://{bucket}/in"))
 
 
 def test_pages_are_written_once_and_again_when_an_image_is_added(
@@ -67,9 +68,28 @@ def test_pages_are_written_once_and_again_when_an_image_is_added(
 
 
 def test_other_settings_have_other_pages(pages: Pages, objects: ObjectStore, bucket: str) -> None:
-    other = Pages(objects, Lake(objects.settings, f"s3://{bucket}"), CONFIG, digest("another model"))
+    source = Place.of(f"s3://{bucket}/in")
+    other = Pages(objects, Lake(objects.settings, f"s3://{bucket}"), CONFIG, digest("another model"), source)
     assert other.pending() == []
 
 
 def _append(counts: list[tuple[int, int]]):
     return lambda done, total: counts.append((done, total))
+
+
+def test_recordings_outside_the_source_are_not_read_for_pages(pages: Pages, objects: ObjectStore, bucket: str) -> None:
+    lake = Lake(objects.settings, f"s3://{bucket}")
+    for source, wanted in (("i", []), ("in/a", []), ("in/a.wav", ["id-a"]), ("in/", ["id-a", "id-gone"])):
+        some = Pages(objects, lake, CONFIG, "m", Place.of(f"s3://{bucket}/{source}"))
+        assert [one.recording_id for one in some.pending()] == wanted
+
+
+def test_the_same_bytes_elsewhere_are_read_where_the_source_has_them(
+    pages: Pages, objects: ObjectStore, bucket: str
+) -> None:
+    lake = Lake(objects.settings, f"s3://{bucket}")
+    lake.recordings.merge([row(recording("a", source_uri=f"s3://{bucket}/apart/a.wav", reason="duplicate"))])
+    (one,) = (each for each in pages.pending() if each.recording_id == "id-a")
+    assert one.recording["source_uri"] == f"s3://{bucket}/apart/a.wav"
+    assert one.readable is not None
+    assert one.readable["source_uri"] == f"s3://{bucket}/in/a.wav"

@@ -115,13 +115,15 @@ RIGHTS = {
     "analyst": {TABLE: "r"},
 }
 LISTS = {
-    "writer": {(ARCHIVE, "talks/"), (ARCHIVE, "talks"), (PICTURES, "out/"), (PICTURES, "out/tables/images/")},
+    "writer": {(ARCHIVE, "talks/"), (PICTURES, "out/"), (PICTURES, "out/tables/images/")},
     "reader": {(PICTURES, "out/"), (PICTURES, "out/tables/images/")},
     "analyst": {(PICTURES, "out/tables/images/")},
 }
 PLACES = {
     *LISTS["writer"],
     (ARCHIVE, ""),
+    (ARCHIVE, "talks"),  # would tell the names of what lies in `talks-private/`
+    (PICTURES, "out"),
     (ARCHIVE, "salaries/"),
     (PICTURES, ""),
     (PICTURES, "private/"),

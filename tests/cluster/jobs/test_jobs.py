@@ -47,7 +47,7 @@ def test_an_archive(objects, bucket, request_for, lake) -> None:
     # A limit takes the first of the listing.
     first = request_for(limit=2)
     summary = plan(first)
-    assert (summary.rows_in, summary.ok, summary.ignored, summary.unchanged) == (2, 2, 1, 0)
+    assert (summary.rows_in, summary.ok, summary.left_out, summary.unchanged) == (2, 2, 1, 0)
     assert objects.get(bucket, f"out/runs/{first.run_id}/plan.json") == summary.model_dump_json(indent=2).encode()
 
     # The next run takes up the others; one of them is deleted between the listing and the reading.
@@ -61,7 +61,7 @@ def test_an_archive(objects, bucket, request_for, lake) -> None:
     second = request_for()
     summary = plan(second, watch)
     assert (summary.rows_in, summary.ok, summary.skipped, summary.failed) == (6, 1, 2, 3)
-    assert (summary.unchanged, summary.ignored) == (2, 1)
+    assert (summary.unchanged, summary.left_out) == (2, 1)
     assert (told[0].done, told[0].total, told[-1].done, told[-1].failed) == (0, 6, 6, 3)
 
     recordings = {each["source_uri"].rpartition("/")[2]: each for each in lake.recordings.read().to_pylist()}

@@ -40,7 +40,7 @@ data "aws_iam_policy_document" "writer" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = compact([var.archive_prefix, local.archive_keys])
+      values   = [local.archive_keys]
     }
   }
 
@@ -58,7 +58,7 @@ data "aws_iam_policy_document" "writer" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = compact([var.pictures_prefix, local.pictures_keys])
+      values   = [local.pictures_keys]
     }
   }
 
@@ -84,7 +84,7 @@ data "aws_iam_policy_document" "reader" {
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = compact([var.pictures_prefix, local.pictures_keys])
+      values   = [local.pictures_keys]
     }
   }
 

@@ -9,7 +9,7 @@ variable "archive_arn" {
 }
 
 variable "archive_prefix" {
-  description = "Prefix of the recordings, without slashes at its ends; empty means the whole bucket."
+  description = "Folder of the recordings, without slashes at its ends; empty means the whole bucket. What begins with the same letters beside it is not part of it."
   type        = string
   default     = ""
 
@@ -25,7 +25,7 @@ variable "pictures_arn" {
 }
 
 variable "pictures_prefix" {
-  description = "Prefix of the pictures, without slashes at its ends; empty means the whole bucket."
+  description = "Folder of the pictures, without slashes at its ends; empty means the whole bucket."
   type        = string
   default     = ""
 

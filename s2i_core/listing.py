@@ -1,0 +1,232 @@
+"""Which objects of a source are recordings: by their names, and by their first bytes where the names tell nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import unquote
+
+from s2i_core.audio.sniff import SNIFF_BYTES, format_of
+from s2i_core.config import SourceConfig
+from s2i_core.errors import ObjectGone, StorageError, StorageUnavailable
+from s2i_core.records import AudioObject
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import Place
+
+#: How the names of recordings end: audio, and video that may have a sound track.
+SUFFIXES = frozenset(
+    {".3g2", ".3gp", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".asf", ".au", ".avi", ".caf"}
+    | {".dsf", ".eac3", ".ec3", ".flac", ".flv", ".m2ts", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp1"}
+    | {".mp2", ".mp3", ".mp4", ".mpeg", ".mpg", ".mpga", ".mts", ".oga", ".ogg", ".ogv", ".ogx", ".opus", ".qt", ".snd"}
+    | {".spx", ".ts", ".tta", ".vob", ".voc", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma", ".wmv", ".wv"}
+)
+
+#: How the names of what lies beside recordings end; such objects are not looked into.
+OTHERS = frozenset(
+    # words about them
+    {".ass", ".cha", ".csv", ".ctm", ".cue", ".doc", ".docx", ".eaf", ".htm", ".html", ".ini", ".json", ".jsonl"}
+    | {".lab", ".log", ".lrc", ".m3u", ".m3u8", ".md", ".nfo", ".odt", ".pdf", ".pls", ".rss", ".rst", ".rtf", ".rttm"}
+    | {".sbv", ".sfv", ".srt", ".ssa", ".stm", ".tex", ".textgrid", ".toml", ".trs", ".tsv", ".ttml", ".txt", ".url"}
+    | {".vtt", ".xls", ".xlsx", ".xml", ".xspf", ".yaml", ".yml", ".ppt", ".pptx", ".epub"}
+    # pictures, notes without sound
+    | {".avif", ".bmp", ".gif", ".heic", ".ico", ".jpeg", ".jpg", ".mid", ".midi", ".musicxml", ".png", ".psd", ".svg"}
+    | {".tif", ".tiff", ".webp"}
+    # archives, sums, signatures, programs, tables, models
+    | {".7z", ".arrow", ".asc", ".avro", ".bz2", ".c", ".crc", ".css", ".db", ".exe", ".gpg", ".gz", ".h5", ".iso"}
+    | {".ipynb", ".js", ".md5", ".npy", ".npz", ".orc", ".parquet", ".pickle", ".pkl", ".pt", ".py", ".rar", ".sh"}
+    | {".safetensors", ".sha1", ".sha256", ".sig", ".sql", ".sqlite", ".tar", ".tfrecord", ".tgz", ".torrent", ".xz"}
+    | {".zip", ".zst"}
+    # what editors of sound keep beside it
+    | {".asd", ".aup", ".aup3", ".cpr", ".pek", ".pkf", ".reapeaks", ".rpp", ".sesx"}
+    # half of a transfer: the whole has another name once it is there
+    | {".aria2", ".crdownload", ".download", ".filepart", ".opdownload", ".part", ".partial", ".tmp", ".!ut"}
+)
+
+#: Folders that desktops, file systems, servers and synchronisers keep for themselves.
+_SYSTEM_FOLDERS = frozenset(
+    {"__macosx", ".trashes", ".trash", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".documentrevisions-v100"}
+    | {".appledouble", ".appledb", ".appledesktop", ".pkinstallsandboxmanager", "network trash folder"}
+    | {"$recycle.bin", "recycler", "system volume information", "lost+found", ".thumbnails", ".@__thumb", "@eadir"}
+    | {"#recycle", "@recycle", "#snapshot", "@tmp", "@sharebin", ".snapshot", ".snapshots", ".zfs", ".dropbox.cache"}
+    | {".stversions", ".stfolder", ".sync", ".git", ".svn", ".hg", ".ipynb_checkpoints", "__pycache__"}
+)
+_SYSTEM_FILES = frozenset(
+    {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", ".ds_store", ".localized", "icon\r"}
+    | {".apdisk", ".volumeicon.icns", ".directory", ".metadata_never_index", "_success"}
+)
+_SYSTEM_NAMES = re.compile(
+    r"\._.*|\.trash-\d+|\.nfs[0-9a-f]{8,}|\.fuse_hidden.*|~\$.*|\.~lock\..*#|.*_\$folder\$", re.S
+)
+
+_SUFFIX = re.compile(r"[\w!+~-]{1,12}")
+_EXAMPLES = 3
+_THREADS = 16
+
+
+class Name(Enum):
+    """What the name of an object tells."""
+
+    RECORDING = "recording"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+    """Nothing: its first bytes may."""
+
+
+FOLDER_MARKER, SYSTEM_FILE, NO_SUFFIX = "folder marker", "system file", "without suffix"
+"""Kinds of left-out objects that have no suffix to be named by."""
+
+
+@dataclass
+class LeftOut:
+    """Objects of a source that are no recordings.
+
+    Attributes:
+        count: how many.
+        kinds: how many of each suffix; `folder marker`, `system file` and `without suffix` stand for others.
+        examples: three keys at most, of different kinds where there are.
+        not_looked_into: of these, objects whose names tell nothing and that were not looked into, because there are
+            more than `source.look_into`, or because they cannot be read.
+    """
+
+    count: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+    not_looked_into: int = 0
+
+    def add(self, key: str, kind: str) -> None:
+        """Count one more."""
+        if len(self.examples) < _EXAMPLES and (kind not in self.kinds or self.count < _EXAMPLES):
+            self.examples.append(key)
+        self.count += 1
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+
+class Listing:
+    """The recordings of a source, in one pass over its objects; what was counted is complete once the pass has ended.
+
+    Objects whose names tell nothing come last, and only those that begin as audio or video do. `listed` is always
+    `recordings` and `left_out.count` together.
+
+    Args:
+        store: the object store.
+        place: the source.
+        config: how many objects are looked into.
+    """
+
+    def __init__(self, store: ObjectStore, place: Place, config: SourceConfig) -> None:
+        self.recordings = 0
+        self.left_out = LeftOut()
+        self._store = store
+        self._place = place
+        self._most = config.look_into
+
+    @property
+    def listed(self) -> int:
+        """Objects so far."""
+        return self.recordings + self.left_out.count
+
+    def __iter__(self) -> Iterator[AudioObject]:
+        """Iterate once.
+
+        Raises:
+            StorageError: the source cannot be listed.
+            StorageUnavailable: the store does not answer.
+        """
+        unknown: list[tuple[AudioObject, str]] = []
+        for item in self._store.within(self._place):
+            tells, kind = judge(self._below(item), item.size_bytes)
+            if tells is Name.RECORDING:
+                self.recordings += 1
+                yield item
+            elif tells is Name.OTHER:
+                self.left_out.add(item.key, kind)
+            elif self.left_out.not_looked_into:  # there are too many
+                self._not_looked_into(item, kind)
+            else:
+                unknown.append((item, kind))
+                if len(unknown) > self._most:
+                    for each in unknown:
+                        self._not_looked_into(*each)
+                    unknown.clear()
+        yield from self._looked_into(unknown)
+
+    def _below(self, item: AudioObject) -> str:
+        """The key from the source on: what the source itself is called does not count."""
+        return item.key.rpartition("/")[2] if item.key == self._place.name else item.key[len(self._place.folder) :]
+
+    def _not_looked_into(self, item: AudioObject, kind: str) -> None:
+        self.left_out.add(item.key, kind)
+        self.left_out.not_looked_into += 1
+
+    def _looked_into(self, unknown: list[tuple[AudioObject, str]]) -> Iterator[AudioObject]:
+        if not unknown:
+            return
+        with ThreadPoolExecutor(min(_THREADS, len(unknown)), thread_name_prefix="look") as pool:
+            begin = pool.map(self._begins_as_one, (item for item, _ in unknown))
+            for (item, kind), begins in zip(unknown, begin, strict=True):
+                if begins:
+                    self.recordings += 1
+                    yield item
+                elif begins is None:
+                    self._not_looked_into(item, kind)
+                else:
+                    self.left_out.add(item.key, kind)
+
+    def _begins_as_one(self, item: AudioObject) -> bool | None:
+        """Whether the object begins as a recording does; None where it cannot be read."""
+        try:
+            return format_of(self._store.read_range(item, 0, SNIFF_BYTES)) is not None
+        except StorageUnavailable:
+            raise
+        except (ObjectGone, StorageError):
+            return None
+
+
+def judge(path: str, size_bytes: int) -> tuple[Name, str]:
+    """What the path of an object, from its source on, tells; and of which kind it is, where it is left out for it.
+
+    A suffix counts in any case, percent-encoded or not, and before what a download left in the name: `a.MP3?id=5` is
+    a recording. Hidden files without a known suffix, and empty ones, tell that there is nothing to look for.
+    """
+    if path.endswith("/") and not size_bytes:
+        return Name.OTHER, FOLDER_MARKER
+    plain = unquote(path)
+    *folders, name = [part for part in plain.split("/") if part] or [""]
+    if any(_is_systems(part, _SYSTEM_FOLDERS) for part in folders) or _is_systems(name, _SYSTEM_FILES):
+        return Name.OTHER, SYSTEM_FILE
+    suffixes = [suffix_of(each) for each in (_before_query(plain), _before_query(name), name)]
+    for suffix in suffixes:
+        if suffix in SUFFIXES:
+            return Name.RECORDING, suffix
+        if suffix in OTHERS:
+            return Name.OTHER, suffix
+    kind = next((each for each in suffixes if each), NO_SUFFIX)
+    return (Name.OTHER if not size_bytes or name.startswith(".") else Name.UNKNOWN), kind
+
+
+def title_of(key: str) -> str:
+    """The name of an object for people: without folders, suffix and what a download left in it."""
+    plain = unquote(key)
+    names = (_before_query(plain), _before_query(plain.rpartition("/")[2]), plain)
+    name = next((each for each in names if suffix_of(each) in SUFFIXES), plain).rstrip("/").rpartition("/")[2]
+    name = name.rstrip(" .\t\r\n")
+    stem = name.removesuffix(name[len(name) - len(suffix_of(name)) :])
+    return " ".join(re.split(r"[\s_-]+", stem)).strip() or "recording"
+
+
+def suffix_of(path: str) -> str:
+    """The suffix of a path's last name, in small letters with its dot; empty where it has none that looks like one."""
+    name = path.rstrip("/").rpartition("/")[2].rstrip(" .\t\r\n")
+    stem, _, end = name.rpartition(".")
+    return f".{end.lower()}" if stem and _SUFFIX.fullmatch(end) else ""
+
+
+def _before_query(path: str) -> str:
+    return re.split(r"[?#;&]", path, maxsplit=1)[0]
+
+
+def _is_systems(name: str, names: frozenset[str]) -> bool:
+    return name.lower() in names or _SYSTEM_NAMES.fullmatch(name.lower()) is not None
