@@ -47,9 +47,9 @@ def train_model(
     """Train a model by a recipe; every step goes on where it was cut off.
 
     Args:
-        data: folder of the training data, on the worker's machine.
+        data: folder of the training data, on the worker's machine; or s3://bucket/prefix.
         out: folder of the training state and its logs.
-        target: folder that the checkpoint is written to.
+        target: folder that the checkpoint is written to; or s3://bucket/prefix.
         steps: some of data, pictures, align, place, diffuse, finetune, export; without, all but finetune, which needs a
             complete model as its `start`.
         recipe: name of the settings: cpu, gpu.
@@ -68,16 +68,16 @@ def train_model(
     with tracing.span("flow train-model", {"s2i.recipe": recipe}):
         for step in steps or STEPS:
             log.info("step began", step=step)
-            _run(step, _command(step, Path(data), Path(out), Path(target), recipe, settings or {}, start, processes))
+            _run(step, _command(step, data, Path(out), target, recipe, settings or {}, start, processes))
         create_markdown_artifact(_told(Path(out)), key="s2i-training", description="The last lines of each step's log")
     return target
 
 
 def _command(
     step: Step,
-    data: Path,
+    data: str,
     out: Path,
-    target: Path,
+    target: str,
     recipe: str,
     settings: dict[str, Any],
     start: str,
@@ -85,11 +85,11 @@ def _command(
 ) -> list[str]:
     parallel = processes > 1 and step in _PARALLEL
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if parallel else []
-    command = [sys.executable, *launcher, "-m", "s2i_core.training", step, "--data", str(data), "--recipe", recipe]
+    command = [sys.executable, *launcher, "-m", "s2i_core.training", step, "--data", data, "--recipe", recipe]
     if step != "data":
         command += ["--out", str(out)]
     if step == "export":
-        command += ["--target", str(target)]
+        command += ["--target", target]
     if start:
         command += ["--start", start]
     for name, value in settings.items():

@@ -25,7 +25,7 @@ EXIT_ERROR = 2
 
 #: Commands of the core that have a module of their own, and what the list of commands says of them.
 CORE = {
-    "library": ("s2i_core.house_style:app", "Build a library of your own illustrations, for a house style."),
+    "library": ("s2i_core.build_library:app", "Build a library of your own illustrations, for a house style."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
     "eval": ("s2i_core.evaluation.commands:evaluate", "Measure the model, beside a cascade of recogniser and text."),
     "store": ("s2i_core.storage.commands:app", "Start, find and stop the embedded object store of this machine."),

@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "scenes", "listing"),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "catalog"),
-    ("illustrate", "house_style", "doctor"),
+    ("illustrate", "build_library", "doctor"),
     ("cli",),
 )
 

@@ -378,23 +378,26 @@ class ObjectStore:
             return self._clients[attempts]
 
     def _connect(self, attempts: int) -> Any:
-        own = self.settings.endpoint_url is not None
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self.settings.endpoint_url,
             region_name=self.settings.region,
-            config=Config(
-                connect_timeout=self.settings.connect_timeout_s,
-                read_timeout=self.settings.read_timeout_s,
-                max_pool_connections=self.settings.max_connections,
-                retries={"mode": "standard", "max_attempts": attempts},
-                s3={"addressing_style": "path" if own else "auto"},
-                # Trailing checksums are an AWS novelty that other servers stumble over.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                user_agent_extra="s2i",
-            ),
+            config=Config(**self.client_options(attempts)),
         )
+
+    def client_options(self, attempts: int | None = None) -> dict[str, Any]:
+        """How clients of this store are configured, as botocore's `Config` takes it: for any that builds on it."""
+        return {
+            "connect_timeout": self.settings.connect_timeout_s,
+            "read_timeout": self.settings.read_timeout_s,
+            "max_pool_connections": self.settings.max_connections,
+            "retries": {"mode": "standard", "max_attempts": attempts or self.settings.max_attempts},
+            "s3": {"addressing_style": "auto" if self.settings.endpoint_url is None else "path"},
+            # Trailing checksums are an AWS novelty that other servers stumble over.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+            "user_agent_extra": "s2i",
+        }
 
     @contextlib.contextmanager
     def _request(self, operation: str, bucket: str, key: str, *, reading: bool = False) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,9 @@ import typer
 
 from s2i_core.config import changed, chosen
 from s2i_core.corpus.folder import PARTS
+from s2i_core.errors import ConfigError
 from s2i_core.results import write_result
+from s2i_core.storage.folders import SCHEME, kept_copy, written
 from s2i_core.training import recipe as recipes
 from s2i_core.training.scaling import ScalingConfig, chart, measure, table
 from s2i_core.weights import shipped_checkpoint
@@ -22,7 +25,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Data = Annotated[Path, typer.Option(help="Folder of the training data.")]
+Data = Annotated[
+    str, typer.Option(help="Folder of the training data; of one at s3://bucket/prefix a copy is kept in --out.")
+]
 Out = Annotated[Path, typer.Option(help="Folder of the training state.")]
 Start = Annotated[Path | None, typer.Option(help="Checkpoint folder to go on from; by default training starts afresh.")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)]
@@ -33,7 +38,7 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="One setting instead of the recipe's, such as align.steps=3000."),
 ]
-_DATA, _OUT = Path("data/first"), Path("runs/first")
+_DATA, _OUT = "data/first", Path("runs/first")
 
 
 def _use(threads: int) -> None:
@@ -43,7 +48,7 @@ def _use(threads: int) -> None:
 
 @app.command()
 def data(
-    data: Data = _DATA,
+    data: Annotated[str, typer.Option(help="Folder of the training data, on this machine.")] = _DATA,
     part: Annotated[
         list[str] | None, typer.Option(help=f"Speech to build: {', '.join(PARTS)}; by default all.")
     ] = None,
@@ -59,63 +64,32 @@ def data(
     _use(threads)
     if unknown := set(part or ()) - set(PARTS):
         raise typer.BadParameter(f"there is no part {', '.join(sorted(unknown))}; choose of {', '.join(PARTS)}")
-    recipes.build_data(data, recipes.recipe(recipe, chosen(changes)), part or PARTS, workers, start)
+    if data.startswith(SCHEME):
+        raise ConfigError(data, "data are built on this machine", "Name a folder here, and copy it there afterwards.")
+    recipes.build_data(Path(data), recipes.recipe(recipe, chosen(changes)), part or PARTS, workers, start)
 
 
-@app.command()
-def pictures(
-    data: Data = _DATA,
-    out: Out = _OUT,
-    start: Start = None,
-    recipe: Name = "cpu",
-    changes: Changes = None,
-    threads: Threads = 0,
-) -> None:
-    """Train the image encoder."""
-    _use(threads)
-    recipes.train_pictures(data, out, recipes.recipe(recipe, chosen(changes)), start)
+def _step(name: str, train: Callable[[Path, Path, recipes.Recipe, Path | None], None], does: str) -> None:
+    """Add the command of a step that trains a part by itself."""
+
+    def command(
+        data: Data = _DATA,
+        out: Out = _OUT,
+        start: Start = None,
+        recipe: Name = "cpu",
+        changes: Changes = None,
+        threads: Threads = 0,
+    ) -> None:
+        _use(threads)
+        train(_local(data, out), out, recipes.recipe(recipe, chosen(changes)), start)
+
+    app.command(name, help=does)(command)
 
 
-@app.command()
-def align(
-    data: Data = _DATA,
-    out: Out = _OUT,
-    start: Start = None,
-    recipe: Name = "cpu",
-    changes: Changes = None,
-    threads: Threads = 0,
-) -> None:
-    """Train the projection and the layout predictor."""
-    _use(threads)
-    recipes.train_align(data, out, recipes.recipe(recipe, chosen(changes)), start)
-
-
-@app.command()
-def place(
-    data: Data = _DATA,
-    out: Out = _OUT,
-    start: Start = None,
-    recipe: Name = "cpu",
-    changes: Changes = None,
-    threads: Threads = 0,
-) -> None:
-    """Train a projection for the layout alone, and the layout predictor on its tokens."""
-    _use(threads)
-    recipes.train_place(data, out, recipes.recipe(recipe, chosen(changes)), start)
-
-
-@app.command()
-def diffuse(
-    data: Data = _DATA,
-    out: Out = _OUT,
-    start: Start = None,
-    recipe: Name = "cpu",
-    changes: Changes = None,
-    threads: Threads = 0,
-) -> None:
-    """Train the denoiser."""
-    _use(threads)
-    recipes.train_diffuse(data, out, recipes.recipe(recipe, chosen(changes)), start)
+_step("pictures", recipes.train_pictures, "Train the image encoder.")
+_step("align", recipes.train_align, "Train the projection and the layout predictor.")
+_step("place", recipes.train_place, "Train a projection for the layout alone, and the layout predictor on its tokens.")
+_step("diffuse", recipes.train_diffuse, "Train the denoiser.")
 
 
 @app.command()
@@ -129,20 +103,29 @@ def finetune(
 ) -> None:
     """Fine-tune the speech encoder of a complete model; export it with the same `--start`."""
     _use(threads)
-    recipes.finetune_encoder(data, out, recipes.recipe(recipe, chosen(changes)), start)
+    recipes.finetune_encoder(_local(data, out, ""), out, recipes.recipe(recipe, chosen(changes)), start)
 
 
 @app.command()
 def export(
     data: Data = _DATA,
     out: Out = _OUT,
-    target: Annotated[Path | None, typer.Option(help="Folder to write; by default what the package ships.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Folder to write, or s3://bucket/prefix; by default what the package ships."),
+    ] = None,
     start: Start = None,
     recipe: Name = "cpu",
     changes: Changes = None,
 ) -> None:
     """Write the checkpoint; what was not trained here is taken from `--start`."""
-    recipes.export(data, out, target or shipped_checkpoint(), recipes.recipe(recipe, chosen(changes)), start)
+    with written(target or str(shipped_checkpoint())) as folder:
+        recipes.export(_local(data, out), out, folder, recipes.recipe(recipe, chosen(changes)), start)
+
+
+def _local(data: str, out: Path, leave_out: str = "speech-") -> Path:
+    """The training data, of those in a store a copy beside the state; recordings only where they are trained on."""
+    return kept_copy(data, out / "data", leave_out)
 
 
 @app.command()
@@ -159,7 +142,7 @@ def scaling(
     """Measure what more data and more steps would buy: short trainings on shares of the data."""
     _use(threads)
     settings = changed(ScalingConfig(), chosen(changes))
-    points = measure(data, out, settings, recipes.new_projection)
+    points = measure(_local(data, out), out, settings, recipes.new_projection)
     figures = {"settings": settings.model_dump(mode="json"), "points": points}
     command = " ".join(["python -m s2i_core.training scaling", *(f"--set {each}" for each in changes or ())])
     write_result(results, command, figures)

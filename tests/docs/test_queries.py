@@ -1,14 +1,17 @@
 """Every query of the documentation runs on real tables, and finds something."""
 
 import dataclasses
+import io
 import re
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from s2i_core.records import Failure, ImageSample, Recording, Scene, Stage, now, row
+from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
 TEXT = (Path(__file__).parents[2] / "docs" / "queries.md").read_text("utf-8")
@@ -94,8 +97,6 @@ def failure(subject, scene_id=None, later_s=0):
 
 @pytest.fixture(scope="module")
 def bucket(store):
-    from s2i_core.storage.objects import ObjectStore
-
     ObjectStore(store.settings()).create_bucket("queries")
     return "queries"
 
@@ -112,10 +113,22 @@ def db(store, bucket):
     subjects = [("s3://archive/c", None), ("s3://archive/a", None), ("b-0", "b-0"), ("b-2", "b-2")]
     failures = [failure(*each) for each in subjects] + [failure("b-2", "b-2", later_s=60)]
     lake.failures.merge([row(each) for each in failures])
-    (example,) = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
-    names = {}
+    return examples(bucket, {}, 0)["db"]
+
+
+def examples(bucket, names, number):
+    """What an example of the page in Python leaves behind."""
+    example = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)[number]
     exec(example.replace("s3://illustrated", f"s3://{bucket}"), names)
-    return names["db"]
+    return names
+
+
+def test_the_file_of_a_row_is_opened(db, store, bucket):
+    (key,) = db.sql("SELECT key FROM images ORDER BY similarity LIMIT 1").fetchone()
+    file = io.BytesIO()
+    Image.new("RGB", (7, 5), "navy").save(file, "PNG")
+    ObjectStore(store.settings()).put(bucket, key, file.getvalue(), "image/png")
+    assert examples(bucket, {"db": db}, 1)["worst"].size == (7, 5)
 
 
 def test_the_page_has_its_queries():

@@ -40,8 +40,9 @@ def test_a_step_that_fails_says_why(prefect: PrefectServer, tmp_path: Path) -> N
 
 
 def test_several_processes_train_what_can_be_shared() -> None:
-    folders = (Path("data"), Path("out"), Path("model"))
+    folders = ("s3://training/data", Path("out"), "s3://models/mine")
     many = _command("align", *folders, "gpu", {"align.steps": 5}, "before", 8)
+    assert many[many.index("--data") + 1] == "s3://training/data"
     assert "--nproc-per-node=8" in many and many[-2:] == ["--set", "align.steps=5"]
     assert many[many.index("--start") + 1] == "before"
     assert "torch.distributed.run" not in _command("export", *folders, "gpu", {}, "", 8)

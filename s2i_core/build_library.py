@@ -6,10 +6,10 @@ these instead of the shipped ones. Nothing is trained.
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,75 +18,91 @@ from PIL import Image, ImageDraw
 
 from s2i_core.errors import ConfigError, ModelError, S2IError
 from s2i_core.models.decoders.native.library import RGBA, SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.storage.folders import open_folder, read_files, written
 
 SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".gif"})
 MAX_PICTURES = 20_000
 MAX_BYTES = 20 << 20
 MAX_SIDE_PX = 8192
 _WORK_PX = 512
+_FILES_AT_ONCE = 16
 #: How far a pixel may be from the colour of the corner and still be its ground, of 255 a channel.
 _GROUND_TOLERANCE = 24
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A file that is in no library, and why."""
+class LeftOut:
+    """A file that is in no library, by its address, and why."""
 
-    path: Path
+    path: str
     reason: str
 
 
-def read_folder(folder: Path) -> tuple[list[SpriteInfo], list[RGBA], list[Refused]]:
+def read_folder(folder: str) -> tuple[list[SpriteInfo], list[RGBA], list[LeftOut]]:
     """The pictures of a folder and its subfolders as sprites, in the order of their names.
 
     A picture without transparency stands on the ground of its corners, which is taken away.
 
+    Args:
+        folder: on this machine, or `s3://bucket/prefix`.
+
     Raises:
         ConfigError: there is no such folder, no picture in it, or more than `MAX_PICTURES`.
+        StorageError: the object store refused.
     """
-    if not folder.is_dir():
-        raise ConfigError(str(folder), "there is no such folder", "Name a folder of illustrations.")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if len(paths) > MAX_PICTURES:
-        raise ConfigError(str(folder), f"it holds {len(paths)} pictures", f"Choose at most {MAX_PICTURES}.")
+    system, root = open_folder(folder)
+    sizes = {path: about["size"] for path, about in system.find(root, detail=True).items() if _suffix(path) in SUFFIXES}
+    if len(sizes) > MAX_PICTURES:
+        raise ConfigError(folder, f"it holds {len(sizes)} pictures", f"Choose at most {MAX_PICTURES}.")
     infos: list[SpriteInfo] = []
     sprites: list[RGBA] = []
-    refused: list[Refused] = []
-    for path in paths:
-        name = path.relative_to(folder).as_posix()
-        try:
-            sprites.append(_sprite(path))
-        except S2IError as error:
-            refused.append(Refused(path, error.reason))
-            continue
-        infos.append(SpriteInfo(name, path.stem, path.stem.replace("_", " "), "house", "house", "own", "own"))
+    left_out: list[LeftOut] = []
+    paths = sorted(sizes)
+    for start in range(0, len(paths), _FILES_AT_ONCE):
+        some = paths[start : start + _FILES_AT_ONCE]
+        contents = read_files(system, [path for path in some if sizes[path] <= MAX_BYTES])
+        for path in some:
+            name = path.removeprefix(f"{root}/")
+            try:
+                sprites.append(_sprite(name, contents.get(path)))
+            except S2IError as error:
+                left_out.append(LeftOut(f"{folder.rstrip('/')}/{name}", error.reason))
+                continue
+            stem = PurePosixPath(name).stem
+            infos.append(SpriteInfo(name, stem, stem.replace("_", " "), "house", "house", "own", "own"))
     if not sprites:
         wanted = ", ".join(sorted(SUFFIXES))
-        raise ConfigError(str(folder), "there is no picture in it that can be used", f"Put {wanted} files there.")
-    return infos, sprites, refused
+        raise ConfigError(folder, "there is no picture in it that can be used", f"Put {wanted} files there.")
+    return infos, sprites, left_out
 
 
-def _sprite(path: Path) -> RGBA:
-    """One picture cut out and centred.
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
+
+
+def _sprite(name: str, content: bytes | Exception | None) -> RGBA:
+    """One picture cut out and centred; without content it was too large to be read.
 
     Raises:
         ModelError: it cannot be read, is too large, or is blank.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise ModelError(str(path), f"it is larger than {MAX_BYTES >> 20} MB", "Save it smaller.")
+    if content is None:
+        raise ModelError(name, f"it is larger than {MAX_BYTES >> 20} MB", "Save it smaller.")
     try:
-        with Image.open(path) as image:
+        if isinstance(content, Exception):
+            raise content
+        with Image.open(io.BytesIO(content)) as image:
             if max(image.size) > MAX_SIDE_PX:
-                raise ModelError(str(path), f"a side is longer than {MAX_SIDE_PX} pixels", "Save it smaller.")
+                raise ModelError(name, f"a side is longer than {MAX_SIDE_PX} pixels", "Save it smaller.")
             image.draft("RGB", (_WORK_PX, _WORK_PX))
             picture = image.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ModelError(str(path), f"it cannot be read as a picture: {error}", "Save it again.") from error
+        raise ModelError(name, f"it cannot be read as a picture: {error}", "Save it again.") from error
     picture.thumbnail((_WORK_PX, _WORK_PX))
     is_cut_out = bool((np.asarray(picture)[:, :, 3] < 255).any())
     canvas = tight_canvas(picture if is_cut_out else _cut_out(picture))
     if canvas is None:
-        raise ModelError(str(path), "it is blank", "Leave it out.")
+        raise ModelError(name, "it is blank", "Leave it out.")
     return canvas
 
 
@@ -118,9 +134,15 @@ def _group() -> None:
 @app.command()
 def build(
     folder: Annotated[
-        Path, typer.Argument(help="Illustrations: PNG, WebP, JPEG, GIF; one thing on each.", metavar="DIR")
+        str,
+        typer.Argument(
+            help="Illustrations: PNG, WebP, JPEG, GIF; one thing on each. A folder, or s3://bucket/prefix.",
+            metavar="DIR",
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the library; made if missing.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Folder of the library, made if missing; or s3://bucket/prefix.")
+    ],
     *,
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -129,7 +151,7 @@ def build(
     from rich.console import Console
 
     with Console(stderr=True).status("Reading the illustrations …") as status:
-        infos, sprites, refused = read_folder(folder)
+        infos, sprites, left_out = read_folder(folder)
         status.update("Loading the model …")
         from s2i_core.config import ModelConfig
         from s2i_core.pipeline import SpeechToImagePipeline
@@ -138,21 +160,17 @@ def build(
         status.update(f"Looking at {len(sprites)} illustrations …")
         library = SpriteLibrary.from_arrays(infos, sprites)
         pipeline.embed_library(library)
-        library.save(out)
-    _print(out, library, refused, as_json=as_json)
+        with written(out) as folder_to_write:
+            library.save(folder_to_write)
+    _print(out, library, left_out, as_json=as_json)
 
 
-def _print(out: Path, library: SpriteLibrary, refused: list[Refused], *, as_json: bool) -> None:
+def _print(out: str, library: SpriteLibrary, left_out: list[LeftOut], *, as_json: bool) -> None:
     if as_json:
-        facts: dict[str, Any] = {"library": str(out), "sprites": len(library), "embedded_by": library.embedded_by}
-        facts["refused"] = [{"path": str(each.path), "reason": each.reason} for each in refused]
+        facts: dict[str, Any] = {"library": out, "sprites": len(library), "embedded_by": library.embedded_by}
+        facts["refused"] = [asdict(each) for each in left_out]
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return
-    for line in _lines(refused):
-        typer.echo(line, err=True)
+    for each in left_out:
+        typer.echo(f"left out: {each.path}: {each.reason}", err=True)
     typer.echo(f"{len(library)} illustrations in {out}\nUse them: s2i run … --set model.library={out}")
-
-
-def _lines(refused: list[Refused]) -> Iterator[str]:
-    for each in refused:
-        yield f"left out: {each.path}: {each.reason}"

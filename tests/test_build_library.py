@@ -10,9 +10,9 @@ from tiny import tiny_pipeline
 from typer.testing import CliRunner
 
 from s2i_core import cli
+from s2i_core.build_library import read_folder
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ConfigError, ModelError
-from s2i_core.house_style import read_folder
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.weights import model_digest
@@ -36,9 +36,9 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_pictures_are_cut_out_and_bad_ones_named(pictures: Path) -> None:
-    infos, sprites, refused = read_folder(pictures)
+    infos, sprites, refused = read_folder(str(pictures))
     assert [info.id for info in infos] == ["disc.png", "more/blue_square.jpg"]
-    assert [(each.path.name, each.reason.split(":")[0]) for each in refused] == [
+    assert [(Path(each.path).name, each.reason.split(":")[0]) for each in refused] == [
         ("blank.webp", "it is blank"),
         ("broken.png", "it cannot be read as a picture"),
     ]
@@ -50,9 +50,9 @@ def test_pictures_are_cut_out_and_bad_ones_named(pictures: Path) -> None:
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
-        read_folder(tmp_path / "nowhere")
+        read_folder(str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="no picture in it"):
-        read_folder(tmp_path)
+        read_folder(str(tmp_path))
 
 
 def test_build_and_draw_after_it(pictures: Path, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_build_and_draw_after_it(pictures: Path, tmp_path: Path) -> None:
 
 
 def test_a_library_of_another_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:
-    infos, sprites, _ = read_folder(pictures)
+    infos, sprites, _ = read_folder(str(pictures))
     library = SpriteLibrary.from_arrays(infos, sprites)
     tiny_pipeline(seed=1).embed_library(library)
     library.embedded_by = "another"
