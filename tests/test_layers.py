@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "results",
     ),
     ("audio", "models", "storage"),
-    ("pipeline", "scenes", "listing"),
+    ("pipeline", "scenes", "listing", "hearing"),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "catalog"),
     ("illustrate", "build_library", "doctor"),

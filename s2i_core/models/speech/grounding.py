@@ -1,0 +1,90 @@
+"""Grounding: which vector of the shared space is being named in a window of speech, and whether any is.
+
+The query transformer of the projection, on windows as long as a word instead of whole utterances. Beside the vectors of
+things it knows one of its own, which stands for a window in which nothing is named that can be drawn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+from torch.nn import functional as F
+
+from s2i_core.errors import ModelError
+from s2i_core.models.speech.projection import QueryTransformer
+
+_MAX_SCALE = 60.0
+
+
+class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Windows of frames `(B, T, D)` to vectors `(B, E)`, which `logits` sets against those of things.
+
+    Args:
+        width, depth, heads, mlp_width, num_queries, embedding_width: of the query transformer, see there.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        width: int = 384,
+        depth: int = 4,
+        heads: int = 6,
+        mlp_width: int = 1536,
+        num_queries: int = 16,
+        embedding_width: int = 384,
+    ) -> None:
+        super().__init__()
+        # Tokens are not asked for; a width of one makes them cost nothing.
+        self.body = QueryTransformer(width, depth, heads, mlp_width, num_queries, 1, embedding_width)
+        self.nothing = nn.Parameter(F.normalize(torch.randn(embedding_width), dim=0))
+        self.nothing_bias = nn.Parameter(torch.tensor(0.0))
+        self.log_scale = nn.Parameter(torch.tensor(3.2))
+
+    @classmethod
+    def from_projection(cls, projection: QueryTransformer, num_queries: int | None = None) -> Grounding:
+        """A grounding that begins with what a projection has learned, with its first queries if fewer are wanted."""
+        config: dict[str, Any] = {
+            name: projection.config[name] for name in ("width", "depth", "heads", "mlp_width", "embedding_width")
+        }
+        grounding = cls(**config, num_queries=num_queries or projection.config.num_queries)
+        state = {
+            name: value for name, value in projection.state_dict().items() if not name.startswith(("to_tokens", "quer"))
+        }
+        grounding.body.load_state_dict(state, strict=False)
+        with torch.no_grad():
+            # The last query is the one that the pooled vector is read from.
+            count = grounding.config.num_queries
+            grounding.body.queries[:] = torch.cat([projection.queries[: count - 1], projection.queries[-1:]])
+        return grounding
+
+    @classmethod
+    def load(cls, folder: Path) -> Grounding:
+        """Read what `save_pretrained` wrote, ready for inference, in float32.
+
+        Raises:
+            ModelError: the folder is missing or damaged.
+        """
+        try:
+            grounding: Grounding = cls.from_pretrained(str(folder), local_files_only=True, low_cpu_mem_usage=False)
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise ModelError(str(folder), f"no grounding: {error}", "Name the folder of a trained one.") from error
+        return grounding.float().eval().requires_grad_(False)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Windows of frames at 25 Hz `(B, T, D)` to unit vectors `(B, E)`."""
+        vectors: torch.Tensor = self.body(windows)[1]
+        return vectors
+
+    def logits(self, vectors: torch.Tensor, things: torch.Tensor) -> torch.Tensor:
+        """Vectors `(B, E)` against those of N things `(N, E)`: `(B, N + 1)`, the last for nothing.
+
+        Their softmax is the share of each, if one of these or nothing is named.
+        """
+        scale = self.log_scale.exp().clamp(max=_MAX_SCALE)
+        nothing = vectors @ F.normalize(self.nothing, dim=0) * scale + self.nothing_bias
+        return torch.cat([vectors @ things.T * scale, nothing[:, None]], dim=1)
