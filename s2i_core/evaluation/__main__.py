@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar, get_args
 
 import torch
 import typer
@@ -14,11 +15,16 @@ from s2i_core.corpus.compose import SpriteBook
 from s2i_core.evaluation import blind, latency
 from s2i_core.evaluation import judges as judging
 from s2i_core.evaluation import sentences as recorded
+from s2i_core.evaluation.lectures.listeners import listener_named
+from s2i_core.evaluation.lectures.measure import Voices, line, measure, summary
+from s2i_core.evaluation.lectures.passages import Split
+from s2i_core.evaluation.lectures.spoken import CHANNELS
 from s2i_core.evaluation.namer import NamerConfig
 from s2i_core.evaluation.scenery import SceneryConfig
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
+T = TypeVar("T")
 app = typer.Typer(help="Prepare what `s2i eval` measures with.", no_args_is_help=True, add_completion=False)
 
 _STEPS, _NAMER_STEPS = SceneryConfig().steps, NamerConfig().steps
@@ -61,6 +67,37 @@ def memory(
 ) -> None:
     """Print how many MiB this process has taken at most after each stage of a picture, as JSON."""
     typer.echo(json.dumps(latency.memory_by_stage(speech, checkpoint or None)))
+
+
+@app.command()
+def lectures(
+    listener: Annotated[
+        str,
+        typer.Argument(
+            help="windows, of the projection, untrained; cascade, or cascade-tiny.en; or a grounding's folder."
+        ),
+    ],
+    split: Annotated[str, typer.Option(help="test, for reporting; dev, for choosing.")] = "test",
+    voice: Annotated[str, typer.Option(help="neural or robotic.")] = "neural",
+    channel: Annotated[str, typer.Option(help="clean, noise (10 dB) or telephone.")] = "clean",
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    work: Annotated[Path, typer.Option(help="Folder of the evaluation's data.")] = Path("data/eval"),
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Ask how much of what lecturers name is heard, and when (the first run speaks the lectures: ten minutes)."""
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = (_one_of(split, get_args(Split)), _one_of(voice, get_args(Voices)), _one_of(channel, CHANNELS))
+    found = measure(listener_named(listener, checkpoint or None, work), *chosen)
+    typer.echo(json.dumps(summary(found)) if as_json else line(f"{listener}, {split}, {voice}, {channel}", found))
+
+
+def _one_of(value: str, options: Sequence[T]) -> T:
+    for option in options:
+        if option == value:
+            return option
+    raise typer.BadParameter(f"{value} is none of {', '.join(map(str, options))}")
 
 
 if __name__ == "__main__":

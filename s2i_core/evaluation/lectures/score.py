@@ -1,0 +1,155 @@
+"""How much of what is named was heard, how much of what was heard is named, and how far off in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SLACK_S = 0.5
+"""A thing is heard at its place if it is heard at most so long before or after it is said."""
+PRECISION = 0.85
+"""Of a listener that people would put up with."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a listener makes of a moment.
+
+    Attributes:
+        title: of the library.
+        at_s: the middle of it.
+        confidence: the larger, the surer; any scale.
+    """
+
+    title: str
+    at_s: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is named, and when; see `passages.Mention`."""
+
+    start_s: float
+    end_s: float
+    accepted: frozenset[str]
+    needed: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One thing heard.
+
+    Attributes:
+        confidence: the listener's.
+        right: None where it is neither right nor wrong.
+        needed: whether it finds something that has to be found.
+        off_s: from the middle of what was said; NaN where it is not right.
+        title: what was heard.
+    """
+
+    confidence: float
+    right: bool | None
+    needed: bool
+    off_s: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """A listener at one limit of confidence: what it shows at that or more."""
+
+    limit: float
+    precision: float
+    recall: float
+    shown: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """Over some recordings.
+
+    Attributes:
+        curve: a point for each limit, from the surest.
+        recall: the largest at `PRECISION` or better, 0 where no limit gives that.
+        average_precision: mean precision over recall from 0 to 1, what is never found counting 0.
+        off_s: median distance in time of what is right, at that limit; NaN where nothing is.
+        needed: how many mentions there were to find.
+        minutes: how long the recordings are.
+        limit: of the point of `recall`; infinite where there is none.
+    """
+
+    curve: tuple[Point, ...]
+    recall: float
+    average_precision: float
+    off_s: float
+    needed: int
+    minutes: float
+    limit: float
+
+    def at_recall(self, recall: float) -> float:
+        """The best precision at this recall or more, 0 where it is never reached."""
+        return max((point.precision for point in self.curve if point.recall >= recall), default=0.0)
+
+
+def judge(heard: Sequence[Heard], said: Sequence[Said]) -> list[Judged]:
+    """Set what was heard in one recording against what was said, the surest first.
+
+    Each mention can be found once: the same thing heard twice where it is said once is wrong the second time.
+    """
+    judged: list[Judged] = []
+    found: set[int] = set()
+    for one in sorted(heard, key=lambda one: -one.confidence):
+        near = [
+            place
+            for place, mention in enumerate(said)
+            if one.title in mention.accepted and mention.start_s - SLACK_S <= one.at_s <= mention.end_s + SLACK_S
+        ]
+        free = [place for place in near if place not in found]
+        best = min(free, key=lambda place: abs(one.at_s - _middle(said[place])), default=None)
+        if best is None:
+            # What needs no picture may have several.
+            optional = any(not said[place].needed for place in near)
+            judged.append(Judged(one.confidence, None if optional else False, False, float("nan"), one.title))
+            continue
+        found.add(best)
+        needed = said[best].needed
+        off_s = abs(one.at_s - _middle(said[best]))
+        judged.append(Judged(one.confidence, True if needed else None, needed, off_s, one.title))
+    return judged
+
+
+def score(recordings: Sequence[tuple[Sequence[Heard], Sequence[Said]]], minutes: float) -> Score:
+    """Score a listener: what it heard in each recording, and what was said there."""
+    judged = [one for heard, said in recordings for one in judge(heard, said)]
+    needed = sum(mention.needed for _, said in recordings for mention in said)
+    counted = sorted((one for one in judged if one.right is not None), key=lambda one: -one.confidence)
+    right = np.cumsum([bool(one.right) for one in counted])
+    curve = tuple(
+        Point(one.confidence, float(hits / shown), float(hits / needed) if needed else 0.0, shown)
+        for shown, (one, hits) in enumerate(zip(counted, right, strict=True), 1)
+        # Ties belong to one limit: the last of them counts for all.
+        if shown == len(counted) or counted[shown].confidence < one.confidence
+    )
+    good = [point for point in curve if point.precision >= PRECISION]
+    best = max(good, key=lambda point: point.recall, default=None)
+    limit = best.limit if best else float("inf")
+    off_s = [one.off_s for one in counted if one.right and one.confidence >= limit]
+    steps = np.diff([0.0, *(point.recall for point in curve)])
+    # The best precision at this recall or more, as is usual.
+    ceiling = np.maximum.accumulate([point.precision for point in curve][::-1])[::-1] if curve else np.zeros(0)
+    return Score(
+        curve=curve,
+        recall=best.recall if best else 0.0,
+        average_precision=float(steps @ ceiling),
+        off_s=float(np.median(off_s)) if off_s else float("nan"),
+        needed=needed,
+        minutes=minutes,
+        limit=limit,
+    )
+
+
+def _middle(mention: Said) -> float:
+    return (mention.start_s + mention.end_s) / 2
