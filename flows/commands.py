@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flows.demo import Demo
-    from flows.launch import Outcome
+    from flows.launch import RunOutcome
     from flows.overview import DamageRow, FailureRow, Found, Overview
 
 EXIT_STOPPED = 3
@@ -135,7 +135,7 @@ def status(
         _show(found)
 
 
-def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:
+def _facts(outcome: RunOutcome, destination: str) -> dict[str, Any]:
     return asdict(outcome.totals) | {
         "new_images": outcome.new_images,
         "adopted_images": outcome.adopted_images,
@@ -148,7 +148,7 @@ def _facts(outcome: Outcome, destination: str) -> dict[str, Any]:
     }
 
 
-def _tell(console: Console, outcome: Outcome) -> None:
+def _tell(console: Console, outcome: RunOutcome) -> None:
     """A short summary: what was made, what was found, and what failed and why."""
     from rich.markup import escape
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.launch import Outcome, launch
+from flows.launch import RunOutcome, launch
 from flows.progress import Step, report, step
 from flows.state import state_home
 from s2i_core.errors import ConfigError
@@ -26,7 +26,7 @@ _FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOIN
 class Demo:
     """What the demo made, and where it is."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     page: Path
     store: StoreInfo
     destination: str

@@ -19,7 +19,7 @@ from s2i_core.storage.artifacts import index_key
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What a run came to.
 
     Attributes:
@@ -55,7 +55,7 @@ def launch(
     settings: Mapping[str, Any] | None = None,
     *,
     retry_failed: bool = False,
-) -> Outcome:
+) -> RunOutcome:
     """Run `illustrate_archive` in this process, or find that there is nothing to do.
 
     Prefect is the user's where `PREFECT_API_URL` is set, and else a server of our own for as long as the run lasts.
@@ -79,7 +79,7 @@ def launch(
         run_id, stopped = summary.run_id, summary.stopped
         new_images, adopted_images = summary.new_images, summary.adopted_images
     index = index_key(archive.target_prefix)
-    return Outcome(
+    return RunOutcome(
         run_id=run_id,
         totals=archive.totals(),
         found=archive.found(work.unchanged),

@@ -53,7 +53,7 @@ class PlatformError(S2IError):
 
 
 @dataclass(frozen=True)
-class Options:
+class PlatformOptions:
     """What the platform is made of.
 
     Attributes:
@@ -79,7 +79,7 @@ class PartState:
 
 
 @dataclass
-class Part:
+class PlatformPart:
     """Something that the supervisor keeps alive.
 
     Attributes:
@@ -127,7 +127,7 @@ class Part:
 class Supervisor:
     """Keeps parts alive until it is told to stop; then stops them, the last first."""
 
-    def __init__(self, parts: Sequence[Part], tell: Callable[[list[PartState]], None]) -> None:
+    def __init__(self, parts: Sequence[PlatformPart], tell: Callable[[list[PartState]], None]) -> None:
         self.parts = parts
         self._tell = tell
         self._stopped = threading.Event()
@@ -298,7 +298,7 @@ def _free(port: int) -> bool:
 class Platform:
     """The parts, as this machine has them. Lives in the supervisor's process."""
 
-    def __init__(self, home: Home, options: Options) -> None:
+    def __init__(self, home: Home, options: PlatformOptions) -> None:
         self.home = home
         self.options = options
         self.ports = home.ports()
@@ -330,17 +330,17 @@ class Platform:
             self.environment,
         )
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[PlatformPart]:
         """In the order in which they need one another."""
         parts = [
-            Part(PartState("store"), self._start_store, self._has_store, lambda: None),
-            Part(PartState("ray"), self._start_ray, self._has_ray, self._stop_ray),
-            Part(PartState("prefect"), self._start_prefect, self._has_prefect, self._stop_prefect),
-            Part(PartState("worker"), self._worker.start, self._has_worker, self._worker.stop),
+            PlatformPart(PartState("store"), self._start_store, self._has_store, lambda: None),
+            PlatformPart(PartState("ray"), self._start_ray, self._has_ray, self._stop_ray),
+            PlatformPart(PartState("prefect"), self._start_prefect, self._has_prefect, self._stop_prefect),
+            PlatformPart(PartState("worker"), self._worker.start, self._has_worker, self._worker.stop),
         ]
         if self.options.serve:
             state = PartState("serve", url=f"http://{HOST}:{self.ports['serve']}")
-            parts.append(Part(state, self._service.start, self._has_service, self._service.stop))
+            parts.append(PlatformPart(state, self._service.start, self._has_service, self._service.stop))
         self._states = {part.state.name: part.state for part in parts}
         self._states["prefect"].url = f"http://{HOST}:{self.ports['prefect']}"
         return parts
@@ -536,7 +536,7 @@ class _PageServer:
         self._server.server_close()
 
 
-def supervise(home: Home, options: Options) -> None:
+def supervise(home: Home, options: PlatformOptions) -> None:
     """Be the supervisor, until SIGTERM."""
     home.make()
     platform = Platform(home, options)
@@ -583,7 +583,7 @@ def up(
     from flows.progress import Bars, step, watching
 
     home = Home(state_home())
-    options = Options(
+    options = PlatformOptions(
         tuple(int(each) for each in workers.split(",")), serve, str(checkpoint.absolute()) if checkpoint else ""
     )
     with Bars() as bars, watching(bars):
@@ -675,7 +675,7 @@ def environment(home: Home, state: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def start(home: Home, options: Options, within_s: float = START_S) -> dict[str, Any]:
+def start(home: Home, options: PlatformOptions, within_s: float = START_S) -> dict[str, Any]:
     """Start the supervisor where none runs, and wait until all parts answer.
 
     Raises:
@@ -782,7 +782,7 @@ def main() -> None:
     parser.add_argument("--options", type=json.loads, required=True)
     arguments = parser.parse_args()
     options = arguments.options
-    supervise(Home(arguments.platform.parent), Options(**options | {"workers": tuple(options["workers"])}))
+    supervise(Home(arguments.platform.parent), PlatformOptions(**options | {"workers": tuple(options["workers"])}))
 
 
 if __name__ == "__main__":

@@ -31,14 +31,14 @@ _GROUND_TOLERANCE = 24
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class UnusedPicture:
     """A file that is in no library, by its address, and why."""
 
     path: str
     reason: str
 
 
-def read_folder(folder: str) -> tuple[list[SpriteInfo], list[RGBA], list[LeftOut]]:
+def read_folder(folder: str) -> tuple[list[SpriteInfo], list[RGBA], list[UnusedPicture]]:
     """The pictures of a folder and its subfolders as sprites, in the order of their names.
 
     A picture without transparency stands on the ground of its corners, which is taken away.
@@ -56,7 +56,7 @@ def read_folder(folder: str) -> tuple[list[SpriteInfo], list[RGBA], list[LeftOut
         raise ConfigError(folder, f"it holds {len(sizes)} pictures", f"Choose at most {MAX_PICTURES}.")
     infos: list[SpriteInfo] = []
     sprites: list[RGBA] = []
-    left_out: list[LeftOut] = []
+    left_out: list[UnusedPicture] = []
     paths = sorted(sizes)
     for start in range(0, len(paths), _FILES_AT_ONCE):
         some = paths[start : start + _FILES_AT_ONCE]
@@ -66,7 +66,7 @@ def read_folder(folder: str) -> tuple[list[SpriteInfo], list[RGBA], list[LeftOut
             try:
                 sprites.append(_sprite(name, contents.get(path)))
             except S2IError as error:
-                left_out.append(LeftOut(f"{folder.rstrip('/')}/{name}", error.reason))
+                left_out.append(UnusedPicture(f"{folder.rstrip('/')}/{name}", error.reason))
                 continue
             stem = PurePosixPath(name).stem
             infos.append(SpriteInfo(name, stem, stem.replace("_", " "), "house", "house", "own", "own"))
@@ -165,7 +165,7 @@ def build(
     _print(out, library, left_out, as_json=as_json)
 
 
-def _print(out: str, library: SpriteLibrary, left_out: list[LeftOut], *, as_json: bool) -> None:
+def _print(out: str, library: SpriteLibrary, left_out: list[UnusedPicture], *, as_json: bool) -> None:
     if as_json:
         facts: dict[str, Any] = {"library": out, "sprites": len(library), "embedded_by": library.embedded_by}
         facts["refused"] = [asdict(each) for each in left_out]

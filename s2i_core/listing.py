@@ -66,7 +66,7 @@ _EXAMPLES = 3
 _THREADS = 16
 
 
-class Name(Enum):
+class NameHint(Enum):
     """What the name of an object tells."""
 
     RECORDING = "recording"
@@ -138,10 +138,10 @@ class Listing:
         unknown: list[tuple[AudioObject, str]] = []
         for item in self._store.within(self._place):
             tells, kind = judge(self._below(item), item.size_bytes)
-            if tells is Name.RECORDING:
+            if tells is NameHint.RECORDING:
                 self.recordings += 1
                 yield item
-            elif tells is Name.OTHER:
+            elif tells is NameHint.OTHER:
                 self.left_out.add(item.key, kind)
             elif self.left_out.not_looked_into:  # there are too many
                 self._not_looked_into(item, kind)
@@ -185,26 +185,26 @@ class Listing:
             return None
 
 
-def judge(path: str, size_bytes: int) -> tuple[Name, str]:
+def judge(path: str, size_bytes: int) -> tuple[NameHint, str]:
     """What the path of an object, from its source on, tells; and of which kind it is, where it is left out for it.
 
     A suffix counts in any case, percent-encoded or not, and before what a download left in the name: `a.MP3?id=5` is
     a recording. Hidden files without a known suffix, and empty ones, tell that there is nothing to look for.
     """
     if path.endswith("/") and not size_bytes:
-        return Name.OTHER, FOLDER_MARKER
+        return NameHint.OTHER, FOLDER_MARKER
     plain = unquote(path)
     *folders, name = [part for part in plain.split("/") if part] or [""]
     if any(_is_systems(part, _SYSTEM_FOLDERS) for part in folders) or _is_systems(name, _SYSTEM_FILES):
-        return Name.OTHER, SYSTEM_FILE
+        return NameHint.OTHER, SYSTEM_FILE
     suffixes = [suffix_of(each) for each in (_before_query(plain), _before_query(name), name)]
     for suffix in suffixes:
         if suffix in SUFFIXES:
-            return Name.RECORDING, suffix
+            return NameHint.RECORDING, suffix
         if suffix in OTHERS:
-            return Name.OTHER, suffix
+            return NameHint.OTHER, suffix
     kind = next((each for each in suffixes if each), NO_SUFFIX)
-    return (Name.OTHER if not size_bytes or name.startswith(".") else Name.UNKNOWN), kind
+    return (NameHint.OTHER if not size_bytes or name.startswith(".") else NameHint.UNKNOWN), kind
 
 
 def title_of(key: str) -> str:

@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 
 from s2i_core.config import SourceConfig
-from s2i_core.listing import FOLDER_MARKER, NO_SUFFIX, SYSTEM_FILE, Listing, Name, judge, title_of
+from s2i_core.listing import FOLDER_MARKER, NO_SUFFIX, SYSTEM_FILE, Listing, NameHint, judge, title_of
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import Place
 
@@ -67,24 +67,24 @@ UNKNOWN = ["ep1", "ep1.dat", "a/b.bin", "ep1.mp3.1", "Dr. Smith", "ep1.mp3_old",
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=ascii)
 def test_names_of_recordings(path: str) -> None:
-    assert judge(path, 1000)[0] is Name.RECORDING
-    assert judge(path.rstrip("/"), 0)[0] is Name.RECORDING  # an empty one is a recording that fails
+    assert judge(path, 1000)[0] is NameHint.RECORDING
+    assert judge(path.rstrip("/"), 0)[0] is NameHint.RECORDING  # an empty one is a recording that fails
 
 
 @pytest.mark.parametrize(("path", "kind"), OTHERS.items(), ids=ascii)
 def test_names_of_others(path: str, kind: str) -> None:
-    assert judge(path, 1000) == (Name.OTHER, kind)
+    assert judge(path, 1000) == (NameHint.OTHER, kind)
 
 
 @pytest.mark.parametrize("path", UNKNOWN, ids=ascii)
 def test_names_that_tell_nothing(path: str) -> None:
-    assert judge(path, 1000)[0] is Name.UNKNOWN
-    assert judge(path, 0)[0] is Name.OTHER  # there is nothing to look at
+    assert judge(path, 1000)[0] is NameHint.UNKNOWN
+    assert judge(path, 0)[0] is NameHint.OTHER  # there is nothing to look at
 
 
 def test_folder_markers() -> None:
     for path in ("a/", "a/b.mp3/", "a//"):
-        assert judge(path, 0) == (Name.OTHER, FOLDER_MARKER)
+        assert judge(path, 0) == (NameHint.OTHER, FOLDER_MARKER)
 
 
 def wav() -> bytes:

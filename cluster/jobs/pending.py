@@ -29,13 +29,13 @@ Files = Sequence[tuple[str, pa.Array]]
 """Paths of data files of `scenes`, and the scene ids that are wanted from each."""
 
 
-def dataset(scenes: LakeTable, files: Files, rows_a_block: int) -> Dataset:
+def dataset(scenes: LakeTable, files: Files, rows_per_block: int) -> Dataset:
     """The rows (`rows.PLANNED`) in blocks of so many; unless they are few, nothing is read before it runs."""
     if sum(len(ids) for _, ids in files) <= _FEW:
-        blocks = [block for path, ids in files for block in _reader(scenes, path, ids, rows_a_block)()]
+        blocks = [block for path, ids in files for block in _reader(scenes, path, ids, rows_per_block)()]
         return from_arrow(blocks or rows.PLANNED.empty_table())
     return read_datasource(
-        _Scenes(scenes, files, rows_a_block),
+        _Scenes(scenes, files, rows_per_block),
         # They wait for the store most of the time, and must find a place beside pools that take all CPUs.
         num_cpus=0,
         concurrency=_READERS,
@@ -43,21 +43,21 @@ def dataset(scenes: LakeTable, files: Files, rows_a_block: int) -> Dataset:
     )
 
 
-def block_bytes(scenes: LakeTable, files: Files, rows_a_block: int) -> int:
+def block_bytes(scenes: LakeTable, files: Files, rows_per_block: int) -> int:
     """Size of such a block, for Ray Data, which shapes blocks by their size."""
     for batch in scenes.file_batches(files[0][0], rows.PLANNED.names):
         if batch.num_rows:
             first = pa.table(batch.slice(0, 1)).take([0])
-            return max(1, int(_FULL * rows_a_block * first.nbytes))
+            return max(1, int(_FULL * rows_per_block * first.nbytes))
     return 1
 
 
 class _Scenes(Datasource):  # type: ignore[misc]
-    def __init__(self, scenes: LakeTable, files: Files, rows_a_block: int) -> None:
+    def __init__(self, scenes: LakeTable, files: Files, rows_per_block: int) -> None:
         super().__init__()
         self._scenes = scenes
         self._files = files
-        self._rows = rows_a_block
+        self._rows = rows_per_block
 
     def estimate_inmemory_data_size(self) -> int | None:
         return None

@@ -35,7 +35,7 @@ from s2i_core.errors import DecodeError, LimitExceeded, S2IError
 
 START_LIMIT_S = 120
 """For starting the interpreter on a machine that is busy."""
-FILES_A_PROCESS = 256
+FILES_PER_PROCESS = 256
 """Then it is replaced: what damaged files make FFmpeg leak must not count against a good one."""
 
 _HEADER = struct.Struct("!cQ")
@@ -68,7 +68,7 @@ class DecoderProcess:
         Raises:
             DecodeError: besides, the decoder crashed, ran out of memory or CPU time, or made no progress.
         """
-        if self._child is None or self._child.poll() is not None or self._files >= FILES_A_PROCESS:
+        if self._child is None or self._child.poll() is not None or self._files >= FILES_PER_PROCESS:
             self.close()
             self._start()
         self._files += 1
@@ -76,7 +76,7 @@ class DecoderProcess:
 
     @property
     def pid(self) -> int | None:
-        """Of the child, while there is one."""
+        """Process id of the child; None while there is none."""
         return None if self._child is None else self._child.pid
 
     def close(self) -> None:

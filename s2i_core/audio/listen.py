@@ -41,7 +41,7 @@ class Heard:
 
     info: AudioInfo
     sha256: str
-    """Of the object's bytes."""
+    """Digest of the object's bytes, in hexadecimal."""
     size_bytes: int
     duration_s: float
     speech_s: float

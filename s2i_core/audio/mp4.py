@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 _MOST_BOXES = 256
-"""Of one level; more are no recording's."""
+"""Most boxes on one level; no recording has more."""
 _ALMOST_S = 1.0
 """What a list may leave out at the start and the end: a codec's first and last samples are far less."""
 

@@ -28,7 +28,7 @@ SILENCE_DBFS = -50.0
 STILL = 1e-4
 """A window of which no sample is louder is still: -80 dBFS, a few steps of 16-bit audio."""
 STILL_WINDOWS = 32
-"""Of a stretch of still windows, the network hears so many."""
+"""How many windows at the start of a still stretch the network still hears."""
 MIN_GAP_PART_S = 1.0
 """A shorter change between silence and sound does not divide a gap."""
 
@@ -227,7 +227,7 @@ class Segmenter:
         self._told_until_sample = 0
         """All before is in a segment or a gap that was handed on."""
         self._loud = bytearray()
-        """Of each window from the one of `_told_until_sample` on: 1 if it is louder than silence."""
+        """1 for each window, from that of `_told_until_sample` on, that is louder than silence, else 0."""
 
         self._start: int | None = None
         """First window of the speech that goes on; None in a gap."""

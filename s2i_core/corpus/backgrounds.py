@@ -468,7 +468,7 @@ class Ink:
 
 
 INKS: dict[str, Ink] = {"outline": Ink(0.0, 0.35, (255, 255, 255)), "sketch": Ink(0.6, 0.5, (251, 247, 238))}
-"""Of the styles that don't paint in full colour."""
+"""How the styles paint that don't paint in full colour."""
 
 
 def paint(setting: str, time: Time, seed: int, size: int, style: str = "") -> npt.NDArray[np.uint8]:

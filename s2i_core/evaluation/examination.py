@@ -20,7 +20,7 @@ from s2i_core.corpus.spec import SceneSpec, split_of
 from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
 from s2i_core.evaluation.judges import Judges, shipped
-from s2i_core.evaluation.testset import Clip, TestSet
+from s2i_core.evaluation.testset import SpokenPhrase, TestSet
 from s2i_core.identity import config_digest
 from s2i_core.models.decoders.native.decoder import NativeDecoder, canvas_tensor
 from s2i_core.models.decoders.native.grounds import begun
@@ -89,12 +89,12 @@ class Examination:
         """The judges of pictures."""
         return Judges.load(self.judge or shipped(), self.library.concepts)
 
-    def hear(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+    def hear(self, clips: Sequence[SpokenPhrase]) -> NDArray[np.float32]:
         """The model's pooled vectors of clips `(N, E)`."""
         embedding = self.pipeline.encode_speech([clip.waveform for clip in clips], self.pipeline.sampling_rate_hz)
         return embedding.pooled.float().cpu().numpy()
 
-    def read(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+    def read(self, clips: Sequence[SpokenPhrase]) -> NDArray[np.float32]:
         """The cascade's vectors of the same clips."""
         return self.cascade.vectors([clip.waveform for clip in clips])
 
@@ -111,7 +111,7 @@ class Examination:
         return self.hear(self.tests.synthetic), self.read(self.tests.synthetic)
 
     @cached_property
-    def drawn_clips(self) -> list[Clip]:
+    def drawn_clips(self) -> list[SpokenPhrase]:
         """The clips of the scenes that are drawn, in their order."""
         by_target = {clip.target: clip for clip in self.tests.neural}
         return [by_target[place] for place in self.tests.drawn if place in by_target]

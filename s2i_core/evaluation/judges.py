@@ -44,7 +44,7 @@ class JudgesConfig(Settings):
 
     scenes: int = Field(16_000, gt=0, description="Composed scenes to learn from.")
     tests: int = Field(400, gt=0, description="Composed scenes of unseen combinations to be tested on.")
-    seed: int = Field(13, ge=0, description="Of the scenes.")
+    seed: int = Field(13, ge=0, description="Seed of the scenes.")
     scenery: SceneryConfig = Field(default_factory=SceneryConfig, description="Training of the judge of settings.")
     namer: NamerConfig = Field(default_factory=NamerConfig, description="Training of the namer.")
 

@@ -12,7 +12,7 @@ from s2i_core.corpus.folder import read_scenes
 from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, ranks, recalls, share
-from s2i_core.evaluation.testset import Clip
+from s2i_core.evaluation.testset import SpokenPhrase
 
 _COLUMNS = ("what is said", "by", "R@1", "R@5", "R@10", "MRR")
 #: Likeness of the teacher's vectors of two titles that are the same.
@@ -28,7 +28,7 @@ def run(exam: Examination) -> Part:
     captions = tests.caption_vectors
     figures: dict[str, Figure] = {}
     rows: list[list[Cell]] = []
-    heard: list[tuple[Clip, int, int]] = []
+    heard: list[tuple[SpokenPhrase, int, int]] = []
     for name, clips, (ours, theirs) in (
         ("neural", tests.neural, exam.neural),
         ("synthetic", tests.synthetic, exam.synthetic),
@@ -180,7 +180,7 @@ def _first(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> NDArray[np.
     return np.asarray(((scores >= best) & ~right).sum(1) + 1, dtype=np.int64)
 
 
-def _by_length(heard: Sequence[tuple[Clip, int, int]]) -> Table:
+def _by_length(heard: Sequence[tuple[SpokenPhrase, int, int]]) -> Table:
     rows: list[list[Cell]] = []
     for low, high in _LENGTHS:
         chosen = [(ours, theirs) for clip, ours, theirs in heard if low <= clip.words <= high]

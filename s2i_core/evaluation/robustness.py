@@ -17,7 +17,7 @@ from s2i_core.corpus.augment import add_noise, telephone
 from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, ranks, share
-from s2i_core.evaluation.testset import RATES, Clip
+from s2i_core.evaluation.testset import RATES, SpokenPhrase
 
 Waveform = NDArray[np.float32]
 
@@ -92,7 +92,7 @@ def _accent(voice: str) -> str:
     return "synthetic, New York" if name.startswith("en-us-nyc") else "synthetic, British"
 
 
-def _compare(exam: Examination, clips: Sequence[Clip], captions: NDArray[np.float32]) -> list[Figure]:
+def _compare(exam: Examination, clips: Sequence[SpokenPhrase], captions: NDArray[np.float32]) -> list[Figure]:
     targets = [clip.target for clip in clips]
     places = [ranks(vectors, captions, targets) for vectors in (exam.hear(clips), exam.read(clips))]
     return [share(place <= k) for place in places for k in (1, 10)]

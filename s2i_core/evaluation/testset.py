@@ -39,10 +39,10 @@ SCENES, DICTIONARY = 400, 401
 DRAWN = 120
 """Scenes that are drawn; all of them are spoken by neural voices."""
 NEURAL_PHRASES = 45
-"""Of the other phrases, how many of each kind are spoken by neural voices, which take seconds each."""
+"""How many phrases of each other kind are spoken by neural voices, which take seconds each."""
 SYNTHETIC_PHRASES = 60
 TITLES = 120
-"""Of the drawings by other hands, how many are asked for by their titles."""
+"""How many of the held-out illustrations are asked for by their titles."""
 RATES = (0.7, 1.0, 1.5)
 RATE_PHRASES = 60
 HUMAN_POOL = 800
@@ -73,7 +73,7 @@ class Phrase:
 
 
 @dataclass(frozen=True)
-class Clip:
+class SpokenPhrase:
     """A phrase said by somebody.
 
     Attributes:
@@ -131,7 +131,7 @@ class TestSet:
         return TextTeacher()([phrase.caption for phrase in self.phrases])
 
     @cached_property
-    def neural(self) -> list[Clip]:
+    def neural(self) -> list[SpokenPhrase]:
         """The drawn scenes and some of the other phrases, by the neural test voices in turn."""
         by_kind = {
             kind: [i for i, p in enumerate(self.phrases) if p.kind == kind] for kind in ("everyday", "dictionary")
@@ -141,7 +141,7 @@ class TestSet:
         return self._clips("neural", "neural", [(place, names[n % len(names)], 1.0) for n, place in enumerate(places)])
 
     @cached_property
-    def synthetic(self) -> list[Clip]:
+    def synthetic(self) -> list[SpokenPhrase]:
         """Phrases of every kind by the formant test voices in turn."""
         by_kind = [
             [i for i, p in enumerate(self.phrases) if p.kind == kind] for kind in ("scene", "everyday", "dictionary")
@@ -149,13 +149,13 @@ class TestSet:
         places = [place for some in by_kind for place in some[:SYNTHETIC_PHRASES]]
         return self._clips("synthetic", "synthetic", [(place, _formant(n), 1.0) for n, place in enumerate(places)])
 
-    def at_rate(self, rate: float) -> list[Clip]:
+    def at_rate(self, rate: float) -> list[SpokenPhrase]:
         """Some of the synthetic clips, spoken at another rate."""
         some = self.synthetic[:: max(1, len(self.synthetic) // RATE_PHRASES)][:RATE_PHRASES]
         return self._clips(f"rate-{rate}", "synthetic", [(clip.target, clip.voice, rate) for clip in some])
 
     @cached_property
-    def people(self) -> list[human.Recording]:
+    def people(self) -> list[human.HumanRecording]:
         """Recordings of people, with the short ones first."""
         found = human.recordings()
         return sorted(found, key=lambda one: one.words > SHORT_WORDS)
@@ -167,10 +167,10 @@ class TestSet:
         return [*texts, *(phrase.caption for phrase in self.phrases[-(HUMAN_POOL - len(texts)) :])]
 
     @cached_property
-    def human(self) -> list[Clip]:
+    def human(self) -> list[SpokenPhrase]:
         """Single short phrases said by people; their targets are places of `human_captions`."""
         short = [(place, one) for place, one in enumerate(self.people) if one.words <= SHORT_WORDS]
-        return [Clip(one.text, place, one.source, "human", one.waveform()) for place, one in short]
+        return [SpokenPhrase(one.text, place, one.source, "human", one.waveform()) for place, one in short]
 
     @cached_property
     def drawings(self) -> tuple[SpriteLibrary, NDArray[np.float32]]:
@@ -190,7 +190,7 @@ class TestSet:
         return library, title_vectors([info.title for info in library.infos])
 
     @cached_property
-    def titles(self) -> list[Clip]:
+    def titles(self) -> list[SpokenPhrase]:
         """Titles of these drawings, by the neural test voices; the target is the first drawing of that title."""
         infos = self.drawings[0].infos
         first = {info.title: place for place, info in reversed(list(enumerate(infos)))}
@@ -198,7 +198,7 @@ class TestSet:
         names = [f"kokoro:{name}" for name in voices.KOKORO_TEST]
         lines = [(infos[place].title, names[n % len(names)], 1.0) for n, place in enumerate(places)]
         return [
-            Clip(said, place, voice, "neural", waveform)
+            SpokenPhrase(said, place, voice, "neural", waveform)
             for place, (said, voice, _), waveform in zip(places, lines, self.say("titles", lines), strict=True)
             if len(waveform)
         ]
@@ -210,10 +210,10 @@ class TestSet:
         found = {text_id: waveform for waveform, text_id, _ in spoken}
         return [found.get(n, np.zeros(0, np.float32)) for n in range(len(lines))]
 
-    def _clips(self, name: str, kind: VoiceType, chosen: Sequence[tuple[int, str, float]]) -> list[Clip]:
+    def _clips(self, name: str, kind: VoiceType, chosen: Sequence[tuple[int, str, float]]) -> list[SpokenPhrase]:
         lines = [(self.phrases[place].said, voice, rate) for place, voice, rate in chosen]
         return [
-            Clip(said, place, voice, kind, waveform)
+            SpokenPhrase(said, place, voice, kind, waveform)
             for (place, voice, _), (said, _, _), waveform in zip(chosen, lines, self.say(name, lines), strict=True)
             if len(waveform)
         ]

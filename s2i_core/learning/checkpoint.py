@@ -56,12 +56,12 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
-class Log:
+class TrainingLog:
     """Reports: a JSON line each in `<name>.jsonl` beside the checkpoint, the screen, and TensorBoard if installed.
 
     Args:
-        folder: of the checkpoint.
-        name: of the step of the recipe.
+        folder: folder of the checkpoint.
+        name: the trained part; names the file.
         speaks: false for a log that says nothing, of one process of many.
         tell: told each line; by default it is shown.
     """

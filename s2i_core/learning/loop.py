@@ -26,9 +26,9 @@ class LoopConfig(Settings):
 
     steps: int = Field(1000, gt=0, description="Optimizer steps.")
     warmup: int = Field(50, ge=1, description="Steps of linear warm-up.")
-    dtype: str = Field("bfloat16", description="Of the autocast; `float32` turns it off.")
+    dtype: str = Field("bfloat16", description="Type that autocast uses; `float32` turns it off.")
     device: str = Field("cpu", description="Where to train.")
-    seed: int = Field(0, ge=0, description="Of the batches.")
+    seed: int = Field(0, ge=0, description="Seed of the batches.")
 
 
 class Loop:
@@ -38,7 +38,7 @@ class Loop:
         path: file of the state; the log lies beside it, under the same name.
         config: how long, how exactly, and where.
         modules: what the state holds; they are brought to the device and trained in place.
-        optimizer: of those of their parameters that learn, with the learning rates after the warm-up.
+        optimizer: holds the parameters that learn, with the learning rates that apply after the warm-up.
         clip: norm that the gradient is cut to.
         tell: told each line of the log.
 
@@ -67,7 +67,7 @@ class Loop:
         self._rates = [group["lr"] for group in optimizer.param_groups]
         self._learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self._done = checkpoint.resume(path, modules, optimizer)
-        self._log = checkpoint.Log(path.parent, path.stem, speaks=self._world.leads, tell=tell)
+        self._log = checkpoint.TrainingLog(path.parent, path.stem, speaks=self._world.leads, tell=tell)
 
     def precision(self) -> AbstractContextManager[None]:
         """Autocast as the settings say, for the forward pass of a step."""

@@ -154,7 +154,7 @@ def test_the_child_knows_no_login(process: DecoderProcess, monkeypatch: pytest.M
 
 
 def test_it_is_replaced_in_time_and_ends_with_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolated, "FILES_A_PROCESS", 2)
+    monkeypatch.setattr(isolated, "FILES_PER_PROCESS", 2)
     data = wav(tone(1, RATE), RATE)
     with DecoderProcess(DecoderConfig()) as process:
         pids = []

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from cluster.local import LocalCluster
-from flows.platform import Home, Part, PartState, Program, Supervisor, _PageServer, descendants, page, targets
+from flows.platform import Home, PartState, PlatformPart, Program, Supervisor, _PageServer, descendants, page, targets
 from s2i_core.errors import ConfigError
 
 #: A server that has a child of its own.
@@ -42,8 +42,8 @@ def until(true: Callable[[], object], within_s: float = 60) -> None:
         time.sleep(0.05)
 
 
-def part(name: str, program: Program) -> Part:
-    return Part(PartState(name), program.start, lambda: program.alive, program.stop)
+def part(name: str, program: Program) -> PlatformPart:
+    return PlatformPart(PartState(name), program.start, lambda: program.alive, program.stop)
 
 
 @pytest.fixture
@@ -106,8 +106,10 @@ def test_what_cannot_start_says_why_and_is_tried_with_growing_pauses() -> None:
         tries.append(time.monotonic())
         raise ConfigError("a part", "it is missing", "Install it.")
 
-    later = Part(PartState("later"), lambda: pytest.fail("what comes after must wait"), lambda: False, lambda: None)
-    broken = Part(PartState("broken"), fails, lambda: False, lambda: None)
+    later = PlatformPart(
+        PartState("later"), lambda: pytest.fail("what comes after must wait"), lambda: False, lambda: None
+    )
+    broken = PlatformPart(PartState("broken"), fails, lambda: False, lambda: None)
     supervisor = Supervisor([broken, later], lambda _: None)
     thread = threading.Thread(target=supervisor.run)
     thread.start()

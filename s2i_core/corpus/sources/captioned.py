@@ -84,7 +84,7 @@ MAX_OF_A_TITLE = 8
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SourceDrawing:
     """One drawing of a set before it is rendered.
 
     Attributes:
@@ -111,7 +111,7 @@ class Collection:
     source: str
     licence: str
     package: Package
-    read: Callable[[Path, Path | None], Iterator[Drawing]]
+    read: Callable[[Path, Path | None], Iterator[SourceDrawing]]
 
 
 def load(names: Iterable[str], cache_dir: Path | None = None) -> list[Illustration]:
@@ -133,7 +133,7 @@ def load(names: Iterable[str], cache_dir: Path | None = None) -> list[Illustrati
     return kept
 
 
-def illustrations(name: str, collection: Collection, drawings: Iterable[Drawing]) -> Iterator[Illustration]:
+def illustrations(name: str, collection: Collection, drawings: Iterable[SourceDrawing]) -> Iterator[Illustration]:
     """Render drawings, without those of which there is nothing to see; `name` begins their ids."""
     of_title: Counter[str] = Counter()
     for drawing in drawings:
@@ -239,7 +239,7 @@ def _iconify(folder: Path) -> Iterator[tuple[str, str, str]]:
         yield name, category_of.get(name, ""), svg
 
 
-def _read_streamline(folder: Path, cache_dir: Path | None = None, people: bool = False) -> Iterator[Drawing]:
+def _read_streamline(folder: Path, cache_dir: Path | None = None, people: bool = False) -> Iterator[SourceDrawing]:
     """Icons named like files: what kind of thing, then which, then a number; the kind is left out where it is known.
 
     Args:
@@ -256,7 +256,7 @@ def _read_streamline(folder: Path, cache_dir: Path | None = None, people: bool =
             continue
         seen.add(title)
         kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", category).lower()
-        yield Drawing(name, title, (kind,) if kind else (), kind, svg)
+        yield SourceDrawing(name, title, (kind,) if kind else (), kind, svg)
 
 
 def _without_kind(name: str) -> str:
@@ -269,7 +269,7 @@ def _without_kind(name: str) -> str:
     return words
 
 
-def _read_emoji(folder: Path, cache_dir: Path | None = None) -> Iterator[Drawing]:
+def _read_emoji(folder: Path, cache_dir: Path | None = None) -> Iterator[SourceDrawing]:
     """Emoji in another set's hand, with their CLDR titles and keywords.
 
     Where a set does not tell code points, its names are those of CLDR or of a chat program, written in one word.
@@ -295,14 +295,14 @@ def _read_emoji(folder: Path, cache_dir: Path | None = None) -> Iterator[Drawing
         title = _said().get(title, title)
         unwanted = _UNWANTED.intersection(title.split()) or any(phrase in title for phrase in _UNWANTED_PHRASES)
         if title and not unwanted and not re.search(r"[:\d]|o'clock|-thirty", title):
-            yield Drawing(name, title, tuple(entry.get("tags", ())), category.lower(), svg)
+            yield SourceDrawing(name, title, tuple(entry.get("tags", ())), category.lower(), svg)
 
 
 def _squeezed(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _read_openclipart(folder: Path, cache_dir: Path | None = None) -> Iterator[Drawing]:
+def _read_openclipart(folder: Path, cache_dir: Path | None = None) -> Iterator[SourceDrawing]:
     """Clip art with the title and keywords of its metadata, or the name of its file where the title is a batch's."""
     root = folder / "usr" / "share" / "openclipart" / "svg"
     for path in sorted(root.rglob("*.svg")):
@@ -325,7 +325,7 @@ def _read_openclipart(folder: Path, cache_dir: Path | None = None) -> Iterator[D
         plain = tuple(
             dict.fromkeys(word for word in keywords if re.fullmatch(r"[a-z][a-z ]+", word) and word != "hash")
         )
-        yield Drawing(str(key.with_suffix("")), title, plain, key.parts[0].replace("_", " "), svg)
+        yield SourceDrawing(str(key.with_suffix("")), title, plain, key.parts[0].replace("_", " "), svg)
 
 
 def _words(text: str) -> frozenset[str]:

@@ -52,7 +52,7 @@ _GAME = {
 
 
 @dataclass(frozen=True)
-class Recording:
+class HumanRecording:
     """A person saying something.
 
     Attributes:
@@ -80,19 +80,19 @@ class Recording:
             return np.concatenate(list(decode(file, self.path.name, AudioConfig())))
 
 
-def recordings(cache_dir: Path | None = None) -> list[Recording]:
+def recordings(cache_dir: Path | None = None) -> list[HumanRecording]:
     """All of them, each text once, in the order of the sources.
 
     Raises:
         PackageError: a package cannot be fetched, for example because the machine has no apt.
     """
-    found: dict[str, Recording] = {}
+    found: dict[str, HumanRecording] = {}
     for one in (*_asterisk(cache_dir), *_ktuberling(cache_dir), *_pocketsphinx(cache_dir)):
         found.setdefault(one.text, one)
     return list(found.values())
 
 
-def _asterisk(cache_dir: Path | None) -> Iterator[Recording]:
+def _asterisk(cache_dir: Path | None) -> Iterator[HumanRecording]:
     sounds = fetch(ASTERISK, cache_dir) / "usr/share/asterisk/sounds/en_US_f_Allison"
     texts = fetch(ASTERISK_TEXTS, cache_dir) / "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
     for line in gzip.decompress(texts.read_bytes()).decode("utf-8", errors="replace").splitlines():
@@ -100,22 +100,22 @@ def _asterisk(cache_dir: Path | None) -> Iterator[Recording]:
         text = _plain(said)
         path = sounds / f"{name.strip()}.wav"
         if colon and text and not line.startswith(";") and path.is_file():
-            yield Recording(text, "asterisk", path)
+            yield HumanRecording(text, "asterisk", path)
 
 
-def _ktuberling(cache_dir: Path | None) -> Iterator[Recording]:
+def _ktuberling(cache_dir: Path | None) -> Iterator[HumanRecording]:
     for path in sorted((fetch(KTUBERLING, cache_dir) / "usr/share/ktuberling/sounds/en").glob("*.ogg")):
         name = path.stem.rpartition("_")[2]
         if text := _plain(_GAME.get(name, name)):
-            yield Recording(text, "ktuberling", path)
+            yield HumanRecording(text, "ktuberling", path)
 
 
-def _pocketsphinx(cache_dir: Path | None) -> Iterator[Recording]:
+def _pocketsphinx(cache_dir: Path | None) -> Iterator[HumanRecording]:
     data = fetch(POCKETSPHINX, cache_dir) / "usr/share/pocketsphinx/test/data"
     for folder, transcription in (("librivox", "transcription"), ("cards", "cards.transcription")):
         for line in (data / folder / transcription).read_text(encoding="utf-8").splitlines():
             if match := re.fullmatch(r"<s> (.*?) +</s> \((.+)\)", line):
-                yield Recording(match[1].strip(), "pocketsphinx", data / folder / f"{match[2]}.wav")
+                yield HumanRecording(match[1].strip(), "pocketsphinx", data / folder / f"{match[2]}.wav")
 
 
 def _plain(said: str) -> str:

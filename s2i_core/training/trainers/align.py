@@ -53,8 +53,8 @@ class AlignConfig(LoopConfig):
     batch: int = Field(160, gt=1, description="Utterances a step and process.")
     lr_pretrained: float = Field(2e-4, gt=0, description="Learning rate of the layers that Whisper's decoder gave.")
     lr_new: float = Field(1e-3, gt=0, description="Learning rate of the queries, the heads and the layout predictor.")
-    temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
-    sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
+    temperature: float = Field(0.05, gt=0, description="Temperature of the contrastive loss.")
+    sprite_temperature: float = Field(0.07, gt=0, description="Temperature of the softmax over the library's sprites.")
     layout_weight: float = Field(0.5, ge=0, description="Weight of the layout's losses.")
     bank: int = Field(2048, ge=0, description="Texts beyond the batch that a step contrasts its speech with.")
     mask_s: float = Field(0.3, ge=0, description="Longest stretch of frames that is hidden, two of them an utterance.")
@@ -159,9 +159,9 @@ class LayoutWeights:
     """What counts how much in `layout_loss`; presence counts 1.
 
     Attributes:
-        boxes, sprites, colours, place: of the other parts.
-        own_colour: of a thing in its own colour among the colours, most things having none told.
-        sprite_temperature: of the choice among the library's sprites.
+        boxes, sprites, colours, place: weights of the other terms.
+        own_colour: weight, within the colours, of things in their own colour, which most things are.
+        sprite_temperature: temperature of the softmax over the library's sprites.
     """
 
     boxes: float = 5.0

@@ -60,7 +60,7 @@ class DiffuseConfig(LoopConfig):
     drop_ground: float = Field(0.15, ge=0, le=1, description="Share of rows that start from noise alone.")
     start_noise: float = Field(0.8, gt=0, lt=1, description="Share of noise over the coarse ground of the others.")
     t_mean: float = Field(0.9, description="Mean of the logit of t: above 0 favours much noise.")
-    t_std: float = Field(1.2, gt=0, description="Its standard deviation.")
+    t_std: float = Field(1.2, gt=0, description="Standard deviation of the logit of t.")
     t_floor: float = Field(0.4, gt=0, description="Smallest t in the loss's weight, which keeps it bounded.")
     save_every: int = Field(100, gt=0, description="Steps between saves.")
 

@@ -46,7 +46,7 @@ class FinetuneConfig(LoopConfig):
     longest_s: float = Field(13.0, gt=0, le=29, description="Longer recordings are left out: they take much memory.")
     lr_encoder: float = Field(3e-5, gt=0, description="Learning rate of the speech encoder's layers.")
     lr_projection: float = Field(1e-4, gt=0, description="Learning rate of the projection.")
-    temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
+    temperature: float = Field(0.05, gt=0, description="Temperature of the contrastive loss.")
     bank: int = Field(2048, ge=0, description="Texts beyond the batch that a step contrasts its speech with.")
     keep_tokens: float = Field(
         5.0, ge=0, description="Weight of how far the tokens go from those before, over the size of those."
@@ -180,7 +180,7 @@ def _built(data: Path, parts: Sequence[str]) -> list[Path]:
 
 
 def _optimizer(encoder: SpeechEncoder, projection: QueryTransformer, config: FinetuneConfig) -> torch.optim.AdamW:
-    """Of the encoder's layers, without convolutions and positions, and of the projection."""
+    """AdamW over the projection and the encoder's layers, without its convolutions and positions."""
     layers = [*encoder.layers.parameters(), *encoder.layer_norm.parameters()]
     return torch.optim.AdamW(
         [

@@ -47,7 +47,7 @@ class PicturesConfig(LoopConfig):
     restyled: float = Field(0.7, ge=0, le=1, description="Share of the scenes drawn in another style if it has them.")
     lr_pretrained: float = Field(3e-4, gt=0, description="Learning rate of the layers that ImageNet taught.")
     lr_new: float = Field(1e-3, gt=0, description="Learning rate of the last layer and the norm before it.")
-    temperature: float = Field(0.05, gt=0, description="Of the contrastive loss.")
+    temperature: float = Field(0.05, gt=0, description="Temperature of the contrastive loss.")
     head_scenes: int = Field(3000, ge=0, description="Composed scenes in the closed-form fit of the last layer.")
     head_white: float = Field(8.0, gt=0, description="Weight of an illustration on white in that fit.")
     head_ridge: float = Field(

@@ -34,12 +34,12 @@ class PlaceConfig(LoopConfig):
     lr_projection: float = Field(2e-4, gt=0, description="Learning rate of the projection, which is trained already.")
     lr_layout: float = Field(6e-4, gt=0, description="Learning rate of the layout predictor.")
     warmup: int = Field(60, ge=1, description="Steps of linear warm-up.")
-    weight_decay: float = Field(0.05, ge=0, description="Of AdamW.")
+    weight_decay: float = Field(0.05, ge=0, description="Weight decay of AdamW.")
     mask_s: float = Field(0.2, ge=0, description="Longest stretch of frames that is hidden, two of them an utterance.")
     colours: float = Field(1.0, ge=0, description="Weight of the colours' loss.")
     own_colour: float = Field(0.5, gt=0, description="Weight of a thing in its own colour in it.")
     place: float = Field(1.0, ge=0, description="Weight of setting and time of day.")
-    sprite_temperature: float = Field(0.07, gt=0, description="Of the choice among the library's sprites.")
+    sprite_temperature: float = Field(0.07, gt=0, description="Temperature of the softmax over the library's sprites.")
     go_back: float = Field(
         0.0, ge=0, lt=1, description="Share of the way by which the trained weights go back to those of `--start`."
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2i_core.corpus.sources import captioned, wordnet
-from s2i_core.corpus.sources.captioned import COLLECTIONS, Drawing, clean_title, illustrations
+from s2i_core.corpus.sources.captioned import COLLECTIONS, SourceDrawing, clean_title, illustrations
 from s2i_core.corpus.sources.images import distinct
 from s2i_core.corpus.sources.packages import Package
 from s2i_core.errors import ConfigError
@@ -79,8 +79,8 @@ def test_what_cannot_be_seen_or_has_been_seen_is_left_out():
         "same": square(side=16.05),
         "cat": '<circle cx="12" cy="12" r="9" fill="#00f"/>',
     }
-    drawings = [Drawing(name, name, ("pet",), "animals", svg(body)) for name, body in bodies.items()]
-    drawings.append(Drawing("broken", "broken", (), "", "<svg"))
+    drawings = [SourceDrawing(name, name, ("pet",), "animals", svg(body)) for name, body in bodies.items()]
+    drawings.append(SourceDrawing("broken", "broken", (), "", "<svg"))
     found = list(distinct(illustrations("openclipart", collection, drawings)))
     assert [item.id for item in found] == ["openclipart/dog", "openclipart/cat"]
     dog = found[0]
@@ -90,7 +90,7 @@ def test_what_cannot_be_seen_or_has_been_seen_is_left_out():
 
 
 def test_a_title_is_drawn_so_many_times_at_most():
-    drawings = [Drawing(f"dog-{n}", "dog", (), "", svg(square(colour=f"#{n:x}00"))) for n in range(12)]
+    drawings = [SourceDrawing(f"dog-{n}", "dog", (), "", svg(square(colour=f"#{n:x}00"))) for n in range(12)]
     kept = list(illustrations("openclipart", COLLECTIONS["openclipart"], drawings))
     assert len(kept) == captioned.MAX_OF_A_TITLE
 

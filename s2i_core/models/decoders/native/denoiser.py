@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 GAINS = 3
-"""Of red, green and blue."""
+"""Channels of the light that the denoiser predicts: gains of red, green and blue."""
 
 
 class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
