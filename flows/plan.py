@@ -13,7 +13,7 @@ import random
 import time
 import tomllib
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as FuturesTimeout
 from dataclasses import asdict, dataclass, replace
@@ -28,8 +28,9 @@ from pydantic import Field, ValidationError
 from flows.overview import Found
 from flows.progress import Step, report, step
 from s2i_core import options
+from s2i_core.audio.length import Length, length
 from s2i_core.config import RunConfig, Settings
-from s2i_core.errors import ConfigError, S2IError
+from s2i_core.errors import ConfigError, ObjectArchived, S2IError
 from s2i_core.listing import NO_SUFFIX, Listing, suffix_of
 from s2i_core.records import AudioObject
 from s2i_core.storage.artifacts import join
@@ -43,8 +44,11 @@ SAMPLE = 64
 """Headers read at most."""
 _SAMPLE_S = 30.0
 _SAMPLE_THREADS = 8
-_HEADER_BYTES = 32 << 20
 _READ_BLOCK_BYTES = 8 << 20
+
+#: What lengths may be off that were estimated by size and bit rate, or assumed by the format; of what one header says
+#: of all others; and of a few that are alike.
+_ESTIMATED_DOUBT, _ASSUMED_DOUBT, _ONE_SPREAD, _LEAST_SPREAD = 0.15, 0.5, 0.5, 0.05
 
 #: Bytes a second where no header can be read: usual rates of speech recordings.
 TYPICAL_BYTES_PER_S = {".wav": 32_000.0, ".flac": 24_000.0, ".opus": 4_000.0, ".ogg": 8_000.0, ".mp3": 16_000.0}
@@ -183,9 +187,11 @@ class Content:
 
     Attributes:
         audio_s: seconds of audio.
-        audio_s_error: half the width of the 95 % interval of `audio_s`, from the sample's spread.
-        sampled: headers read, of which `unreadable` told no length.
+        audio_s_error: half the width of the 95 % interval of `audio_s`, from the sample's spread, and what estimated
+            lengths may be off.
+        sampled: headers read, of which `unreadable` told no length, and `estimated` none but by size and bit rate.
         assumed: bytes whose format's usual rate was taken, for want of a readable header.
+        archived: recordings beside these that lie in an archive: nothing to do before they are restored.
     """
 
     recordings: int
@@ -196,6 +202,9 @@ class Content:
     unreadable: int
     assumed_bytes: int
     by_format: dict[str, int]
+    estimated: int = 0
+    archived: int = 0
+    archived_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -283,6 +292,11 @@ def estimate(
         remarks.append("the rates were measured on CPUs: the GPUs are paid for and do nothing here; measure there")
     if content.recordings and content.assumed_bytes * 10 > content.size_bytes:
         remarks.append("the lengths of more than a tenth are guessed from the format")
+    if content.archived:
+        remarks.append(
+            f"{content.archived} recordings ({content.archived_bytes / 1e9:.3g} GB) lie in an archive and are not "
+            "counted: restore them, then a run takes them up by itself"
+        )
     return Estimate(
         source=source,
         destination=destination,
@@ -312,10 +326,23 @@ def estimate(
     )
 
 
+@dataclass(frozen=True)
+class Header:
+    """What reading the beginning of an object told; `archived`: that it cannot be read before it is restored."""
+
+    length: Length
+    archived: bool = False
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds that it adds to a run: none where it cannot be read, and so will fail."""
+        return self.length.seconds or 0.0
+
+
 def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SAMPLE) -> Content:
     """How much audio these objects hold: a bounded sample of headers for each format, scaled up by bytes.
 
-    Memory is bounded however many objects there are.
+    Memory is bounded however many objects there are. What lies in an archive is counted apart: it is nothing to do yet.
 
     Args:
         sample: headers read at most, shared among the formats by their bytes.
@@ -324,7 +351,8 @@ def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SA
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     kept: dict[str, list[AudioObject]] = {}
-    for number, item in enumerate(objects, 1):
+    archive = _Archived(store)
+    for number, item in enumerate(archive.left_out(objects), 1):
         form = suffix_of(item.key)
         counts[form] += 1
         sizes[form] += item.size_bytes
@@ -340,37 +368,115 @@ def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SA
         form: chance.sample(items, min(len(items), max(2, round(sample * sizes[form] / total))))
         for form, items in kept.items()
     }
-    lengths = _lengths(store, [item for items in chosen.values() for item in items])
-    audio_s, variance, assumed = 0.0, 0.0, 0
+    headers = _headers(store, [item for items in chosen.values() for item in items])
+    parts = []
     for form, items in chosen.items():
-        seen = [(item.size_bytes, lengths[item]) for item in items if item in lengths]
-        if sum(length or 0 for _, length in seen) <= 0:
-            audio_s += sizes[form] / TYPICAL_BYTES_PER_S.get(form, _ELSE_BYTES_PER_S)
-            assumed += sizes[form]
-            continue
-        # A file that cannot be read has no length, and will fail: it counts as bytes without seconds.
-        ratio = sum(length or 0 for _, length in seen) / max(1, sum(size for size, _ in seen))
-        audio_s += ratio * sizes[form]
-        if 1 < len(seen) < counts[form]:
-            spread = sum(((length or 0) - ratio * size) ** 2 for size, length in seen) / (len(seen) - 1)
-            variance += counts[form] ** 2 * (1 - len(seen) / counts[form]) * spread / len(seen)
+        seen = [(item.size_bytes, headers[item]) for item in items if item in headers]
+        parts.append(_part(form, counts[form], sizes[form], seen))
+    archived = archive.recordings + sum(part.archived for part in parts)
     return Content(
-        recordings=counts.total(),
-        size_bytes=sizes.total(),
-        audio_s=round(audio_s, 1),
-        audio_s_error=round(1.96 * variance**0.5, 1),
-        sampled=len(lengths),
-        unreadable=sum(length is None for length in lengths.values()),
-        assumed_bytes=assumed,
+        recordings=counts.total() - sum(part.archived for part in parts),
+        size_bytes=sizes.total() - sum(part.archived_bytes for part in parts),
+        audio_s=round(sum(part.audio_s for part in parts), 1),
+        # What is drawn by chance is off now this way, now that; what is estimated may be off in one.
+        audio_s_error=round(
+            1.96 * sum(part.variance for part in parts) ** 0.5 + sum(part.doubt_s for part in parts), 1
+        ),
+        sampled=len(headers),
+        unreadable=sum(each.length.seconds is None and not each.archived for each in headers.values()),
+        assumed_bytes=sum(part.assumed_bytes for part in parts),
         by_format=dict(counts.most_common()),
+        estimated=sum(each.length.estimated for each in headers.values()),
+        archived=archived,
+        archived_bytes=archive.size_bytes + sum(part.archived_bytes for part in parts),
     )
 
 
-def _lengths(store: ObjectStore, items: Sequence[AudioObject]) -> dict[AudioObject, float | None]:
-    """Seconds by object, None where its header tells none; those that take too long are left out."""
-    found: dict[AudioObject, float | None] = {}
+@dataclass(frozen=True)
+class _Part:
+    """Of one format.
+
+    Attributes:
+        variance: of `audio_s`, from the spread of the sample.
+        doubt_s: by how much it may be off beside that, because lengths were estimated or assumed.
+    """
+
+    audio_s: float
+    variance: float = 0.0
+    doubt_s: float = 0.0
+    assumed_bytes: int = 0
+    archived: int = 0
+    archived_bytes: int = 0
+
+
+def _part(form: str, count: int, size_bytes: int, seen: Sequence[tuple[int, Header]]) -> _Part:
+    """The audio of all objects of a format, from those of which the header was read."""
+    there = [(size, header) for size, header in seen if not header.archived]
+    share = 1 - len(there) / len(seen) if seen else 0.0
+    archived, archived_bytes = round(share * count), round(share * size_bytes)
+    count, size_bytes = count - archived, size_bytes - archived_bytes
+    told_s = sum(header.audio_s for _, header in there)
+    if told_s <= 0:
+        assumed_s = size_bytes / TYPICAL_BYTES_PER_S.get(form, _ELSE_BYTES_PER_S)
+        return _Part(assumed_s, 0.0, _ASSUMED_DOUBT * assumed_s, size_bytes, archived, archived_bytes)
+    # A file that cannot be read has no length, and will fail: it counts as bytes without seconds.
+    ratio = told_s / max(1, sum(size for size, _ in there))
+    audio_s, variance = ratio * size_bytes, 0.0
+    if len(there) < count:
+        mean_s = audio_s / count
+        if len(there) > 1:
+            spread = sum((header.audio_s - ratio * size) ** 2 for size, header in there) / (len(there) - 1)
+            spread = max(spread, (_LEAST_SPREAD * mean_s) ** 2)  # a few that are alike do not say that all are
+        else:
+            spread = (_ONE_SPREAD * mean_s) ** 2
+        variance = count**2 * (1 - len(there) / count) * spread / len(there)
+    estimated_s = sum(header.audio_s for _, header in there if header.length.estimated)
+    doubt_s = _ESTIMATED_DOUBT * estimated_s / told_s * audio_s
+    return _Part(audio_s, variance, doubt_s, 0, archived, archived_bytes)
+
+
+class _Archived:
+    """Recordings in an archive, which cost nothing before they are restored.
+
+    The listing of AWS knows what was restored. Others go on naming the archive: there a few are tried, and where one
+    can be read, all count as if they could.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.recordings = 0
+        self.size_bytes = 0
+        self._store = store
+
+    def left_out(self, objects: Iterable[AudioObject]) -> Iterator[AudioObject]:
+        """The others, and those that can be read all the same."""
+        doubtful = []
+        for item in objects:
+            if not item.archived:
+                yield item
+            elif self._store.settings.on_aws:
+                self._count(item)
+            else:
+                doubtful.append(item)
+        tried = doubtful[: _SAMPLE_THREADS**2]
+        with ThreadPoolExecutor(_SAMPLE_THREADS, thread_name_prefix="archived") as pool:
+            readable = list(pool.map(lambda item: _readable(self._store, item), tried))
+        others = [any(readable)] * (len(doubtful) - len(tried))
+        for item, can in zip(doubtful, readable + others, strict=True):
+            if can:
+                yield item
+            else:
+                self._count(item)
+
+    def _count(self, item: AudioObject) -> None:
+        self.recordings += 1
+        self.size_bytes += item.size_bytes
+
+
+def _headers(store: ObjectStore, items: Sequence[AudioObject]) -> dict[AudioObject, Header]:
+    """By object; those that take too long are left out."""
+    found: dict[AudioObject, Header] = {}
     pool = ThreadPoolExecutor(_SAMPLE_THREADS, thread_name_prefix="header")
-    futures = {pool.submit(_length, store, item): item for item in items}
+    futures = {pool.submit(_header, store, item): item for item in items}
     try:
         for future in as_completed(futures, timeout=_SAMPLE_S):
             found[futures[future]] = future.result()
@@ -382,44 +488,24 @@ def _lengths(store: ObjectStore, items: Sequence[AudioObject]) -> dict[AudioObje
     return found
 
 
-def _length(store: ObjectStore, item: AudioObject) -> float | None:
+def _header(store: ObjectStore, item: AudioObject) -> Header:
     import av
 
-    if not item.size_bytes:
-        return None
     try:
-        with store.open(item) as file, av.open(_Head(file), mode="r", metadata_errors="ignore") as container:
-            stream = next(iter(container.streams.audio), None)
-            if stream is None:
-                return None
-            if stream.duration is not None and stream.time_base is not None:
-                return float(stream.duration * stream.time_base)
-            return None if container.duration is None else container.duration / 1_000_000
+        with store.open(item) as file:
+            return Header(length(file, item.size_bytes))
+    except ObjectArchived:
+        return Header(Length(None), archived=True)
     except (av.error.FFmpegError, S2IError, OSError, ValueError):
-        return None
+        return Header(Length(None))
 
 
-class _Head:
-    """A file of which only so much is read, whatever it claims to hold."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._left = _HEADER_BYTES
-        self.name = getattr(file, "name", "")
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._file.read(min(size, self._left) if size >= 0 else self._left)
-        self._left -= len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return int(self._file.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._file.tell())
-
-    def seekable(self) -> bool:
-        return True
+def _readable(store: ObjectStore, item: AudioObject) -> bool:
+    try:
+        store.read_range(item, 0, 1)
+    except S2IError:
+        return False
+    return True
 
 
 def read_rates(where: str | None) -> Rates:
@@ -567,14 +653,14 @@ def command(
 def described(made: Estimate) -> list[str]:
     """The estimate for people, a line each."""
     content = made.content
-    share = content.audio_s_error / content.audio_s if content.audio_s else 0.0
     forms = ", ".join(f"{count} {form.lstrip('.') or NO_SUFFIX}" for form, count in list(content.by_format.items())[:6])
     device = f"{made.device.upper()}-hours"
     lines = [f"{word:<9} {text}" for word, text in made.found.described()] if made.found else []
     lines += [
         f"to do     {content.recordings} recordings, {content.size_bytes / 1e9:.3g} GB ({forms or 'none'})",
-        f"audio     {content.audio_s / 3600:.3g} h ± {share:.0%}, from the headers of {content.sampled}"
-        + (f"; {content.unreadable} of them tell no length" if content.unreadable else ""),
+        f"audio     {content.audio_s / 3600:.3g} h{_off(content)}, from the headers of {content.sampled}"
+        + (f"; {content.estimated} of them tell no length: estimated by size and bit rate" if content.estimated else "")
+        + (f"; {content.unreadable} cannot be read" if content.unreadable else ""),
         f"pictures  {made.images:,}" + (f", {made.waiting_images:,} of them planned" if made.waiting_images else ""),
         f"compute   {made.compute_h:.3g} {device}: {_clock(made.elapsed_s)} on {made.units} {made.device.upper()}s",
         f"storage   {made.stored_bytes / 1e9:.3g} GB: pictures {made.image_bytes / 1e9:.3g}, "
@@ -593,6 +679,13 @@ def described(made: Estimate) -> list[str]:
         )
     lines.append(f"rates     preset {made.rates['preset']}, measured in {', '.join(made.rates['runs'])}")
     return lines + [f"note      {remark}" for remark in made.remarks]
+
+
+def _off(content: Content) -> str:
+    """By how much the audio may be off; nothing where every header told."""
+    if not content.audio_s or not content.audio_s_error:
+        return ""
+    return f" ± {max(0.01, content.audio_s_error / content.audio_s):.0%}"
 
 
 def _clock(seconds: float) -> str:

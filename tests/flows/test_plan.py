@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
 from importlib import resources
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
-from small_archive import SAMPLES
+from fronts import archived, front, refusal
+from small_archive import SAMPLES, clip
 from typer.testing import CliRunner
 
 from flows.archive import RunSummary
-from flows.plan import Cluster, NodeGroup, Rates, StoragePrices, estimate, measure, plan, read_rates
+from flows.plan import (
+    Cluster,
+    Header,
+    NodeGroup,
+    Rates,
+    StoragePrices,
+    _part,
+    estimate,
+    measure,
+    plan,
+    read_rates,
+)
 from s2i_core import cli, presets
+from s2i_core.audio.length import Length
 from s2i_core.errors import ConfigError
+from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore
 
 RATES = Rates(
@@ -191,3 +208,69 @@ def test_what_a_run_left_is_what_the_next_is_planned_by(illustrated: RunSummary,
     assert foretold.content.audio_s == pytest.approx(read_s, rel=0.05)
     assert foretold.images == pytest.approx(made.new_images, abs=1)
     assert foretold.elapsed_s == pytest.approx(made.elapsed_s, rel=0.25)
+
+
+def test_a_browsers_recording_without_a_length_counts_and_is_called_an_estimate(
+    objects: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    for number in range(8):
+        objects.put(bucket, f"{number}.webm", _browser_recording(30))
+    content = measure(objects, objects.list(bucket), sample=4)
+    assert content.estimated == content.sampled == 4
+    assert content.audio_s == pytest.approx(240, rel=0.05)
+    assert 0.15 * 240 <= content.audio_s_error < 0.5 * 240
+    told = CliRunner().invoke(cli.app, ["plan", f"s3://{bucket}"])
+    assert "8 of them tell no length: estimated by size and bit rate" in told.stdout
+    assert "± 0%" not in told.stdout
+
+
+def test_one_header_does_not_speak_for_all(objects: ObjectStore, bucket: str) -> None:
+    objects.put(bucket, "a.wav", clip("sea-animals.opus", 0, 10))
+    (item,) = objects.list(bucket)
+    alone = measure(objects, [item])
+    assert (alone.audio_s, alone.audio_s_error) == (10, 0)
+    assert [line for line in _told(bucket) if line.startswith("audio")] == [
+        "audio     0.00278 h, from the headers of 1"
+    ]
+    of_many = _part(".wav", 100, 100 * item.size_bytes, [(item.size_bytes, Header(Length(10.0)))])
+    assert of_many.audio_s == pytest.approx(1000)
+    assert 1.96 * of_many.variance**0.5 > 0.5 * of_many.audio_s
+    alike = measure(objects, [item] * 50, sample=2)
+    assert alike.audio_s_error > 0.01 * alike.audio_s
+
+
+def test_what_is_archived_is_not_priced_until_it_is_restored(
+    objects: ObjectStore, store: StoreInfo, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("glacier-1.wav", "glacier-2.wav", "deep.wav", "now.wav"):
+        objects.put(bucket, name, clip("sea-animals.opus", 0, 10))
+    refused = refusal(403, "InvalidObjectState", "The operation is not valid for the object's storage class")
+    with front(store.endpoint) as made:
+        monkeypatch.setenv("S2I_S3_ENDPOINT", made.url)
+        made.listing = archived("DEEP_ARCHIVE", "glacier")  # of `deep` it tells nothing, as of INTELLIGENT_TIERING
+        made.answer = lambda method, path: refused if "glacier" in path or "deep.wav" in path else None
+        found = plan(f"s3://{bucket}", rates=RATES)
+        assert (found.content.recordings, found.content.archived, found.content.audio_s) == (1, 3, 10)
+        assert any("3 recordings" in remark and "restore them" in remark for remark in found.remarks)
+        made.answer = lambda method, path: None  # restored, though the listing still names the class
+        again = plan(f"s3://{bucket}", rates=RATES).content
+        assert (again.recordings, again.archived) == (4, 0)
+
+
+def _told(bucket: str) -> list[str]:
+    return CliRunner().invoke(cli.app, ["plan", f"s3://{bucket}"]).stdout.splitlines()
+
+
+def _browser_recording(seconds: int) -> bytes:
+    """WebM as a browser's MediaRecorder writes it: no duration, no index."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(0)
+    with av.open(file, "w", format="webm", options={"live": "1"}) as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        for second in range(seconds):
+            samples = noise.normal(0, 0.1, (1, 48_000)).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+            frame.sample_rate, frame.pts = 48_000, second * 48_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
