@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from s2i_core.config import ResourceConfig
-from s2i_core.doctor import Check, Subject, fetch, is_loopback
+from s2i_core.doctor import Check, Subject, fetch
 from s2i_core.errors import ConfigError
+from s2i_core.network import is_loopback, trouble
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def _get(address: str, path: str) -> dict[str, Any]:
             subject, f"it answers {error.code} to {path}", "Is it the address of a Ray dashboard?"
         ) from error
     except (OSError, ValueError) as error:
+        if (found := trouble(str(error), address)) is not None:
+            raise ConfigError(subject, found.reason, found.remedy) from error
         raise ConfigError(
             subject,
             f"its Jobs API does not answer ({error})",

@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from s2i_core import processes
 from s2i_core.errors import S2IError
+from s2i_core.network import direct_loopback
 
 OBJECT_STORE_BYTES = 512 << 20
 _HOST = "127.0.0.1"
@@ -308,7 +309,9 @@ def _settings() -> Iterator[None]:
     """
     settings = {_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     with variables(
-        settings | {"RAY_raylet_start_wait_time_s": str(_START_S), "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(_START_S)}
+        settings
+        | direct_loopback()
+        | {"RAY_raylet_start_wait_time_s": str(_START_S), "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(_START_S)}
     ):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_urlsafe(32))

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
-from s2i_core.doctor import Check, Subject, fetch, is_loopback
+from s2i_core.doctor import Check, Subject, fetch
 from s2i_core.errors import ConfigError
+from s2i_core.network import is_loopback, trouble
 
 
 def check(_: Subject) -> Iterable[Check]:
@@ -67,5 +68,7 @@ def _ask(url: str, path: str, body: dict[str, Any] | None = None, *, login: bool
             raise ConfigError(subject, f"it {said} ({error.code})", remedy) from error
         raise ConfigError(subject, f"it answers {error.code} to {path}", "PREFECT_API_URL ends with /api.") from error
     except (OSError, ValueError) as error:
+        if (found := trouble(str(error), url)) is not None:
+            raise ConfigError(subject, found.reason, found.remedy) from error
         remedy = "Start it, or correct PREFECT_API_URL; unset it to let each run bring its own server."
         raise ConfigError(subject, f"it does not answer ({error})", remedy) from error

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from s2i_core.errors import S2IError
+from s2i_core.network import direct_loopback
 
 START_TIMEOUT_S = 600.0
 """A first start makes the database: 13 s on a quiet 2-core machine, minutes on a very busy one."""
@@ -163,14 +164,18 @@ class PrefectServer:
 
 def client_settings(home: Path) -> dict[str, str]:
     """Environment that keeps Prefect quiet and local: home and logs under `home`, no analytics."""
-    return _OFFLINE | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_LOGGING_SETTINGS_PATH": str(logging_file(home)),
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "PREFECT_API_REQUEST_TIMEOUT": "120",
-        "PREFECT_CLIENT_MAX_RETRIES": "10",
-        "PREFECT_CLI_PROMPT": "false",
-    }
+    return (
+        _OFFLINE
+        | direct_loopback()
+        | {
+            "PREFECT_HOME": str(home),
+            "PREFECT_LOGGING_SETTINGS_PATH": str(logging_file(home)),
+            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+            "PREFECT_API_REQUEST_TIMEOUT": "120",
+            "PREFECT_CLIENT_MAX_RETRIES": "10",
+            "PREFECT_CLI_PROMPT": "false",
+        }
+    )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ says why when it is called, without spoiling the others. Nothing heavy is import
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
@@ -16,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from s2i_core import options
+from s2i_core import network, options
 from s2i_core.errors import ConfigError, S2IError, StorageError
 from s2i_core.processes import interruptible
 
@@ -252,6 +253,9 @@ def styles(
 
 def main() -> None:
     """Entry point of the program `s2i`."""
+    network.spare_loopback()
+    with contextlib.suppress(ConfigError):  # the store says it, where a certificate is needed
+        network.trust()
     with interruptible():
         app()
 

@@ -6,6 +6,8 @@ entry-point group `s2i.checks`: a function of a `Subject` that gives `Check`s.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import platform
@@ -24,11 +26,11 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import typer
 
 from s2i_core.errors import S2IError
+from s2i_core.network import proxy_for, trouble
 
 if TYPE_CHECKING:
     from s2i_core.storage.objects import ObjectStore
@@ -41,7 +43,7 @@ _CLOCK_WARN_S, _CLOCK_FAIL_S = 60.0, 900.0  # S3 refuses signatures that are 15 
 _DISK_WARN_BYTES, _DISK_FAIL_BYTES = 5 << 30, 1 << 30
 _MEMORY_WARN_BYTES = 4 << 30
 _TIMEOUT_S = 6.0
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_LOOKED_AT = 1000  # a page of the listing
 _LFS_POINTER = b"version https://git-lfs"
 
 Status = Literal["ok", "warn", "fail"]
@@ -122,19 +124,15 @@ def examine(subject: Subject, deadline_s: float = DEADLINE_S) -> list[Check]:
 
 
 def fetch(request: urllib.request.Request, timeout_s: float = _TIMEOUT_S) -> Any:
-    """Open a URL; a proxy of the environment is passed by on the way to this machine itself.
+    """Open a URL, through the proxy of the environment where there is one for it.
 
     Raises:
         urllib.error.HTTPError: the answer is an error.
         OSError: there is no answer.
     """
-    direct = [urllib.request.ProxyHandler({})] if is_loopback(request.full_url) else []
-    return urllib.request.build_opener(*direct).open(request, timeout=timeout_s)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine itself."""
-    return urlsplit(url).hostname in _LOOPBACK
+    proxy = proxy_for(request.full_url)
+    by = urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {})
+    return urllib.request.build_opener(by).open(request, timeout=timeout_s)
 
 
 def versions(_: Subject) -> Iterable[Check]:
@@ -282,7 +280,8 @@ def source(subject: Subject) -> Iterable[Check]:
     place = Place.of(subject.source)
     store = _store()
     store.check_readable(place.bucket, place.name)
-    first = next((item for item in store.within(place) if item.size_bytes), None)
+    filled = (item for item in itertools.islice(store.within(place), _LOOKED_AT) if item.size_bytes)
+    first = min(filled, key=lambda item: bool(item.archived), default=None)
     if first is None:
         remedy = "Correct the address, or put recordings there."
         yield Check("source", "warn", f"{subject.source} can be listed, and is empty", remedy)
@@ -305,6 +304,30 @@ def destination(subject: Subject) -> Iterable[Check]:
     yield Check("destination", "ok", f"{subject.destination} can be listed, written and deleted in")
 
 
+def tables(subject: Subject) -> Iterable[Check]:
+    """Whether tables can be written and read: their client is another one, with ways of its own to the store."""
+    import pyarrow as pa
+
+    from s2i_core.storage.artifacts import join
+    from s2i_core.storage.objects import parse_uri
+    from s2i_core.storage.tables import LakeTable
+
+    if subject.destination is None:
+        return
+    bucket, prefix = parse_uri(subject.destination)
+    store = _store()
+    folder = join(prefix, f".s2i-table-check-{os.getpid()}-{time.time_ns()}")
+    table = LakeTable(store.settings, f"s3://{bucket}/{folder}", pa.schema([("key", pa.string())]), ("key",))
+    try:
+        table.merge([{"key": "checked"}])
+        table.read()
+    finally:
+        with contextlib.suppress(S2IError):  # where nothing could be written there is nothing to delete
+            for item in store.list(bucket, f"{folder}/"):
+                store.delete(bucket, item.key)
+    yield Check("tables", "ok", f"tables can be written and read in {subject.destination}")
+
+
 def clock(subject: Subject) -> Iterable[Check]:
     """This machine's clock against the object store's: signatures bear a quarter of an hour."""
     from s2i_core.storage.objects import S3Settings
@@ -318,6 +341,9 @@ def clock(subject: Subject) -> Iterable[Check]:
     except urllib.error.HTTPError as error:
         headers = error.headers  # it asks for a login, and tells the time all the same
     except OSError as error:
+        if (found := trouble(str(error), url)) is not None:
+            yield Check("store", "fail" if wanted else "warn", f"{url}: {found.reason}", found.remedy)
+            return
         remedy = "Start it (`s2i store up` for the embedded one), or correct S2I_S3_ENDPOINT, AWS_REGION or the proxy."
         yield Check("store", "fail" if wanted else "warn", f"{url} does not answer ({error})", remedy)
         return
@@ -358,6 +384,7 @@ _CHECKERS: dict[str, Checker] = {
     "store": clock,
     "source": source,
     "destination": destination,
+    "tables": tables,
 }
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}

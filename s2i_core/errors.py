@@ -14,6 +14,8 @@ class S2IError(Exception):
 
     #: Whether the same call may succeed later without anybody changing anything.
     transient: bool = False
+    #: Whether a later run may succeed with the same input: what is wrong is not in the input, and somebody may mend it.
+    mendable: bool = False
 
     def __init__(self, subject: str, reason: str, remedy: str) -> None:
         super().__init__(subject, reason, remedy)
@@ -31,6 +33,12 @@ class ConfigError(S2IError):
 
 class StorageError(S2IError):
     """The object store refused or lacks what was asked: a bucket, a login, a right."""
+
+    mendable = True
+
+
+class ObjectArchived(StorageError):
+    """An object lies in a storage class from which it must be restored before it can be read."""
 
 
 class StorageUnavailable(StorageError):

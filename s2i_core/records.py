@@ -63,6 +63,8 @@ class AudioObject:
     key: str
     etag: str
     size_bytes: int
+    archived: str = ""
+    """The storage class from which it must be restored before it can be read; empty where the listing names none."""
 
     @property
     def uri(self) -> str:
@@ -245,7 +247,6 @@ class Failure:
         scene_id: str | None = None,
     ) -> Failure:
         """The row for an error caught in a stage; errors not ours are kept by class and text and may be retried."""
-        ours = isinstance(error, S2IError)
         return cls(
             subject=subject,
             recording_id=recording_id,
@@ -257,7 +258,7 @@ class Failure:
             if isinstance(error, S2IError)
             else "Report this: it is a fault in s2i, not in the audio.",
             attempts=attempts,
-            retryable=error.transient if ours and isinstance(error, S2IError) else True,
+            retryable=error.transient or error.mendable if isinstance(error, S2IError) else True,
             run_id=run_id,
             created_at=now(),
         )

@@ -21,7 +21,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "records", "identity", "config", "presets", "options", "weights", "tracing", "logs", "processes"),
-        "results",
+        *("network", "results"),
     ),
     ("audio", "models", "storage"),
     ("pipeline", "scenes", "listing", "hearing"),

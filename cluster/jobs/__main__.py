@@ -18,7 +18,7 @@ from cluster.jobs.capacity import await_capacity
 from cluster.jobs.illustrate import illustrate
 from cluster.jobs.plan import plan
 from cluster.jobs.request import ERROR, PROGRESS, ErrorLine, JobInterrupted, JobRequest, Progress
-from s2i_core import logs, tracing
+from s2i_core import logs, network, tracing
 from s2i_core.config import Settings
 from s2i_core.errors import S2IError
 from s2i_core.logs import Log
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--store", help="S3Settings as JSON; without, they come from the environment")
     arguments = parser.parse_args()
     logs.to_stderr()
+    network.spare_loopback()
     run = {"plan": plan, "illustrate": illustrate}[arguments.job]
     try:
         settings = S3Settings.model_validate_json(arguments.store) if arguments.store else S3Settings.from_env()

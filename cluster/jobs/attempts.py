@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from s2i_core.config import ResourceConfig
+from s2i_core.errors import ObjectArchived
 from s2i_core.records import Failure
 
 
@@ -15,6 +16,8 @@ def judged(failure: Failure, failed_before: int, config: ResourceConfig) -> Fail
         failed_before: earlier runs in which the subject failed.
     """
     runs = failed_before + 1
+    if failure.error == ObjectArchived.__name__:  # until somebody restores it, which may be next year
+        return failure
     if not failure.retryable or runs < config.max_failed_runs:
         return failure
     remedy = (

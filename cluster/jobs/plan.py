@@ -33,12 +33,14 @@ from s2i_core.logs import Log
 from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, now, row
 from s2i_core.scenes import plan_scenes
 from s2i_core.storage.artifacts import join, run_key
-from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.objects import ObjectStore, archived
 from s2i_core.storage.places import Place, parse_uri
 from s2i_core.storage.tables import Lake
 
 _ROWS_IN_A_BLOCK = 16
 _BLOCKS_A_WORKER = 8
+_ROWS_UNREAD = 10_000
+"""In one commit, of what need not be read."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,20 @@ def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
     listing = Listing(store, source, request.config.source)
     recordings = list(listing)
     unplanned = lake.unplanned(recordings, request.config.plan_digest, digest, retry_failed=request.retry_failed)
-    pending = unplanned[: request.limit]
+    # What AWS lists as archived need not be asked for, and takes no place from what can be read.
+    waiting = [each for each in unplanned if each.archived and request.store.on_aws][: request.limit]
+    pending = [each for each in unplanned if not (each.archived and request.store.on_aws)][: request.limit]
 
     job.log.info("job began", recordings=len(pending), unchanged=len(recordings) - len(unplanned))
-    report = Report("plan", len(pending), watcher)
+    report = Report("plan", len(pending) + len(waiting), watcher)
+    at_once = request.config.resources.model_copy(update={"commit_rows": _ROWS_UNREAD})
+    with Committer(job.commit, at_once) as committer:
+        for each in waiting:
+            outcome = job.archived(each)
+            committer.add(outcome)
+            report.count(Status.FAILED, outcome.reason)
+            job.tell(outcome)
+            report.tell()
     with Committer(job.commit, request.config.resources) as committer:
         for outcome in job.outcomes(pending, report):
             committer.add(outcome)
@@ -99,7 +111,7 @@ def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
     summary = JobSummary(
         job="plan",
         run_id=request.run_id,
-        rows_in=len(pending),
+        rows_in=report.total,
         ok=report.of(Status.OK),
         skipped=report.of(Status.SKIPPED),
         failed=report.of(Status.FAILED),
@@ -165,6 +177,10 @@ class _Plan:
             )
             yield self._failed(source, self._failure(error, source, Stage.DECODE, 2 * pools.max_attempts), None)
 
+    def archived(self, source: AudioObject) -> Outcome:
+        """Of a recording that the listing tells to be in an archive."""
+        return self._failed(source, self._failure(archived(source.uri, source.archived), source, Stage.LIST, 1), None)
+
     def tell(self, outcome: Outcome) -> None:
         """The outcome of one recording, for the log."""
         made, failure = outcome.recording, outcome.failure
@@ -203,7 +219,13 @@ class _Plan:
         size = 1 if alone else max(1, min(_ROWS_IN_A_BLOCK, share))
         for start in range(0, len(numbers), size):
             some = numbers[start : start + size]
-            yield rows.table([{"row": number, **vars(sources[number])} for number in some], rows.OBJECTS)
+            yield rows.table(
+                [
+                    {"row": number, **{name: getattr(sources[number], name) for name in rows.OBJECTS.names[1:]}}
+                    for number in some
+                ],
+                rows.OBJECTS,
+            )
 
     def _outcome(self, assembled: Assembled) -> Outcome:
         source, heard = assembled.source, assembled.heard

@@ -7,6 +7,7 @@ no secret. A job goes by a name made of run and job, so that whoever starts agai
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import shlex
 import threading
@@ -28,6 +29,7 @@ from cluster.jobs.request import (
     Progress,
 )
 from s2i_core.errors import ConfigError
+from s2i_core.network import spare_loopback, trust
 from s2i_core.storage.artifacts import join, run_key
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import parse_uri
@@ -216,8 +218,11 @@ class _Log:
 def _client(address: str) -> JobSubmissionClient:
     from ray.job_submission import JobSubmissionClient
 
+    spare_loopback()
+    trust()
     try:
-        return JobSubmissionClient(address)
+        # What is asked by `requests` and what by aiohttp: both read certificates where they are told to.
+        return JobSubmissionClient(address, verify=os.environ.get("REQUESTS_CA_BUNDLE") or True)
     except (ConnectionError, RuntimeError) as error:
         raise ConfigError(
             f"cluster {address}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import http.client
 import json
 import os
 import secrets
@@ -20,10 +21,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from s2i_core.errors import ConfigError, StorageError
 from s2i_core.storage.objects import S3Settings
@@ -32,6 +34,7 @@ _HOST = "127.0.0.1"
 _PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc")
 _START_S = 60.0
 _PATIENCE_S = 10.0
+_ANSWER_S = 5.0
 # Requests are drained at once; for its own endless streams the server would wait 15 s more. Killing it is safe: what it
 # has acknowledged is in its files.
 _DRAIN_S = 2.0
@@ -251,23 +254,12 @@ class EmbeddedStore:
 
     def _answers(self, info: StoreInfo, within_s: float, process: subprocess.Popen[bytes] | None = None) -> bool:
         """Whether the server takes its login, asked again and again while it lives."""
-        client = boto3.session.Session().client(
-            "s3",
-            endpoint_url=info.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=info.access_key,
-            aws_secret_access_key=info.secret_key,
-            config=Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1}),
-        )
         deadline = time.monotonic() + within_s
-        while True:
-            try:
-                client.list_buckets()
-                return True
-            except (ClientError, BotoCoreError):
-                if time.monotonic() > deadline or (process is not None and process.poll() is not None):
-                    return False
-                time.sleep(0.1)
+        while not _takes_login(info):
+            if time.monotonic() > deadline or (process is not None and process.poll() is not None):
+                return False
+            time.sleep(0.1)
+        return True
 
     def _stop(self, pid: int) -> None:
         for number, wait_s in ((signal.SIGTERM, _DRAIN_S), (signal.SIGKILL, _KILL_S)):
@@ -286,6 +278,23 @@ class EmbeddedStore:
             return os.waitpid(pid, os.WNOHANG)[0] == pid  # our own child stays a zombie until it is waited for
         except ChildProcessError:
             return self._mark() not in _command_line(pid)
+
+
+def _takes_login(info: StoreInfo) -> bool:
+    """Ask for the list of buckets, straight from socket to socket.
+
+    Not by boto: a proxy, a profile or another setting of the environment must not make a store that is well look ill.
+    """
+    request = AWSRequest("GET", f"{info.endpoint}/")
+    S3SigV4Auth(Credentials(info.access_key, info.secret_key), "s3", "us-east-1").add_auth(request)
+    connection = http.client.HTTPConnection(urlsplit(info.endpoint).netloc, timeout=_ANSWER_S)
+    try:
+        connection.request("GET", "/", headers=dict(request.headers.items()))
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _program() -> str:

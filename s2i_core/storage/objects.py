@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
@@ -34,15 +37,17 @@ from pydantic import Field, model_validator
 
 from s2i_core import tracing
 from s2i_core.config import Settings
-from s2i_core.errors import ConfigError, ObjectGone, S2IError, StorageError, StorageUnavailable
+from s2i_core.errors import ConfigError, ObjectArchived, ObjectGone, S2IError, StorageError, StorageUnavailable
+from s2i_core.network import is_loopback, proxy_for, trouble, trust, without_login
 from s2i_core.records import AudioObject
-from s2i_core.storage.places import Place, folder
+from s2i_core.storage.places import Place, folder, parse_uri
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _FIRST_BLOCK_BYTES = 256 << 10
 _LAST_BLOCK_BYTES = 8 << 20
 _CHECK_ATTEMPTS = 2
 _BODY_ATTEMPTS = 4
+_ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
+_LONGEST_WORDS = 1000
 _MAX_KEY_BYTES = 1024
 
 _LOGIN_CODES = {
@@ -100,7 +105,7 @@ class S3Settings(Settings):
                     "it contains a login",
                     "Take the login out of the URL and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
                 )
-            if url.scheme == "http" and url.hostname not in _LOOPBACK and not self.allow_http:
+            if url.scheme == "http" and not is_loopback(self.endpoint_url) and not self.allow_http:
                 raise ConfigError(
                     f"endpoint {self.endpoint_url}",
                     "plain HTTP to another machine would send the archive unencrypted",
@@ -135,6 +140,25 @@ class S3Settings(Settings):
     def place(self) -> str:
         """The store, for messages."""
         return self.endpoint_url or f"AWS S3 in {self.region}"
+
+    @property
+    def url(self) -> str:
+        """Where requests go; a bucket's own name may be put before it."""
+        return self.endpoint_url or f"https://s3.{self.region}.amazonaws.com"
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy by which it is asked; None where it is asked directly.
+
+        Raises:
+            ConfigError: the environment names one that does not speak HTTP.
+        """
+        return proxy_for(self.url)
+
+    @property
+    def way(self) -> str:
+        """The store and the way to it, for messages: what answers may be the proxy."""
+        return self.place + (f", asked through the proxy {without_login(self.proxy)}," if self.proxy else "")
 
     @property
     def on_aws(self) -> bool:
@@ -210,11 +234,12 @@ class ObjectStore:
         A prefix that should be a folder ends with a slash; `within` sees to that.
         """
         request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": 1000}
+        request["OptionalObjectAttributes"] = ["RestoreStatus"]
         while True:
             with self._request("ListObjectsV2", bucket, prefix):
                 page = self._client().list_objects_v2(**request)
             for entry in page.get("Contents", ()):
-                yield AudioObject(bucket, entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+                yield AudioObject(bucket, entry["Key"], entry["ETag"].strip('"'), entry["Size"], _archived(entry))
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]
@@ -387,6 +412,9 @@ class ObjectStore:
 
     def client_options(self, attempts: int | None = None) -> dict[str, Any]:
         """How clients of this store are configured, as botocore's `Config` takes it: for any that builds on it."""
+        if self.settings.url.startswith("https:"):
+            trust(botocore.session.get_session().get_config_variable("ca_bundle"))
+        proxy = self.settings.proxy
         return {
             "connect_timeout": self.settings.connect_timeout_s,
             "read_timeout": self.settings.read_timeout_s,
@@ -397,6 +425,8 @@ class ObjectStore:
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
             "user_agent_extra": "s2i",
+            # Said in every case: boto would look for itself, and find another one.
+            "proxies": {"http": proxy, "https": proxy} if proxy else {},
         }
 
     @contextlib.contextmanager
@@ -422,9 +452,13 @@ class ObjectStore:
                 "Correct the name: see s3://bucket/key.",
             )
         if isinstance(error, ConnectionError | HTTPClientError | IncompleteReadError):
+            said = f"{type(error).__name__}: {error} {error.kwargs.get('error', '')}"
+            if (found := trouble(said, self.settings.url)) is not None:
+                kind = StorageUnavailable if found.passes else StorageError
+                return kind(uri, f"the object store at {self.settings.place}: {found.reason}", found.remedy)
             return StorageUnavailable(
                 uri,
-                f"the object store at {self.settings.place} does not answer ({type(error).__name__})",
+                f"the object store at {self.settings.way} does not answer ({type(error).__name__})",
                 "Start it (`s2i store up` for the embedded one), or correct S2I_S3_ENDPOINT or the AWS variables.",
             )
         return StorageError(uri, f"the client refused the request ({error})", LOGIN_REMEDY)
@@ -439,8 +473,9 @@ class ObjectStore:
                 f"there is no such bucket at {self.settings.place}",
                 "Create it, or correct its name, the region or the endpoint.",
             )
-        if (refused := self._refused(error, code, bucket, uri)) is not None:
-            return refused
+        known = self._refused(error, code, bucket, uri) or self._out_of_reach(facts, code, status, uri)
+        if known is not None:
+            return known
         if reading and code in _MISSING_CODES | _CHANGED_CODES:
             missing = code in _MISSING_CODES
             return _gone(
@@ -449,14 +484,16 @@ class ObjectStore:
         if code in _BUSY_CODES or status >= 500 or status == 429:
             return StorageUnavailable(
                 uri,
-                f"{self.settings.place} is overloaded or ill ({code or status})",
+                f"{self.settings.way} is overloaded or ill ({_words(code or status, facts)})",
                 "Run again later, or lower the concurrency.",
             )
-        return StorageError(
-            uri,
-            f"{self.settings.place} refused the request ({code or status}: {facts.get('Message', '')})",
-            "Correct the address or the key; some S3-compatible servers do not take every key that S3 takes.",
+        said = _words(code or status, facts)
+        remedy = (
+            "Mend what the store names; the next runs try this object again."
+            if reading
+            else "Correct the address or the key; some S3-compatible servers do not take every key that S3 takes."
         )
+        return StorageError(uri, f"{self.settings.place} refused the request ({said})", _of_encryption(said) or remedy)
 
     def _refused(self, error: ClientError, code: str, bucket: str, uri: str) -> StorageError | None:
         """What is wrong with the login, the region or the rights; None where it is none of them."""
@@ -478,12 +515,24 @@ class ObjectStore:
         if code in _LOGIN_CODES:
             return StorageError(uri, f"{self.settings.place} refused the login ({code})", LOGIN_REMEDY)
         if code in _RIGHT_CODES:
+            said = _words(code, error.response["Error"])
             return StorageError(
                 uri,
-                f"{self.settings.place} refused access ({code})",
-                "Give this login the right to list, read and write there, or use another login; a bucket of another "
+                f"{self.settings.way} refused access ({said})",
+                _of_encryption(said)
+                or "Give this login the right to list, read and write there, or use another login; a bucket of another "
                 "account must also let this one in by its own policy.",
             )
+        return None
+
+    def _out_of_reach(self, facts: Mapping[str, Any], code: str, status: int, uri: str) -> StorageError | None:
+        """Whether it was archived, or a proxy answered; None where it is neither."""
+        if code == "InvalidObjectState":
+            return archived(uri, str(facts.get("StorageClass") or ""), str(facts.get("AccessTier") or ""))
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            found = trouble(f"{status} proxy", self.settings.url)
+            assert found is not None
+            return StorageError(uri, found.reason, found.remedy)
         return None
 
     def _in_another_region(self, bucket: str, region: str | None) -> StorageError:
@@ -493,6 +542,50 @@ class ObjectStore:
             f"not in {self.settings.region}, as asked",
             f"Set AWS_REGION={region or '… to the region of the bucket'}.",
         )
+
+
+def archived(uri: str, storage_class: str, tier: str = "", *, restoring: bool = False) -> ObjectArchived:
+    """The error for an object that lies in an archive.
+
+    Args:
+        storage_class: as the store names it.
+        tier: of `INTELLIGENT_TIERING`, where it lies in one of that class's archives.
+    """
+    bucket, key = parse_uri(uri)
+    request = "{}" if tier else "Days=7"  # of that class an object comes back for good
+    where = f" ({tier or storage_class})" if tier or storage_class else ""
+    return ObjectArchived(
+        uri,
+        f"it is in Glacier{where}, from where it cannot be read" + (", and is being restored" if restoring else ""),
+        "Wait: a run after that takes it up by itself."
+        if restoring
+        else "Restore it, then the next run takes it up by itself: aws s3api restore-object "
+        f"--bucket {shlex.quote(bucket)} --key {shlex.quote(key)} --restore-request '{request}'",
+    )
+
+
+def _archived(entry: Mapping[str, Any]) -> str:
+    """The archive in which a listed object lies; the listing does not tell it of `INTELLIGENT_TIERING`."""
+    storage_class = str(entry.get("StorageClass", ""))
+    restore = entry.get("RestoreStatus")
+    restored = restore is not None and not restore.get("IsRestoreInProgress")
+    return storage_class if storage_class in _ARCHIVES and not restored else ""
+
+
+def _words(code: str | int, facts: Mapping[str, Any]) -> str:
+    """What the store itself says."""
+    message = " ".join(str(facts.get("Message") or "").split())
+    return f"{code}: {message}"[:_LONGEST_WORDS] if message and message != str(code) else str(code)
+
+
+def _of_encryption(said: str) -> str | None:
+    """The remedy where the store's words are of a key."""
+    words = said.lower()
+    if "kms" in words:
+        return "Let this login decrypt with that key (kms:Decrypt), and see that the key is enabled."
+    if "server side encryption" in words or "customer-provided" in words or "sse-c" in words:
+        return "It is encrypted with a key of its owner's (SSE-C): copy it without one, or with a key of KMS."
+    return None
 
 
 def _gone(uri: str, reason: str) -> ObjectGone:

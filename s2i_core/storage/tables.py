@@ -32,7 +32,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from s2i_core import identity, tracing
-from s2i_core.errors import S2IError, StorageError, StorageUnavailable
+from s2i_core.errors import ObjectArchived, S2IError, StorageError, StorageUnavailable
+from s2i_core.network import trouble
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
 from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings
 from s2i_core.storage.places import destination, parse_uri
@@ -40,13 +41,17 @@ from s2i_core.storage.places import destination, parse_uri
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
 _APPLICATION = "s2i"
+_LONGEST_WORDS = 300
+_NO_ANSWER = ("error sending request", "HTTP error", "client error", "operation timed out", "error decoding response")
 _COMMIT_ATTEMPTS = 60
 _PAUSE_S = 0.4
+_ARCHIVED = "it is in Glacier"
 _KEY_SEPARATOR = "\0"
 _SMALL_FILE_BYTES = 16 << 20
 _FILE_BATCH_ROWS = 1024
 _CONFIGURATION = {"delta.checkpointInterval": "20"}
-_PATIENCE = {"max_retries": "20", "backoff_config.init_backoff": "250ms", "backoff_config.max_backoff": "10s"}
+_RETRIES_AN_ATTEMPT = 20 / 9
+_PATIENCE = {"backoff_config.init_backoff": "250ms", "backoff_config.max_backoff": "10s"}
 
 
 class LakeTable:
@@ -317,6 +322,7 @@ class LakeTable:
             "AWS_REGION": self.settings.region,
             "AWS_CONDITIONAL_PUT": "etag",
             **_PATIENCE,
+            "max_retries": str(round(_RETRIES_AN_ATTEMPT * self.settings.max_attempts)),
         }
         if login.token:
             options["AWS_SESSION_TOKEN"] = login.token
@@ -324,7 +330,9 @@ class LakeTable:
             options["AWS_ENDPOINT_URL"] = self.settings.endpoint_url
             # S3Settings lets plain HTTP through for loopback, or where the owner said so.
             options["AWS_ALLOW_HTTP"] = str(self.settings.endpoint_url.startswith("http://")).lower()
-        return options
+        proxy = self.settings.proxy
+        # Said in every case: this client would look for itself, and ask even loopback by way of a proxy.
+        return options | ({"proxy_url": proxy} if proxy else {"proxy_url": self.settings.url, "proxy_excludes": "*"})
 
     def _check_schema(self, table: DeltaTable) -> None:
         there = pa.schema(table.schema().to_arrow())
@@ -419,19 +427,34 @@ class Lake:
     def unplanned(
         self, objects: Iterable[AudioObject], plan_digest: str, model_digest: str, *, retry_failed: bool = False
     ) -> list[AudioObject]:
-        """The objects that still have to be planned, in their order.
+        """The objects that still have to be planned: those never tried in their order, then those that failed before.
 
         Planned is what has an outcome for this etag, these plan settings and this model: ok, skipped, or failed for
-        good. A failed row that is retryable does not count; with `retry_failed`, none that failed does.
+        good. A failed row that is retryable does not count; with `retry_failed`, none that failed does. What was found
+        archived, and is so still by the listing of AWS, which knows what was restored, is left as it is.
         """
         mine = (pc.field("plan_digest") == plan_digest) & (pc.field("model_digest") == model_digest)
         again = pc.field("status") == Status.FAILED.value
         if not retry_failed:
             again = again & pc.field("retryable")
-        done: set[tuple[str, str]] = set()
-        for batch in self.recordings.batches(["source_uri", "etag"], mine & ~again):
-            done.update(zip(batch["source_uri"].to_pylist(), batch["etag"].to_pylist(), strict=True))
-        return [item for item in objects if (item.uri, item.etag) not in done]
+        done, failed = self._known(mine & ~again), self._known(mine & again)
+        waits = (
+            self._known(mine & again & pc.starts_with(pc.field("reason"), _ARCHIVED)) if self.settings.on_aws else set()
+        )
+        fresh: list[AudioObject] = []
+        tried: list[AudioObject] = []
+        for item in objects:
+            known = item.uri, item.etag
+            if known not in done and not (item.archived and known in waits):
+                (tried if known in failed else fresh).append(item)
+        return fresh + tried
+
+    def _known(self, rows: pc.Expression) -> set[tuple[str, str]]:
+        """Objects with such a row of `recordings`, by URI and etag."""
+        found: set[tuple[str, str]] = set()
+        for batch in self.recordings.batches(["source_uri", "etag"], rows):
+            found.update(zip(batch["source_uri"].to_pylist(), batch["etag"].to_pylist(), strict=True))
+        return found
 
     def unillustrated(
         self,
@@ -476,8 +499,9 @@ class Lake:
         ]
 
     def failed_runs(self) -> Counter[str]:
-        """In how many runs each subject has failed."""
-        return Counter(self.failures.read(["subject"])["subject"].to_pylist())
+        """In how many runs each subject has failed; those in which it lay in an archive are no failures of ours."""
+        others = pc.field("error") != ObjectArchived.__name__
+        return Counter(self.failures.read(["subject"], others)["subject"].to_pylist())
 
     def _scenes(self, plan_digest: str, model_digest: str) -> pc.Expression:
         """Which rows of `scenes` get an image."""
@@ -546,12 +570,33 @@ class _DeltaErrors:
             return
         # The library's words for a missing bucket or a bad login are unclear: ask the store itself.
         self._lake_table._check()
-        text = " ".join(re.sub(r"\x1b\[\d+m|↳", "", str(error)).split())[:300]
-        raise StorageUnavailable(
-            self._lake_table.uri,
-            f"the table cannot be read or written ({text})",
-            "Run again; if it stays so, see whether files under this prefix were deleted by hand.",
-        ) from error
+        text = " ".join(re.sub(r"\x1b\[\d+m|↳", "", str(error)).split())
+        raise _told(text, self._lake_table.uri, self._lake_table.settings) from error
+
+
+def _told(text: str, uri: str, settings: S3Settings) -> StorageError:
+    """The error for what the table library says: of the way to the store, of the store's answer, or of the table."""
+    if (found := trouble(text, settings.url)) is not None:
+        kind = StorageUnavailable if found.passes else StorageError
+        reason = f"the client of the tables cannot ask the object store at {settings.place}: {found.reason}"
+        return kind(uri, reason, found.remedy)
+    answered = re.search(r"non-2xx status code (\d{3})", text)
+    status = int(answered.group(1)) if answered else 0
+    words = " ".join(re.findall(r"<(?:Code|Message)>(.*?)</", text)) or text[-_LONGEST_WORDS:]
+    if 400 <= status < 500 and status not in {404, 408, 412, 429}:
+        remedy = "Give this login the right to list, read, write and delete under this prefix."
+        return StorageError(uri, f"{settings.way} refused the tables' client ({status} {words})", remedy)
+    if status in {408, 429} or status >= 500:
+        return StorageUnavailable(uri, f"{settings.way} is overloaded or ill ({status} {words})", "Run again later.")
+    if not status and any(each in text for each in _NO_ANSWER):
+        return StorageUnavailable(
+            uri, f"{settings.way} does not answer the tables' client ({words})", "See that it is up, and run again."
+        )
+    return StorageUnavailable(
+        uri,
+        f"the table cannot be read or written ({text[:_LONGEST_WORDS]})",
+        "Run again; if it stays so, see whether files under this prefix were deleted by hand.",
+    )
 
 
 def _distinct(table: pa.Table, keys: Sequence[str], keep: Literal["first", "last"]) -> pa.Table:

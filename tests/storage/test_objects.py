@@ -10,12 +10,15 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from authorities import authority, server
+from fronts import archived, front, refusal
 
-from s2i_core.errors import ConfigError, ObjectGone, S2IError, StorageError, StorageUnavailable
-from s2i_core.records import AudioObject
+from s2i_core.errors import ConfigError, ObjectArchived, ObjectGone, S2IError, StorageError, StorageUnavailable
+from s2i_core.records import AudioObject, Failure, Stage
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import parse_uri
@@ -313,3 +316,130 @@ def test_plain_http_to_another_machine_needs_a_word(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("S2I_S3_ENDPOINT", "http://10.0.0.7:9000")
     monkeypatch.setenv("S2I_S3_ALLOW_HTTP", "1")
     assert S3Settings.from_env().endpoint_url == "http://10.0.0.7:9000"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason", "remedy"),
+    [
+        (
+            refusal(403, "AccessDenied", "User: me is not authorized to perform: s3:GetObject with an explicit deny"),
+            StorageError,
+            "not authorized to perform: s3:GetObject with an explicit deny",
+            "the right to list, read and write",
+        ),
+        (
+            refusal(403, "AccessDenied", "User: me is not authorized to perform: kms:Decrypt on the resource"),
+            StorageError,
+            "kms:Decrypt",
+            "kms:Decrypt",
+        ),
+        (refusal(400, "KMS.DisabledException", "key/1 is disabled."), StorageError, "is disabled", "key is enabled"),
+        (
+            refusal(400, "InvalidRequest", "The object was stored using a form of Server Side Encryption."),
+            StorageError,
+            "a form of Server Side Encryption",
+            "SSE-C",
+        ),
+        (
+            refusal(400, "InvalidRequest", "Quarantined by the scanner: EICAR."),
+            StorageError,
+            "Quarantined by the scanner: EICAR.",
+            "the next runs try this object again",
+        ),
+        (
+            refusal(403, "InvalidObjectState", "not valid", "<StorageClass>DEEP_ARCHIVE</StorageClass>"),
+            ObjectArchived,
+            "it is in Glacier (DEEP_ARCHIVE)",
+            "--key 'a talk.mp3' --restore-request 'Days=7'",
+        ),
+        (
+            refusal(
+                403,
+                "InvalidObjectState",
+                "not valid",
+                "<StorageClass>INTELLIGENT_TIERING</StorageClass><AccessTier>ARCHIVE_ACCESS</AccessTier>",
+            ),
+            ObjectArchived,
+            "it is in Glacier (ARCHIVE_ACCESS)",
+            "--restore-request '{}'",
+        ),
+        (
+            refusal(503, "SlowDown", "Please reduce your rate."),
+            StorageUnavailable,
+            "reduce your rate",
+            "Run again later",
+        ),
+    ],
+)
+def test_a_refusal_keeps_the_words_of_the_store(
+    store: StoreInfo, objects: ObjectStore, bucket: str, answer: Any, kind: type[S2IError], reason: str, remedy: str
+) -> None:
+    item = put(objects, bucket, "a talk.mp3", b"sound")
+    with front(store.endpoint) as made:
+        made.answer = lambda method, path: answer if "talk.mp3" in path else None
+        refused = ObjectStore(S3Settings(endpoint_url=made.url, max_attempts=1))
+        found = complaint(kind, item.uri, lambda: refused.read_range(item, 0, 1))
+    assert reason in found.reason
+    assert remedy in found.remedy
+    failure = Failure.of(found, subject=item.uri, stage=Stage.READ, run_id="run")
+    assert failure.retryable, "what is refused may be allowed by the next run"
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "restore", "expected"),
+    [
+        ("STANDARD", "", ""),
+        ("GLACIER_IR", "", ""),
+        ("INTELLIGENT_TIERING", "", ""),
+        ("GLACIER", "", "GLACIER"),
+        ("DEEP_ARCHIVE", "", "DEEP_ARCHIVE"),
+        ("GLACIER", "<IsRestoreInProgress>true</IsRestoreInProgress>", "GLACIER"),
+        ("GLACIER", "<IsRestoreInProgress>false</IsRestoreInProgress>", ""),
+    ],
+)
+def test_a_listing_tells_what_is_archived_and_what_is_restored(
+    store: StoreInfo, objects: ObjectStore, bucket: str, storage_class: str, restore: str, expected: str
+) -> None:
+    objects.put(bucket, "old.mp3", b"sound")
+    objects.put(bucket, "new.mp3", b"sound")
+    with front(store.endpoint) as made:
+        made.listing = archived(storage_class, "old", f"<RestoreStatus>{restore}</RestoreStatus>" if restore else "")
+        listed = ObjectStore(S3Settings(endpoint_url=made.url)).list(bucket)
+        assert {item.key: item.archived for item in listed} == {"old.mp3": expected, "new.mp3": ""}
+
+
+def test_trouble_with_certificates_is_said_as_such(
+    store: StoreInfo, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca = authority(tmp_path / "authority")
+    for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PREFECT_API_SSL_CERT_FILE"):
+        monkeypatch.setenv(name, "")
+
+    def asks(url: str) -> S2IError:
+        return complaint(StorageError, bucket, lambda: ObjectStore(S3Settings(endpoint_url=url)).check_readable(bucket))
+
+    with front(store.endpoint, server(tmp_path, "localhost", ca=ca)) as made:
+        unknown = asks(made.url.replace("127.0.0.1", "localhost"))
+        assert "authority that is not known" in unknown.reason and "AWS_CA_BUNDLE" in unknown.remedy
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(ca / "tls.crt"))
+        other = asks(made.url)
+        assert "not for 127.0.0.1" in other.reason and "AWS_CA_BUNDLE" not in other.remedy
+    plain = asks(store.endpoint.replace("http:", "https:"))
+    assert "does not speak TLS" in plain.reason
+
+
+def test_a_proxy_that_wants_a_login_or_is_not_there_is_named(
+    store: StoreInfo, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = S3Settings(endpoint_url="http://s3.example.test", allow_http=True, max_attempts=1)
+    with front(store.endpoint) as made:
+        monkeypatch.setenv("http_proxy", made.url.replace("//", "//me:secret@"))
+        made.answer = lambda method, path: (407, {}, b"")
+        wants = complaint(StorageError, bucket, lambda: ObjectStore(settings).check_readable(bucket))
+        assert f"the proxy {made.url} asks for a login" in wants.reason
+    gone = complaint(StorageUnavailable, bucket, lambda: ObjectStore(settings).check_readable(bucket))
+    assert f"the proxy {made.url} does not answer" in gone.reason and "NO_PROXY" in gone.remedy
+    assert "secret" not in f"{wants}{gone}"
+    monkeypatch.delenv("http_proxy")
+    nowhere = complaint(StorageUnavailable, bucket, lambda: ObjectStore(settings).check_readable(bucket))
+    assert "no name server knows s3.example.test" in nowhere.reason and "HTTP_PROXY" in nowhere.remedy

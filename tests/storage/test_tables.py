@@ -8,6 +8,7 @@ import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -15,12 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from authorities import authority, server
+from fronts import front, refusal
 
 from s2i_core.errors import ConfigError, StorageError, StorageUnavailable
 from s2i_core.identity import digest, image_id
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.objects import archived as archived_error
 from s2i_core.storage.tables import Lake, LakeTable
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -218,7 +222,7 @@ def test_unplanned(lake: Lake) -> None:
     listed += [item("changed", "e2"), item("broken and changed", "e2"), AudioObject("other-bucket", "ok", "e1", 1)]
     pending = lake.unplanned(iter(listed), "plan", "model")
     assert [found.key for found in pending] == [
-        "new", "unlucky", "other plan", "other model", "changed", "broken and changed", "ok",
+        "new", "other plan", "other model", "changed", "broken and changed", "ok", "unlucky",
     ]  # fmt: skip
     lake.recordings.upsert([recording(found) for found in pending])
     assert lake.unplanned(listed, "plan", "model") == []
@@ -462,3 +466,55 @@ def test_two_writers_add_the_new_columns_at_once(store: StoreInfo, bucket: str) 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: writers[n].merge([row(IMAGES, image_id=str(n))]), range(4)))
     assert sorted(writers[0].read(["image_id"])["image_id"].to_pylist()) == ["0", "1", "2", "3", "a"]
+
+
+def test_what_keeps_the_tables_client_off_is_said_as_it_is(
+    store: StoreInfo, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is sent to look for deleted files where the way or the store is to blame."""
+    schema = pa.schema([("key", pa.string())])
+
+    def asks(url: str) -> StorageError:
+        table = LakeTable(S3Settings(endpoint_url=url, max_attempts=1), f"s3://{bucket}/table", schema, ("key",))
+        with pytest.raises(StorageError) as raised:
+            table.merge([{"key": "a"}])
+        assert "by hand" not in raised.value.remedy
+        return raised.value
+
+    with front(store.endpoint) as made:
+        made.answer = lambda method, path: refusal(403, "AccessDenied", "by policy") if "_delta_log" in path else None
+        assert "refused the tables' client (403 AccessDenied by policy)" in asks(made.url).reason
+        made.answer = lambda method, path: refusal(503, "SlowDown", "too many") if "_delta_log" in path else None
+        assert "overloaded or ill (503 SlowDown too many)" in asks(made.url).reason
+    ca = authority(tmp_path / "authority")
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, "")
+    # As it was: boto believes the authority, and nobody told the other client.
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(ca / "tls.crt"))
+    monkeypatch.setattr("s2i_core.storage.objects.trust", lambda _: None)
+    with front(store.endpoint, server(tmp_path, "localhost", ca=ca)) as made:
+        found = asks(made.url.replace("127.0.0.1", "localhost"))
+    assert "authority that is not known" in found.reason and "AWS_CA_BUNDLE" in found.remedy
+
+
+def test_what_is_archived_waits_by_the_listing_of_aws(store: StoreInfo, bucket: str) -> None:
+    def item(name: str, archived: str = "") -> AudioObject:
+        return AudioObject("archive", name, "e1", 1, archived)
+
+    reason = archived_error("s3://archive/known", "GLACIER").reason
+    known = recording(item("known"), status="failed", retryable=True, reason=reason)
+    other = recording(item("other"), status="failed", retryable=True, reason="the store was ill")
+    Lake(store.settings(), f"s3://{bucket}/out").recordings.upsert([known, other])
+    listed = [item("known", "GLACIER"), item("other", "GLACIER"), item("new", "GLACIER")]
+
+    def pending(settings: S3Settings, listed: list[AudioObject]) -> list[str]:
+        lake = Lake(settings, f"s3://{bucket}/out")
+        lake.recordings.settings = store.settings()
+        lake.recordings._objects = ObjectStore(store.settings())
+        return [found.key for found in lake.unplanned(listed, "plan", "model")]
+
+    assert pending(store.settings(), listed) == ["new", "known", "other"]  # others than AWS do not tell what came back
+    aws = S3Settings(region="us-east-1")
+    assert pending(aws, listed) == ["new", "other"]
+    assert pending(aws, [item("known")]) == ["known"]  # restored
+    assert pending(aws, [item("known", "GLACIER")]) == []

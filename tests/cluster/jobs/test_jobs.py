@@ -14,15 +14,17 @@ from collections import Counter
 import psutil
 import pytest
 from archives import SAMPLES, check_images, mp3, speech
+from fronts import archived, front, refusal
 
 from cluster.jobs.illustrate import illustrate
+from cluster.jobs.model import model_digest
 from cluster.jobs.plan import plan
 from cluster.jobs.request import JobSummary, Progress
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ModelError, StorageError
 from s2i_core.identity import image_id
 from s2i_core.records import Status
-from s2i_core.storage.objects import S3Settings
+from s2i_core.storage.objects import ObjectStore, S3Settings
 from tests.chaos.proxy import proxy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -220,3 +222,63 @@ def workers(stage: str) -> list[psutil.Process]:
             if f"MapWorker(MapBatches({stage}))" in " ".join(process.cmdline()):
                 found.append(process)
     return found
+
+
+def test_what_is_archived_or_refused_is_taken_up_when_it_can_be_read(
+    store, objects, bucket, request_for, lake, config
+) -> None:
+    """What waits in an archive is tried by every run; what the store refuses, in so many runs; neither is lost."""
+    for key in ("in/archived.wav", "in/denied.wav"):
+        objects.put(bucket, key, speech(8, start_s=len(key)))
+    uri = {name: f"s3://{bucket}/in/{name}.wav" for name in ("archived", "denied")}
+    few = config.model_copy(update={"resources": config.resources.model_copy(update={"max_failed_runs": 2})})
+    gone = refusal(403, "InvalidObjectState", "not valid", "<StorageClass>GLACIER</StorageClass>")
+    denied = refusal(403, "AccessDenied", "an explicit deny in a service control policy")
+
+    def outcome(**settings: object) -> JobSummary:
+        return plan(request_for(config=few, store=S3Settings(endpoint_url=made.url, max_attempts=2), **settings))
+
+    def rows() -> dict[str, dict]:
+        table = lake.recordings.read(["source_uri", "status", "reason", "retryable"])
+        return {row["source_uri"]: row for row in table.to_pylist()}
+
+    def remedy(subject: str) -> str:
+        told = [row for row in lake.failures.read().to_pylist() if row["subject"] == subject]
+        return str(max(told, key=lambda row: row["created_at"])["remedy"])
+
+    with front(store.endpoint) as made:
+        made.answer = lambda method, path: gone if "archived" in path else denied if "denied" in path else None
+        assert outcome().failed == 2
+        assert "it is in Glacier (GLACIER)" in rows()[uri["archived"]]["reason"]
+        assert "an explicit deny in a service control policy" in rows()[uri["denied"]]["reason"]
+        assert rows()[uri["archived"]]["retryable"] and rows()[uri["denied"]]["retryable"]
+        assert "restore-object" in remedy(uri["archived"])
+        assert outcome().failed == 2
+        assert rows()[uri["archived"]]["retryable"] and not rows()[uri["denied"]]["retryable"]
+        assert "--retry-failed" in remedy(uri["denied"]) and "--retry-failed" not in remedy(uri["archived"])
+        made.answer = lambda method, path: None  # restored, and allowed: nothing of the objects changed
+        assert (outcome().rows_in, rows()[uri["archived"]]["status"]) == (1, Status.OK)
+        assert (outcome(retry_failed=True).rows_in, rows()[uri["denied"]]["status"]) == (1, Status.OK)
+
+
+def test_what_aws_lists_as_archived_is_not_asked_for(
+    store, objects, bucket, request_for, lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        objects.put(bucket, f"in/{number}.wav", speech(8, start_s=number))
+    aws = S3Settings(endpoint_url="http://s3.us-east-1.amazonaws.com", allow_http=True)
+    with front(store.endpoint) as made:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, made.url)
+        made.listing = archived("DEEP_ARCHIVE", "wav")
+        first = plan(request_for(store=aws))
+        assert (first.rows_in, first.failed) == (3, 3)
+        assert plan(request_for(store=aws)).rows_in == 0
+        assert lake.failures.count() == 3
+        assert not [url for method, url in made.seen if ".wav" in url and "list-type" not in url]
+        restored = "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress></RestoreStatus>"
+        made.listing = archived("DEEP_ARCHIVE", "wav", restored)
+        request = request_for(store=aws)
+        listed = ObjectStore(aws).list(bucket, "in/")
+        pending = lake.unplanned(listed, request.config.plan_digest, model_digest(request.config.model))
+        assert len(pending) == 3
