@@ -81,6 +81,8 @@ ENVIRONMENT = """## Environment
 | `S2I_S3_ALLOW_HTTP` | `1` allows plain HTTP to a host that is not this machine |
 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_PROFILE`, … | the login, found by boto3's standard chain: variables, profile, role of the machine |
 | `AWS_REGION`, `AWS_DEFAULT_REGION` | region of the buckets |
+| `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | the network's proxy, in upper or lower case; loopback is never asked through it ([your own bucket](own-bucket.md#behind-a-proxy)) |
+| `AWS_CA_BUNDLE` | a file with the certificate of a private authority, which every client then believes ([your own bucket](own-bucket.md#private-authorities)) |
 | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_EXPORTER`, `OTEL_SERVICE_NAME`, … | where traces go; without the first two there are none ([operating it](operate.md#logs-and-traces)) |
 | `TRACEPARENT` | the span above a run, for whoever starts it within a trace of their own |
 | `S2I_HOME` | folder for what s2i keeps on this machine between runs; without it `.s2i` in the working folder |

@@ -129,9 +129,9 @@ def trust(configured: str | None = None) -> None:
     Raises:
         ConfigError: the file is missing or holds no certificate.
     """
-    for name in _NAMED_BY:
-        if os.environ.get(name) == "":  # as if it were not there; boto refuses it
-            del os.environ[name]
+    for each in _NAMED_BY:
+        if os.environ.get(each) == "":  # as if it were not there; boto refuses it
+            del os.environ[each]
     if configured:
         os.environ.setdefault("AWS_CA_BUNDLE", configured)
     name = next((name for name in _NAMED_BY if os.environ.get(name)), None)
@@ -143,9 +143,10 @@ def trust(configured: str | None = None) -> None:
     if name == "AWS_CA_BUNDLE":
         os.environ[name] = str(named)  # workers have another working folder
     for told in _TOLD_BY:
-        there = os.environ.get(told)
-        known = b"" if not there else b"".join(_files(Path(there)))
-        if there and own in known:
+        known = b""
+        with contextlib.suppress(OSError):  # one that is gone says nothing
+            known = b"".join(_files(Path(os.environ.get(told) or os.devnull)))
+        if own in known:
             continue
         os.environ[told] = str(_kept((known or b"".join(_public())) + b"\n" + own))
 

@@ -551,3 +551,20 @@ def test_values_that_cannot_work_are_refused(helm: Helm, setting: str, reason: s
     answer = helm("template", "n", str(CHART), *IMAGE, "--set", setting)
     assert answer.returncode != 0
     assert reason in answer.stderr, answer.stderr
+
+
+def test_the_stores_authority_and_the_networks_proxy_reach_every_node(helm: Helm) -> None:
+    chosen = ["store.authorityConfigMap=company", "store.proxy=http://proxy:3128", r"store.noProxy=.corp\,10.0.0.0/8"]
+    answer = helm("template", "n", str(CHART), *IMAGE, *(word for each in [ALL, *chosen] for word in ("--set", each)))
+    assert answer.returncode == 0, answer.stderr
+    for resource in ray([resource for resource in yaml.safe_load_all(answer.stdout) if resource]):
+        check(resource, INSTALLED)
+        for template in templates(resource):
+            (container,) = template["spec"]["containers"]
+            if not container["name"].startswith("ray-"):  # what submits a job asks no store
+                continue
+            env = {each["name"]: each.get("value") for each in container["env"]}
+            assert env["AWS_CA_BUNDLE"] == "/store-authority/ca.crt"
+            assert "/store-authority" in {mount["mountPath"] for mount in container["volumeMounts"]}
+            assert env["HTTPS_PROXY"] == env["HTTP_PROXY"] == "http://proxy:3128"
+            assert env["NO_PROXY"] == "localhost,127.0.0.1,::1,.svc,.cluster.local,.corp,10.0.0.0/8"

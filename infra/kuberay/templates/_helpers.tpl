@@ -45,6 +45,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with .Values.traces.endpoint }}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
 {{- end }}
+{{- if .Values.store.authorityConfigMap }}
+- {name: AWS_CA_BUNDLE, value: /store-authority/ca.crt}
+{{- end }}
+{{- with .Values.store.proxy }}
+- {name: HTTPS_PROXY, value: {{ . | quote }}}
+- {name: HTTP_PROXY, value: {{ . | quote }}}
+- {name: NO_PROXY, value: {{ printf "localhost,127.0.0.1,::1,.svc,.cluster.local,%s" $.Values.store.noProxy | trimSuffix "," | quote }}}
+{{- end }}
 - {name: S2I_HOME, value: /tmp/s2i}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
 {{- end }}
@@ -83,6 +91,9 @@ capabilities: {drop: [ALL]}
 {{- if .Values.weights.claim }}
 - {name: weights, mountPath: /weights, readOnly: true}
 {{- end }}
+{{- if .Values.store.authorityConfigMap }}
+- {name: store-authority, mountPath: /store-authority, readOnly: true}
+{{- end }}
 {{- if include "s2i.signsItself" . }}
 - {name: certificates, mountPath: /certificates, readOnly: true}
 {{- end }}
@@ -96,6 +107,10 @@ capabilities: {drop: [ALL]}
 {{- with .Values.weights.claim }}
 - name: weights
   persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+{{- end }}
+{{- with .Values.store.authorityConfigMap }}
+- name: store-authority
+  configMap: {name: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}
 {{- if include "s2i.signsItself" . }}
 - name: certificates
