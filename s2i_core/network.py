@@ -57,12 +57,10 @@ CA_REMEDY = (
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine itself, whatever the names of the network say."""
+    """Whether a URL leads to this machine itself, whatever a name server says."""
     host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
     address = _address(host)
-    return address is not None and address.is_loopback
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def proxy_for(url: str) -> str | None:
@@ -104,7 +102,9 @@ def spare_loopback() -> None:
 
 
 def direct_loopback() -> dict[str, str]:
-    """The variables of `spare_loopback`, for the environment of others; none where it holds them already."""
+    """The variables of `spare_loopback`, for the environment of others; none where no proxy is set, or all is said."""
+    if not getproxies().keys() - {"no", "no_grpc"}:
+        return {}
     names = [*_NO_PROXY, *([_NO_GRPC_PROXY] if os.environ.get(_NO_GRPC_PROXY) else [])]
     changed = {}
     for name in names:

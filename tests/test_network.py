@@ -88,6 +88,10 @@ def test_a_proxy_that_speaks_no_http_is_named_without_its_login(monkeypatch: pyt
 
 
 def test_loopback_is_spared_beside_what_was_spared_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dict(os.environ)
+    network.spare_loopback()
+    assert dict(os.environ) == before, "there is no proxy to be spared"
+    monkeypatch.setenv("HTTPS_PROXY", "http://p:1")
     monkeypatch.setenv("NO_PROXY", ".corp,10.0.0.0/8")
     monkeypatch.setenv("no_grpc_proxy", "head")
     network.spare_loopback()
