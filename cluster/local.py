@@ -37,6 +37,10 @@ _START_S = 400
 _LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
+#: Where nothing listens: with its report of usage off, Ray tells its makers that it is off.
+_NOWHERE = "http://127.0.0.1:9/"
+
+
 class RayError(S2IError):
     """Ray could not be started."""
 
@@ -308,6 +312,7 @@ def _settings() -> Iterator[None]:
     Ray gives its workers the lowest priority but four (niceness 15); here they are what the machine is for.
     """
     settings = {_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    settings["RAY_USAGE_STATS_REPORT_URL"] = _NOWHERE
     with variables(
         settings
         | direct_loopback()

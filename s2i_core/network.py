@@ -20,7 +20,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from s2i_core.errors import ConfigError
 
-_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+#: This machine, and the service by which a machine in a cloud learns of its role: a proxy would tell it the proxy's.
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal")
 #: gRPC reads its own variable before the common one, and only where it is set.
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 _NO_GRPC_PROXY = "no_grpc_proxy"
@@ -96,7 +97,7 @@ def without_login(url: str) -> str:
 
 
 def spare_loopback() -> None:
-    """Have every client of this process and of those that it starts ask loopback directly, whatever proxy is set."""
+    """Have every client of this process and of those that it starts ask this machine directly, whatever proxy is set."""
     for name, value in direct_loopback().items():
         os.environ[name] = value
 
@@ -110,7 +111,7 @@ def direct_loopback() -> dict[str, str]:
     for name in names:
         value = os.environ.get(name) or os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
         entries = [entry.strip() for entry in value.split(",") if entry.strip()]
-        missing = [] if "*" in entries else [each for each in _LOOPBACK_NAMES if each not in entries]
+        missing = [] if "*" in entries else [each for each in _THIS_MACHINE if each not in entries]
         if missing or os.environ.get(name) is None:
             changed[name] = ",".join([*entries, *missing])
     return changed

@@ -88,6 +88,7 @@ def test_a_proxy_that_speaks_no_http_is_named_without_its_login(monkeypatch: pyt
 
 
 def test_loopback_is_spared_beside_what_was_spared_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = "localhost,127.0.0.1,::1,169.254.169.254,metadata.google.internal"
     before = dict(os.environ)
     network.spare_loopback()
     assert dict(os.environ) == before, "there is no proxy to be spared"
@@ -96,8 +97,8 @@ def test_loopback_is_spared_beside_what_was_spared_before(monkeypatch: pytest.Mo
     monkeypatch.setenv("no_grpc_proxy", "head")
     network.spare_loopback()
     network.spare_loopback()
-    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == ".corp,10.0.0.0/8,localhost,127.0.0.1,::1"
-    assert os.environ["no_grpc_proxy"] == "head,localhost,127.0.0.1,::1"  # noqa: SIM112 -- gRPC reads it in lower case only
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == f".corp,10.0.0.0/8,{machine}"
+    assert os.environ["no_grpc_proxy"] == f"head,{machine}"  # noqa: SIM112 -- gRPC reads it in lower case only
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("no_proxy", "*")
     network.spare_loopback()

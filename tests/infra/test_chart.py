@@ -567,4 +567,4 @@ def test_the_stores_authority_and_the_networks_proxy_reach_every_node(helm: Helm
             assert env["AWS_CA_BUNDLE"] == "/store-authority/ca.crt"
             assert "/store-authority" in {mount["mountPath"] for mount in container["volumeMounts"]}
             assert env["HTTPS_PROXY"] == env["HTTP_PROXY"] == "http://proxy:3128"
-            assert env["NO_PROXY"] == "localhost,127.0.0.1,::1,.svc,.cluster.local,.corp,10.0.0.0/8"
+            assert env["NO_PROXY"] == "localhost,127.0.0.1,::1,169.254.169.254,.svc,.cluster.local,.corp,10.0.0.0/8"

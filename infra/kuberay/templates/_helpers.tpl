@@ -51,7 +51,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with .Values.store.proxy }}
 - {name: HTTPS_PROXY, value: {{ . | quote }}}
 - {name: HTTP_PROXY, value: {{ . | quote }}}
-- {name: NO_PROXY, value: {{ printf "localhost,127.0.0.1,::1,.svc,.cluster.local,%s" $.Values.store.noProxy | trimSuffix "," | quote }}}
+- {name: NO_PROXY, value: {{ printf "localhost,127.0.0.1,::1,169.254.169.254,.svc,.cluster.local,%s" $.Values.store.noProxy | trimSuffix "," | quote }}}
 {{- end }}
 - {name: S2I_HOME, value: /tmp/s2i}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
