@@ -309,7 +309,7 @@ def tables(subject: Subject) -> Iterable[Check]:
     import pyarrow as pa
 
     from s2i_core.storage.artifacts import join
-    from s2i_core.storage.objects import parse_uri
+    from s2i_core.storage.places import parse_uri
     from s2i_core.storage.tables import LakeTable
 
     if subject.destination is None:

@@ -97,7 +97,7 @@ def without_login(url: str) -> str:
 
 
 def spare_loopback() -> None:
-    """Have every client of this process and of those that it starts ask this machine directly, whatever proxy is set."""
+    """Have the clients of this process and of those that it starts ask this machine directly, whatever proxy is set."""
     for name, value in direct_loopback().items():
         os.environ[name] = value
 

@@ -143,7 +143,7 @@ class Recording:
     """What was wrong with a file that could be used all the same, and where."""
     scenes: int
     retryable: bool
-    """A failed row that the next runs try again by themselves: the store was ill or refused, and the audio is not to blame."""
+    """A failed row that the next runs try again by themselves: the fault was not in the audio, but in reaching it."""
     model_digest: str
     plan_digest: str
     run_id: str

@@ -20,6 +20,7 @@ from tiny import tiny_pipeline
 from s2i_core import network
 from s2i_core.errors import ConfigError
 from s2i_core.storage.embedded import StoreInfo
+from s2i_core.storage.folders import s3_filesystem
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.tables import LakeTable
 
@@ -114,7 +115,8 @@ def test_a_store_on_this_machine_is_never_asked_through_a_proxy(
     table = _table(store.settings(), bucket)
     assert table.merge([{"key": "a"}]) == table.upsert([{"key": "a"}]) == 1
     table.compact()
-    assert LakeTable.keys(_table(store.settings(), bucket)).num_rows == 1
+    assert _table(store.settings(), bucket).keys().num_rows == 1
+    assert s3_filesystem(store.settings()).cat(f"{bucket}/key") == b"data"
     assert not proxy.seen
 
 
@@ -142,6 +144,9 @@ def test_a_store_elsewhere_is_asked_through_the_proxy_alone(proxy: Front, bucket
     assert table.merge([{"key": "a"}]) == 1
     assert table.read()["key"].to_pylist() == ["a"]
     assert any("_delta_log" in url for _, url in proxy.seen)
+    proxy.seen.clear()
+    assert s3_filesystem(settings).cat(f"{bucket}/key") == b"data"
+    assert any(url.startswith(f"http://{HOST}/{bucket}/key") for _, url in proxy.seen)
 
 
 def test_what_is_spared_is_asked_directly(
