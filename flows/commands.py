@@ -136,11 +136,14 @@ def status(
 
 
 def _facts(outcome: RunOutcome, destination: str) -> dict[str, Any]:
+    from flows.overview import taken_up
+
     return asdict(outcome.totals) | {
         "new_images": outcome.new_images,
         "adopted_images": outcome.adopted_images,
         "elapsed_s": outcome.elapsed_s,
         "found": asdict(outcome.found),
+        "again": taken_up(outcome.failed),
         "page": outcome.page,
         "destination": destination,
         "run_id": outcome.run_id,

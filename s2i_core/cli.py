@@ -8,7 +8,9 @@ says why when it is called, without spoiling the others. Nothing heavy is import
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
+import os
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
@@ -253,11 +255,24 @@ def styles(
 
 def main() -> None:
     """Entry point of the program `s2i`."""
+    _stand_in()
     network.spare_loopback()
     with contextlib.suppress(ConfigError):  # the store says it, where a certificate is needed
         network.trust()
     with interruptible():
         app()
+
+
+def _stand_in() -> None:
+    """Give a user without an entry in passwd, as containers have them, the home and the name that libraries ask for."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(Path(os.environ.get("S2I_HOME") or ".s2i").absolute() / "home")
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # the second from Python 3.13 on
+        os.environ["USER"] = f"uid-{os.getuid()}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The frame of the command line: help, loading of commands, errors."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -59,6 +60,42 @@ def test_help_tells_a_stranger_what_there_is_in_the_order_of_need():
     assert places == sorted(places)
     assert "Examples" in result.output
     assert "s2i demo" in result.output
+
+
+SHAPING = {"--preset", "--style", "--checkpoint", "--library", "--images-per-hour", "--set"}
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("run", {"--limit", "--retry-failed", "--deadline", "--gpu-seconds", "--cost", "--s3-requests", "--address"}),
+        ("plan", {"--limit", "--retry-failed"}),
+        ("deploy", {"--limit", "--deadline", "--gpu-seconds", "--cost", "--s3-requests", "--address"}),
+        ("illustrate", {"--seed"}),
+        ("demo", set()),
+        ("serve", set()),
+        ("serve config", set()),
+    ],
+)
+def test_what_shapes_a_run_has_the_same_options_everywhere(command, more):
+    asked = CliRunner().invoke(cli.app, [*command.split(), "--help"], terminal_width=200, env={"COLUMNS": "200"}).output
+    assert {option for option in SHAPING | more if option not in asked} == set()
+
+
+def test_a_user_without_a_name_and_a_home_can_use_it(tmp_path):
+    """As in containers: a user id without an entry in passwd."""
+    alone = ["unshare", "--user", "--map-user=12345"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("user namespaces are not allowed here")
+    environment = {"PATH": os.environ["PATH"], "S2I_HOME": str(tmp_path)}
+    ask = (
+        "import sys, getpass, pathlib, s2i_core.cli as c; sys.argv = ['s2i', '--version']\n"
+        "try: c.main()\nexcept SystemExit: print(getpass.getuser(), pathlib.Path.home())\nimport prefect.settings"
+    )
+    command = [*alone, sys.executable, "-c", ask]
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.splitlines()[-1] == f"uid-12345 {tmp_path}/home"
 
 
 def test_help_imports_nothing_heavy():

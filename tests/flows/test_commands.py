@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable
 
 import pytest
+from rows_for_tests import recording
 from small_archive import keys
 from typer.testing import CliRunner, Result
 
+from flows.work import Archive
 from s2i_core.cli import app
+from s2i_core.errors import DecodeError, StorageUnavailable
+from s2i_core.records import Failure, Stage, row
 from s2i_core.storage.objects import ObjectStore
 
 
@@ -71,6 +75,57 @@ def test_an_empty_source_has_nothing_to_do(
     facts = json.loads(asked.stdout)
     assert facts["run_id"] is None
     assert (facts["recordings"], facts["images"], facts["new_images"]) == (0, 0, 0)
+
+
+def test_why_there_is_nothing_to_do_is_said(
+    objects: ObjectStore, bucket: str, archive: tuple[str, str], checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.launch.PrefectServer", _not_now)
+    for key in ("talks/notes.txt", "talks/._a.mp3", "talks/__MACOSX/b.mp3", "talks2/c.mp3", "talks-private/d.mp3"):
+        objects.put(bucket, key, b"x")
+    empty = _s2i("run", f"s3://{bucket}/talk", archive[1], "--checkpoint", checkpoint)
+    assert "there is no object in the source" in empty.stderr
+    asked = _s2i("run", f"s3://{bucket}/talks", archive[1], "--checkpoint", checkpoint)
+    assert "none of the objects in the source is a recording" in asked.stderr
+    assert "3 objects listed: 0 recordings, 3 left out by name (2 system files, 1 .txt), such as talks/" in asked.stderr
+    assert "everything is illustrated" not in asked.stderr
+    assert "page" not in asked.stderr  # no run made one
+    facts = json.loads(_s2i("run", f"s3://{bucket}/talks", archive[1], "--checkpoint", checkpoint, "--json").stdout)
+    assert facts["page"] is None
+    found = facts["found"]
+    assert (found["listed"], found["recordings"], found["left_out"]["count"]) == (3, 0, 3)
+    planned = _s2i("plan", f"s3://{bucket}/talks", archive[1])
+    assert "3 objects listed: 0 recordings" in planned.stdout
+    assert json.loads(_s2i("plan", f"s3://{bucket}/talks", "--json").stdout)["found"] == found
+
+
+def test_what_failed_for_good_is_told_with_how_to_take_it_up(
+    objects: ObjectStore, archive: tuple[str, str], checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.launch.PrefectServer", _not_now)
+    work = Archive(archive[0], archive[1], checkpoint=checkpoint)
+    digests = {"model_digest": work.model_digest, "plan_digest": work.config.plan_digest}
+    for item in work.recordings:
+        failed = {"source_uri": item.uri, "etag": item.etag, "status": "failed", "retryable": item.key != "broken.mp3"}
+        made = recording("x", recording_id=None, reason="no audio", **failed, **digests)
+        work.lake.recordings.merge([row(made)])
+        error = (StorageUnavailable if made.retryable else DecodeError)(item.uri, "no audio", "Upload it again.")
+        work.lake.failures.merge([row(Failure.of(error, subject=item.uri, stage=Stage.DECODE, run_id="one"))])
+    for item in work.recordings:
+        if item.key != "broken.mp3":
+            objects.delete(item.bucket, item.key)
+    asked = _s2i("run", *archive, "--checkpoint", checkpoint)
+    assert "Nothing to do, and not everything is illustrated" in asked.stderr
+    assert "1 recording failed for good" in asked.stderr
+    assert "--retry-failed" in asked.stderr
+    facts = json.loads(_s2i("run", *archive, "--checkpoint", checkpoint, "--json").stdout)
+    found = facts["found"]
+    assert (found["recordings"], found["failed"], found["failed_for_good"], found["unchanged"]) == (1, 1, 1, 1)
+    told = _s2i("status", archive[1]).stdout
+    assert "1 failed for good" in told and "--retry-failed" in told and "2 the next run tries by itself" in told
+    again = _s2i("plan", *archive, "--checkpoint", checkpoint, "--retry-failed", "--json")
+    assert json.loads(again.stdout)["content"]["recordings"] == 1
+    assert json.loads(_s2i("plan", *archive, "--checkpoint", checkpoint, "--json").stdout)["content"]["recordings"] == 0
 
 
 def test_a_wrong_setting_is_named(archive: tuple[str, str], checkpoint: str) -> None:
