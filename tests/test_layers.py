@@ -21,7 +21,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "records", "identity", "config", "presets", "options", "weights", "tracing", "logs", "processes"),
-        *("network", "results"),
+        *("network", "results", "sized_file"),
     ),
     ("audio", "models", "storage"),
     ("pipeline", "scenes", "listing", "hearing"),

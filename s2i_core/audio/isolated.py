@@ -32,6 +32,7 @@ from s2i_core.audio.decode import CHUNK_S, UNREADABLE, AudioInfo, Decoder, decod
 from s2i_core.audio.source import Contents, time_is_up
 from s2i_core.config import AudioConfig, DecoderConfig
 from s2i_core.errors import DecodeError, LimitExceeded, S2IError
+from s2i_core.sized_file import SizedFile
 
 START_LIMIT_S = 120
 """For starting the interpreter on a machine that is busy."""
@@ -296,30 +297,12 @@ def _fill(end: socket.socket, view: memoryview) -> None:
         view = view[received:]
 
 
-class _RemoteFile(io.RawIOBase):
+class _RemoteFile(SizedFile):
     """In the child: the file, whose bytes the caller reads."""
 
     def __init__(self, end: socket.socket, size_bytes: int) -> None:
-        super().__init__()
+        super().__init__(size_bytes)
         self._end = end
-        self._size_bytes = size_bytes
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
-        if base + offset < 0:
-            raise ValueError(f"seek to {base + offset}, before the start")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         if self._position >= self._size_bytes:

@@ -40,6 +40,7 @@ from s2i_core.config import Settings
 from s2i_core.errors import ConfigError, ObjectArchived, ObjectGone, S2IError, StorageError, StorageUnavailable
 from s2i_core.network import is_loopback, proxy_for, trouble, trust, without_login
 from s2i_core.records import AudioObject
+from s2i_core.sized_file import SizedFile
 from s2i_core.storage.places import Place, folder, parse_uri
 
 _FIRST_BLOCK_BYTES = 256 << 10
@@ -592,14 +593,13 @@ def _gone(uri: str, reason: str) -> ObjectGone:
     return ObjectGone(uri, reason, "Nothing to do: the next run lists the archive again.")
 
 
-class _ObjectReader(io.RawIOBase):
+class _ObjectReader(SizedFile):
     """One object read by ranges: a block that is asked for in order doubles the next one, a jump starts small again."""
 
     def __init__(self, store: ObjectStore, source: AudioObject) -> None:
-        super().__init__()
+        super().__init__(source.size_bytes)
         self._store = store
         self._source = source
-        self._position = 0
         self._block = b""
         self._block_start = 0
         self._next_bytes = _FIRST_BLOCK_BYTES
@@ -607,22 +607,6 @@ class _ObjectReader(io.RawIOBase):
     @property
     def name(self) -> str:
         return self._source.uri
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._source.size_bytes}[whence]
-        if base + offset < 0:
-            raise ValueError(f"seek to {base + offset}, before the start")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), self._source.size_bytes - self._position)
