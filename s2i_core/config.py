@@ -76,6 +76,12 @@ class AudioConfig(Settings):
     max_size_bytes: int = Field(8 << 30, gt=0, description="Larger objects are refused before they are read.")
     max_duration_s: float = Field(24 * 3600, gt=0, description="Decoding stops with a failure past this much audio.")
     max_decode_s: float = Field(3600, gt=0, description="Wall-clock limit for reading and decoding one recording.")
+    tracks: Literal["auto", "one", "all"] = Field(
+        "auto",
+        description="Of several audio tracks with speech: `auto` takes the first and mixes in those of its language in "
+        "which others speak, so that no speaker is lost and no translation or commentary talks over another; `one` "
+        "takes that with the most speech; `all` mixes all.",
+    )
     speech_threshold: float = Field(0.5, gt=0, lt=1, description="Probability of speech from which a segment starts.")
     min_silence_s: float = Field(0.35, gt=0, description="A pause at least this long ends a segment.")
     min_speech_s: float = Field(0.25, gt=0, description="Shorter bursts are not speech.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -13,12 +13,16 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.filter import Graph
+from av.stream import Disposition
 from numpy.typing import NDArray
 
-from s2i_core.audio import mp4
+from s2i_core.audio import mp4, timeline, tracks
+from s2i_core.audio.links import Link, first_link, next_link
+from s2i_core.audio.mix import MonoMixer
 from s2i_core.audio.sniff import SNIFF_BYTES, format_of
 from s2i_core.audio.source import AudioSource, Contents
+from s2i_core.audio.timeline import Timeline
+from s2i_core.audio.vad import SAMPLING_RATE_HZ, WINDOW, SpeechProbabilities
 from s2i_core.config import AudioConfig
 from s2i_core.errors import DecodeError, LimitExceeded
 
@@ -40,7 +44,14 @@ _FORMATS = (
 )
 _MAX_FRAME_SAMPLES = 1 << 22
 _LARGE_BYTES = 32 << 20
-_SAMPLES_AT_ONCE = 1 << 15
+_MOST_SKEW_S = 60
+"""For so long tracks that sound together wait for one of which nothing comes."""
+_SPEECH = 0.5
+_MOST_REMARKS = 8
+_CLAIMING = {"mov", "matroska", "flac", "wav", "aiff", "w64"}
+"""Demuxers that know the length from a header."""
+_CLAIM_S, _CLAIM_SHARE = 1.0, 0.02
+"""Less than this is no loss: lengths are rounded, and codecs delay."""
 #: The remedy for a file that cannot be read.
 UNREADABLE = "Check the file with a player; upload it again, or keep it out of the archive."
 
@@ -57,6 +68,9 @@ class AudioInfo:
 class Decoder:
     """Iterate once: float32 `(T,)` chunks of 2 s, mono, 16 kHz, finite and within -1 to 1; time is counted in samples.
 
+    Channels and tracks are mixed so that no speech is lost (`mix.py`, `tracks.py`); recordings that were put together
+    follow each other (`links.py`); silence stands where the container's clock says so (`timeline.py`).
+
     Damage is treated as players do: a packet that cannot be decoded becomes silence, and where the data end early, so
     does the audio; `damage` tells. It is an error when less than one second could be saved, or when more than a tenth
     of the packets is damaged.
@@ -69,28 +83,37 @@ class Decoder:
     """
 
     def __init__(
-        self, source: AudioSource, container: InputContainer, stream: AudioStream, config: AudioConfig
+        self, source: AudioSource, container: InputContainer, link: Link | None, edits: bool, config: AudioConfig
     ) -> None:
         self.source = source
-        self.info = AudioInfo(
-            codec=stream.codec_context.codec.canonical_name,
-            channels=stream.codec_context.channels,
-            sampling_rate_hz=stream.codec_context.sample_rate,
-        )
         self.samples = 0
         """Samples yielded so far, at 16 kHz."""
         self.damage: str | None = None
-        """What was wrong with a file that could be used all the same; complete after the last chunk."""
+        """What was wrong with a file that could be used all the same, and where; complete after the last chunk."""
+        self.tracks: str | None = None
+        """What each of several audio tracks holds, and which were taken; None where there is one."""
         self._container = container
-        self._stream = stream
+        self._link = link
+        self._edits = edits
         self._config = config
         self._rate_hz = config.sampling_rate_hz
+        self._silent = 0
+        """Samples of silence that stand for gaps in time stamps."""
+        self._packets = self._damaged = 0
+        self._decoded_s = 0.0
+        self._first_damage_s = 0.0
+        self._ends: list[str] = []
+        self._remarks: list[str] = []
+        self._streams = self._chosen_streams()
+        context = self._streams[0].codec_context
+        self.info = AudioInfo(
+            codec=context.codec.canonical_name, channels=context.channels, sampling_rate_hz=context.sample_rate
+        )
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         self.source.resume_clock()
         try:
-            for frame in self._resampled():
-                chunk = _within_bounds(frame)
+            for chunk in _chunked(self._mono(), CHUNK_S * self._rate_hz):
                 self.samples += len(chunk)
                 self._check_length()
                 self.source.check_time()
@@ -129,19 +152,76 @@ class Decoder:
                 f"it holds more than {self._config.max_duration_s:g} s of audio",
                 "Split the recording, or raise audio.max_duration_s.",
             )
-        if length_s > FREE_S + 8 * self.source.size_bytes / MIN_BITS_PER_S:
+        sound_s = length_s - self._silent / self._rate_hz
+        if sound_s > FREE_S + 8 * self.source.size_bytes / MIN_BITS_PER_S:
             raise LimitExceeded(
                 self.source.name,
-                f"its {self.source.size_bytes} bytes unpack to more than {int(length_s)} s of audio, as no speech does",
+                f"its {self.source.size_bytes} bytes unpack to more than {int(sound_s)} s of audio, as no speech does",
                 "Keep it out of the archive: it is damaged, or made to exhaust its reader.",
             )
 
-    def _resampled(self) -> Iterator[AudioFrame]:
-        resampler = _MonoResampler(self._rate_hz)
+    # ------------------------------------------------------------------------------------------------------- tracks
+
+    def _chosen_streams(self) -> list[AudioStream]:
+        streams = _audio_streams(self._container, self.source.name)
+        if len(streams) == 1:
+            return streams
+        found = self._listened_to(streams)
+        taken = tracks.chosen(found, self._config.tracks)
+        self.tracks = tracks.note(found, taken)
+        # Opened again: a demuxer that has come to its end is not the same as a new one in every format.
+        self._container.close()
+        self._container = _opened(self.source, self._link, self._edits, self._head())
+        wanted = {track.index for track in taken}
+        return [stream for stream in _audio_streams(self._container, self.source.name) if stream.index in wanted]
+
+    def _listened_to(self, streams: Sequence[AudioStream]) -> list[tracks.Track]:
+        """Hears all of these tracks to their ends."""
+        voices = {stream.index: self._voice(stream, SAMPLING_RATE_HZ) for stream in streams}
+        ears = {stream.index: _Ear() for stream in streams}
+        demuxed = self._container.demux(*streams)
+        with contextlib.suppress(av.FFmpegError):
+            for packet in demuxed:
+                voice = voices[packet.stream.index]
+                with contextlib.suppress(av.FFmpegError):
+                    for frame in packet.decode():
+                        if isinstance(frame, AudioFrame) and _plausible(frame):
+                            for part in voice.push(frame):
+                                ears[packet.stream.index].hear(part)
+                self.source.check_time()
+                if max(voice.timeline.position_s for voice in voices.values()) > self._config.max_duration_s:
+                    break
+            for index, voice in voices.items():
+                for part in voice.flush():
+                    ears[index].hear(part)
+        self._reraise_read_error()
+        found = []
+        for number, stream in enumerate(streams, 1):
+            language, title = tracks.facts(stream.metadata)
+            flags = [flag.name for flag in Disposition if flag.name and flag in stream.disposition]
+            heard = ears[stream.index]
+            found.append(
+                tracks.Track(
+                    number=number,
+                    index=stream.index,
+                    language=language,
+                    title=title,
+                    default=Disposition.default in stream.disposition,
+                    beside=tracks.is_beside(title, flags),
+                    speech_s=heard.speech_s,
+                    spoken=heard.spoken(),
+                )
+            )
+        return found
+
+    # ------------------------------------------------------------------------------------------------------ samples
+
+    def _mono(self) -> Iterator[NDArray[np.float32]]:
         try:
-            for frame in self._frames():
-                yield from resampler.push(frame)
-            yield from resampler.flush()
+            while True:
+                yield from self._of_streams()
+                if not self._open_next():
+                    break
         except av.FFmpegError as error:
             _reraise_memory_error(error)
             raise DecodeError(
@@ -149,40 +229,82 @@ class Decoder:
                 f"its audio cannot be converted to mono ({error.strerror})",
                 "Convert it to FLAC or WAV.",
             ) from error
+        self._sum_up()
 
-    def _frames(self) -> Iterator[AudioFrame]:
-        packets = damaged = 0
-        decoded_s = 0.0
-        last: AudioFrame | None = None
-        lowest_hz, highest_hz = SAMPLING_RATES_HZ
-        demuxed = self._container.demux(self._stream)
-        while (packet := self._next(demuxed)) is not None:
-            packets += packet.size > 0
+    def _open_next(self) -> bool:
+        """Opens the next of several recordings in the file; False where there is none."""
+        while self._link is not None:
+            self._link = next_link(self.source, self._link)
+            self._reraise_read_error()
+            if self._link is None:
+                return False
+            self._container.close()
             try:
-                frames = packet.decode()
-            except av.FFmpegError as error:
-                self._reraise_read_error()
-                _reraise_memory_error(error)
-                damaged += 1
-                if last is not None:
-                    yield _silence_like(last)
+                self._container = _opened(self.source, self._link, self._edits, self._head())
+                self._streams = _audio_streams(self._container, self.source.name)[:1]
+            except DecodeError as error:
+                self._ends.append(f"what follows after {self._decoded_s:.1f} s cannot be read ({error.reason})")
                 continue
-            for frame in frames:
-                samples, rate_hz = frame.samples, frame.sample_rate
-                if not lowest_hz <= rate_hz <= highest_hz:
-                    damaged += 1
-                elif samples:
-                    decoded_s += samples / rate_hz
-                    last = frame
-                    yield frame
-        if damaged:
-            self.damage = f"{damaged} of {packets} packets cannot be decoded" + (
-                f"; {self.damage}" if self.damage else ""
-            )
-        if not decoded_s and not self.damage:
-            raise DecodeError(self.source.name, "its audio track holds no samples", UNREADABLE)
-        if self.damage and (decoded_s < MIN_SALVAGED_S or damaged > MAX_DAMAGED_SHARE * packets):
-            raise DecodeError(self.source.name, f"the audio is damaged: {self.damage}", UNREADABLE)
+            return True
+        return False
+
+    def _head(self) -> bytes:
+        self.source.seek(0)
+        return self.source.read(SNIFF_BYTES)
+
+    def _of_streams(self) -> Iterator[NDArray[np.float32]]:
+        """The sound of the open container."""
+        voices = {stream.index: self._voice(stream, self._rate_hz) for stream in self._streams}
+        mixed = _Together(list(voices), self._rate_hz)
+        demuxed = self._container.demux(*self._streams)
+        while (packet := self._next(demuxed)) is not None:
+            voice = voices[packet.stream.index]
+            for part in self._decoded(packet, voice):
+                yield from mixed.add(packet.stream.index, part)
+        for index, voice in voices.items():
+            for part in voice.flush():
+                yield from mixed.add(index, part)
+        yield from mixed.rest()
+        for voice in voices.values():
+            self._silent += voice.silent
+            self._remarks += [
+                f"its time stamps jump by {jump_s:.1f} s after {at_s:.1f} s, which is left out"
+                for at_s, jump_s in voice.timeline.left_out[:_MOST_REMARKS]
+            ]
+        self._compare_with_claim(voices)
+
+    def _decoded(self, packet: av.Packet, voice: _Voice) -> Iterator[NDArray[np.float32]]:
+        self._packets += packet.size > 0
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            self._reraise_read_error()
+            _reraise_memory_error(error)
+            self._count_damaged()
+            yield from voice.lose()
+            return
+        for frame in frames:
+            assert isinstance(frame, AudioFrame)
+            if not _plausible(frame):
+                self._count_damaged()
+            elif frame.samples:
+                self._decoded_s += frame.samples / frame.sample_rate
+                yield from voice.push(frame)
+
+    def _count_damaged(self) -> None:
+        if not self._damaged:
+            self._first_damage_s = self._decoded_s
+        self._damaged += 1
+
+    def _voice(self, stream: AudioStream, rate_hz: int) -> _Voice:
+        container = self._container
+        start_s, claimed_s = (
+            None if value is None else value / av.time_base for value in (container.start_time, container.duration)
+        )
+        line = timeline.begin(container.format.name, start_s, claimed_s, self._config.max_duration_s)
+        if self._link is not None and line.origin_s is not None:
+            line.origin_s = None if stream.start_time is None else float(stream.start_time * (stream.time_base or 0))
+        return _Voice(line, rate_hz)
 
     def _next(self, demuxed: Iterator[av.Packet]) -> av.Packet | None:
         try:
@@ -190,7 +312,7 @@ class Decoder:
         except av.FFmpegError as error:
             self._reraise_read_error()
             _reraise_memory_error(error)
-            self.damage = f"the data end early ({error.strerror})"
+            self._ends.append(f"the data end early ({error.strerror}), after {self._decoded_s:.1f} s")
             return None
         if self.source.error is not None:
             raise self.source.error
@@ -200,9 +322,143 @@ class Decoder:
         if self.source.error is not None:
             raise self.source.error
 
+    # ------------------------------------------------------------------------------------------------------- damage
+
+    def _compare_with_claim(self, voices: Mapping[int, _Voice]) -> None:
+        """Some formats say how long they are: a decoder that stopped long before has lost something."""
+        kind = self._container.format.name.partition(",")[0]
+        if kind not in _CLAIMING or self._ends:
+            return
+        for stream in self._streams:
+            if stream.duration is not None and stream.time_base is not None:
+                claimed_s = float(stream.duration * stream.time_base)
+            elif kind == "matroska" and len(self._container.streams) == 1 and self._container.duration is not None:
+                claimed_s = self._container.duration / av.time_base
+            else:
+                continue
+            heard_s = voices[stream.index].timeline.position_s
+            if heard_s < claimed_s - max(_CLAIM_S, _CLAIM_SHARE * claimed_s):
+                self._remarks.append(f"it ends after {heard_s:.1f} s, though its header says {claimed_s:.1f} s")
+
+    def _sum_up(self) -> None:
+        damage = list(self._ends)
+        if self._damaged:
+            damage.insert(
+                0,
+                f"{self._damaged} of {self._packets} packets cannot be decoded, the first after "
+                f"{self._first_damage_s:.1f} s",
+            )
+        if not self._decoded_s and not damage:
+            raise DecodeError(self.source.name, "its audio track holds no samples", UNREADABLE)
+        if damage and (self._decoded_s < MIN_SALVAGED_S or self._damaged > MAX_DAMAGED_SHARE * self._packets):
+            raise DecodeError(self.source.name, f"the audio is damaged: {'; '.join(damage)}", UNREADABLE)
+        self.damage = "; ".join([*damage, *self._remarks][:_MOST_REMARKS]) or None
+
+
+class _Voice:
+    """One track: its frames, mixed to mono and put on its clock."""
+
+    def __init__(self, timeline: Timeline, rate_hz: int) -> None:
+        self.timeline = timeline
+        self.silent = 0
+        """Samples of silence that stand for gaps."""
+        self._rate_hz = rate_hz
+        self._mixer = MonoMixer(rate_hz)
+        self._given = 0
+        self._last_s: float | None = None
+
+    def push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
+        self._last_s = frame.samples / frame.sample_rate
+        if self.timeline.gap_before(frame.time, self._last_s):
+            before = self._given
+            yield from self._silence_until(self.timeline.position_s - self._last_s)
+            self.silent += self._given - before
+        for part in self._mixer.push(frame):
+            self._given += len(part)
+            yield part
+
+    def lose(self) -> Iterator[NDArray[np.float32]]:
+        """A packet that cannot be decoded is silence, as long as the one before."""
+        if self._last_s is not None:
+            self.timeline.gap_before(None, self._last_s)
+            yield from self._silence_until(self.timeline.position_s)
+
+    def flush(self) -> Iterator[NDArray[np.float32]]:
+        for part in self._mixer.flush():
+            self._given += len(part)
+            yield part
+
+    def _silence_until(self, until_s: float) -> Iterator[NDArray[np.float32]]:
+        yield from self.flush()
+        until = round(until_s * self._rate_hz)
+        while self._given < until:
+            some = np.zeros(min(CHUNK_S * self._rate_hz, until - self._given), np.float32)
+            self._given += len(some)
+            yield some
+
+
+class _Together:
+    """Tracks that sound together; one alone passes as it is."""
+
+    def __init__(self, indices: Sequence[int], rate_hz: int) -> None:
+        self._waiting: dict[int, NDArray[np.float32]] = {index: np.zeros(0, np.float32) for index in indices}
+        self._late = dict.fromkeys(indices, 0)
+        """Samples of a track that are to come, and for which the others did not wait."""
+        self._step = CHUNK_S * rate_hz
+        self._most = _MOST_SKEW_S * rate_hz
+
+    def add(self, index: int, part: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        if len(self._waiting) == 1:
+            yield part
+            return
+        late = min(self._late[index], len(part))
+        self._late[index] -= late
+        self._waiting[index] = np.concatenate([self._waiting[index], part[late:]])
+        lengths = [len(samples) - self._late[each] for each, samples in self._waiting.items()]
+        ready = max(min(lengths), max(lengths) - self._most)
+        if ready >= self._step:
+            yield self._mix(ready)
+
+    def rest(self) -> Iterator[NDArray[np.float32]]:
+        if length := max(len(samples) for samples in self._waiting.values()):
+            yield self._mix(length)
+
+    def _mix(self, length: int) -> NDArray[np.float32]:
+        mixed = np.zeros(length, np.float32)
+        for index, samples in self._waiting.items():
+            there = samples[:length]
+            mixed[: len(there)] += there
+            self._late[index] += length - len(there)
+            self._waiting[index] = samples[length:]
+        # Voices that do not speak at once keep nearly all of their level, and those that do are not clipped much.
+        return np.asarray((mixed / np.sqrt(len(self._waiting))).clip(-1.0, 1.0), np.float32)
+
+
+class _Ear:
+    """Where somebody speaks on a track."""
+
+    def __init__(self) -> None:
+        self.speech_s = 0.0
+        self._probabilities = SpeechProbabilities()
+        self._rest = np.zeros(0, np.float32)
+        self._heard: list[NDArray[np.bool_]] = []
+
+    def hear(self, part: NDArray[np.float32]) -> None:
+        samples = np.concatenate([self._rest, part])
+        whole = len(samples) // WINDOW * WINDOW
+        self._rest = samples[whole:]
+        speech = self._probabilities(samples[:whole]) >= _SPEECH
+        self.speech_s += float(speech.sum()) * WINDOW / SAMPLING_RATE_HZ
+        self._heard.append(speech)
+
+    def spoken(self) -> NDArray[np.bool_]:
+        """Of each half second, whether somebody speaks in it."""
+        heard = np.concatenate([*self._heard, np.zeros(0, np.bool_)])
+        return np.asarray(np.pad(heard, (0, -len(heard) % 16)).reshape(-1, 16).any(axis=1))
+
 
 def decode(file: BinaryIO, name: str, config: AudioConfig) -> Decoder:
-    """Opens a recording; its best audio track is taken, also out of a video.
+    """Opens a recording, also the sound of a video; where there are several audio tracks, they are listened to now.
 
     Args:
         file: seekable, read in pieces; stays open.
@@ -216,49 +472,72 @@ def decode(file: BinaryIO, name: str, config: AudioConfig) -> Decoder:
     """
     source = AudioSource(file, name, config)
     head = source.read(SNIFF_BYTES)
-    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
     # Asked of large files only: it takes some reads, and the index of a small one is small.
-    if head[4:8] == b"ftyp" and source.size_bytes >= _LARGE_BYTES and mp4.plays_whole(source, source.size_bytes):
-        options["advanced_editlist"] = "0"
-    source.seek(0)
+    large = head[4:8] == b"ftyp" and source.size_bytes >= _LARGE_BYTES
+    edits = not (large and mp4.plays_whole(source, source.size_bytes))
+    link = first_link(source, head)
     try:
-        container = av.open(
-            source,
+        container = _opened(source, link, edits, head)
+        try:
+            return Decoder(source, container, link, edits, config)
+        except BaseException:
+            container.close()
+            raise
+    finally:
+        source.pause_clock()
+
+
+def _opened(source: AudioSource, link: Link | None, edits: bool, head: bytes) -> InputContainer:
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
+    if not edits:
+        options["advanced_editlist"] = "0"
+    file = source if link is None else link
+    file.seek(0)
+    try:
+        container: InputContainer = av.open(
+            file,
             "r",
             options=options,
             # Tags in old encodings are not a reason to refuse the audio.
             metadata_errors="replace",
         )
+        return container
     except Exception as error:
         if source.error is not None:
             raise source.error from None
         if not isinstance(error, av.FFmpegError):
             raise
         _reraise_memory_error(error)
-        raise DecodeError(name, _why_unreadable(head), UNREADABLE) from error
-    try:
-        return Decoder(source, container, _audio_stream(container, name), config)
-    except BaseException:
-        container.close()
-        raise
-    finally:
-        source.pause_clock()
+        raise DecodeError(source.name, _why_unreadable(head), UNREADABLE) from error
 
 
-def _audio_stream(container: InputContainer, name: str) -> AudioStream:
-    stream = container.streams.best("audio")
-    if not isinstance(stream, AudioStream):
+def _audio_streams(container: InputContainer, name: str) -> list[AudioStream]:
+    """The audio tracks that can be decoded, all ready for it; of Ogg the best, as a link has the others in turn."""
+    best = container.streams.best("audio")
+    if not isinstance(best, AudioStream):
         raise DecodeError(name, "it has no audio track", "Give a recording with sound, or keep it out of the archive.")
+    usable = [stream for stream in container.streams.audio if _why_unusable(stream) is None]
+    if not usable:
+        why, remedy = _why_unusable(best) or ("", "")
+        raise DecodeError(name, why, remedy)
+    if container.format.name == "ogg":
+        usable = [best] if best in usable else usable[:1]
+    for stream in usable:
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_samples": str(_MAX_FRAME_SAMPLES)}
+    return usable
+
+
+def _why_unusable(stream: AudioStream) -> tuple[str, str] | None:
+    """What is wrong with a track, and what to do; None where it can be decoded."""
     context = stream.codec_context
     if context is None:
-        raise DecodeError(name, "its audio is in a codec that FFmpeg cannot decode", "Convert it to FLAC or WAV.")
+        return "its audio is in a codec that FFmpeg cannot decode", "Convert it to FLAC or WAV."
     if not context.sample_rate or not context.channels:
-        raise DecodeError(name, "no audio can be found behind its header", UNREADABLE)
+        return "no audio can be found behind its header", UNREADABLE
     if not SAMPLING_RATES_HZ[0] <= context.sample_rate <= SAMPLING_RATES_HZ[1]:
-        raise DecodeError(name, f"its header claims a sampling rate of {context.sample_rate} Hz", UNREADABLE)
-    context.thread_count = 1
-    context.options = {"max_samples": str(_MAX_FRAME_SAMPLES)}
-    return stream
+        return f"its header claims a sampling rate of {context.sample_rate} Hz", UNREADABLE
+    return None
 
 
 def _reraise_memory_error(error: av.FFmpegError) -> None:
@@ -276,105 +555,26 @@ def _why_unreadable(head: bytes) -> str:
     return f"it starts as {kind} does, but the rest is missing or damaged"
 
 
-class _MonoResampler:
-    """Mixes and resamples frames, also when rate or layout change within a file, as in chained Ogg streams."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._graph: _Graph | None = None
-        self._shape: tuple[str, str, int] | None = None
-        self._own_mix = False
-
-    def push(self, frame: AudioFrame) -> Sequence[AudioFrame]:
-        # Positions are counted in samples: jumps in damaged time stamps must not reach the filter.
-        frame.pts = None
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if shape == self._shape and self._graph is not None:
-            return self._graph.push(self._mixed(frame) if self._own_mix else frame)
-        before = self.flush()
-        self._shape, self._own_mix = shape, False
-        try:
-            self._graph = _Graph(frame, self._rate_hz)
-            return [*before, *self._graph.push(frame), *self._graph.pull()]
-        except av.FFmpegError:
-            # FFmpeg has no mixing rule for this number of channels.
-            self._own_mix = True
-            mixed = self._mixed(frame)
-            self._graph = _Graph(mixed, self._rate_hz)
-            return [*before, *self._graph.push(mixed)]
-
-    def flush(self) -> Sequence[AudioFrame]:
-        graph, self._graph = self._graph, None
-        return graph.flush() if graph else ()
-
-    def _mixed(self, frame: AudioFrame) -> AudioFrame:
-        samples = frame.to_ndarray()
-        if not frame.format.is_planar:
-            samples = samples.reshape(-1, len(frame.layout.channels)).T
-        scaled = samples.astype(np.float32)
-        if frame.format.packed.name == "u8":
-            scaled = (scaled - 128.0) / 128.0
-        elif frame.format.packed.name in ("s16", "s32", "s64"):
-            scaled /= 2.0 ** (8 * samples.itemsize - 1)
-        mono = AudioFrame.from_ndarray(scaled.mean(axis=0, keepdims=True), format="flt", layout="mono")
-        mono.sample_rate = frame.sample_rate
-        return mono
+def _plausible(frame: AudioFrame) -> bool:
+    return SAMPLING_RATES_HZ[0] <= frame.sample_rate <= SAMPLING_RATES_HZ[1]
 
 
-class _Graph:
-    """FFmpeg's resampler for frames of one shape. PyAV's own asks for output after each frame, which costs more time
-    than decoding it; this one lets some frames gather first."""
-
-    def __init__(self, like: AudioFrame, rate_hz: int) -> None:
-        graph = Graph()
-        graph.threads = 1
-        self._source = graph.add(
-            "abuffer",
-            sample_rate=str(like.sample_rate),
-            sample_fmt=like.format.name,
-            channel_layout=like.layout.name,
-            time_base=f"1/{like.sample_rate}",
-        )
-        # Without it a mix of equal channels is louder than they are, and clips.
-        mix = graph.add("aresample", rematrix_maxval="1.0")
-        wanted = graph.add("aformat", sample_rates=str(rate_hz), sample_fmts="flt", channel_layouts="mono")
-        self._sink = graph.add("abuffersink")
-        graph.link_nodes(self._source, mix, wanted, self._sink).configure()
-        graph.set_audio_frame_size(CHUNK_S * rate_hz)
-        self._graph = graph
-        self._waiting = 0
-
-    def push(self, frame: AudioFrame) -> Sequence[AudioFrame]:
-        self._source.push(frame)
-        self._waiting += frame.samples
-        return self.pull() if self._waiting >= _SAMPLES_AT_ONCE else ()
-
-    def pull(self) -> Sequence[AudioFrame]:
-        self._waiting = 0
-        ready: list[AudioFrame] = []
-        with contextlib.suppress(av.BlockingIOError, av.EOFError):
-            while True:
-                frame = self._sink.pull()
-                assert isinstance(frame, AudioFrame)
-                ready.append(frame)
-        return ready
-
-    def flush(self) -> Sequence[AudioFrame]:
-        self._source.push(None)
-        return self.pull()
-
-
-def _within_bounds(frame: AudioFrame) -> NDArray[np.float32]:
-    samples: NDArray[np.float32] = np.frombuffer(memoryview(frame.planes[0]), np.float32)[: frame.samples]
-    # Infinity is no loud sample either: both come from damage, and neither may reach the models.
-    if not np.isfinite(samples).all():
-        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-    return samples.clip(-1.0, 1.0)
-
-
-def _silence_like(frame: AudioFrame) -> AudioFrame:
-    silence = AudioFrame(format=frame.format.name, layout=frame.layout.name, samples=frame.samples)
-    silence.sample_rate = frame.sample_rate
-    for plane in silence.planes:
-        plane.update(bytes([0x80 if frame.format.packed.name == "u8" else 0]) * plane.buffer_size)
-    return silence
+def _chunked(parts: Iterator[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
+    """The same samples in chunks of that length; the last may be shorter."""
+    waiting: list[NDArray[np.float32]] = []
+    count = 0
+    for part in parts:
+        if not waiting and len(part) == length:
+            yield part
+            continue
+        waiting.append(part)
+        count += len(part)
+        if count >= length:
+            joined = np.concatenate(waiting)
+            whole = count // length * length
+            yield from np.split(joined[:whole], whole // length)
+            waiting, count = [joined[whole:]], count - whole
+            if not count:
+                waiting = []
+    if count:
+        yield np.concatenate(waiting)

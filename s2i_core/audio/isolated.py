@@ -172,6 +172,8 @@ class IsolatedDecoder:
         """Samples yielded so far, at 16 kHz."""
         self.damage: str | None = None
         """What was wrong with a file that could be used all the same; complete after the last chunk."""
+        self.tracks: str | None = None
+        """What each of several audio tracks holds, and which were taken; None where there is one."""
         self._process = process
         self._file = file
         self._name = name
@@ -205,7 +207,7 @@ class IsolatedDecoder:
                     yield chunk
             end = json.loads(bytes(body))
             self._answered = True
-            self.damage = end["damage"]
+            self.damage, self.tracks = end["damage"], end["tracks"]
             self._contents = Contents(end["sha256"], end["size_bytes"])
         finally:
             self.close()
@@ -364,7 +366,12 @@ def _decode(end: socket.socket, name: str, size_bytes: int, config: AudioConfig)
                 chunks.clear()
         _send(end, _AUDIO, *chunks)
         contents = decoder.contents()
-    told = {"damage": decoder.damage, "sha256": contents.sha256, "size_bytes": contents.size_bytes}
+    told = {
+        "damage": decoder.damage,
+        "tracks": decoder.tracks,
+        "sha256": contents.sha256,
+        "size_bytes": contents.size_bytes,
+    }
     _send(end, _END, json.dumps(told).encode())
 
 

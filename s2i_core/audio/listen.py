@@ -80,6 +80,7 @@ class Listening:
             speech_s=speech_s,
             gaps=gaps,
             damage=self._decoder.damage,
+            tracks=self._decoder.tracks,
         )
 
     @property

@@ -1,0 +1,84 @@
+"""Where each frame of sound lies on the clock that a player shows.
+
+A container's time stamps may begin late, jump ahead where nothing was recorded, or start again where two recordings
+were joined. Time 0 is:
+
+- in Matroska, WebM, MP4 and QuickTime, whose time lines begin at 0, what is stamped 0: sound that begins at 30 s begins
+  at 30 s, as ffplay, VLC and browsers show it;
+- in transport and programme streams, FLV, ASF and Ogg, whose clocks may stand anywhere, and in pieces of live streams
+  that tell no length, the first stamp of any track, as VLC and mpv show it.
+
+Where a stamp is later than the sound so far, silence lies between. Where stamps go back, sound is not cut: it goes on,
+and times are counted on from there. FFmpeg follows the same rules (`-dts_delta_threshold`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+GAP_S = 0.25
+"""A stamp that is later by less is a recorder's jitter, and no gap."""
+BACK_S = 10.0
+"""Stamps that go back by more are those of another clock."""
+FREE_CLOCK_GAP_S = 3600.0
+"""Where a clock may stand anywhere, a jump ahead by more leads to another clock, and is no gap."""
+
+#: Demuxers whose stamps mean something, by whether their clock may stand anywhere. Others count samples themselves.
+_FREE = {"matroska": False, "mov": False, "mpegts": True, "mpeg": True, "flv": True, "asf": True, "ogg": True}
+
+
+@dataclass
+class Timeline:
+    """The clock of one track. All values are seconds.
+
+    Attributes:
+        origin_s: the stamp of time 0; None where stamps mean nothing.
+        free: the clock may stand anywhere.
+        longest_s: a jump to a place after this is no gap.
+        position_s: end of the sound so far.
+        left_out: jumps that were no gaps: (where, how far).
+    """
+
+    origin_s: float | None
+    free: bool
+    longest_s: float
+    position_s: float = 0.0
+    left_out: list[tuple[float, float]] = field(default_factory=list)
+    _end_s: float | None = None
+    """Stamp of the end of the last frame."""
+
+    def gap_before(self, stamp_s: float | None, duration_s: float) -> float:
+        """Seconds of silence before the next frame, which is counted as well."""
+        gap_s = 0.0
+        if stamp_s is not None and self.origin_s is not None:
+            if self._end_s is not None and stamp_s < self._end_s - BACK_S:
+                self.origin_s = stamp_s - self.position_s
+            gap_s = stamp_s - self.origin_s - self.position_s
+            jump_s = gap_s if self._end_s is None else stamp_s - self._end_s
+            if gap_s < GAP_S:
+                gap_s = 0.0
+            elif self.position_s + gap_s > self.longest_s or (self.free and gap_s > FREE_CLOCK_GAP_S):
+                self.left_out.append((self.position_s, jump_s))
+                self.origin_s, gap_s = stamp_s - self.position_s, 0.0
+            self._end_s = stamp_s + duration_s
+        elif self._end_s is not None:
+            self._end_s += duration_s
+        self.position_s += gap_s + duration_s
+        return gap_s
+
+
+def begin(container_format: str, start_s: float | None, claimed_s: float | None, longest_s: float) -> Timeline:
+    """The clock of a track at its start.
+
+    Args:
+        container_format: FFmpeg's name of the demuxer.
+        start_s: the container's first stamp, of any track.
+        claimed_s: the length that the container claims.
+        longest_s: as in `Timeline`.
+    """
+    kind = container_format.partition(",")[0]
+    if kind not in _FREE:
+        return Timeline(None, False, longest_s)
+    # A piece cut out of a live stream has the stream's clock, and no length.
+    free = _FREE[kind] or claimed_s is None or (start_s or 0.0) > claimed_s
+    return Timeline((start_s or 0.0) if free else 0.0, free, longest_s)
