@@ -247,7 +247,10 @@ class RunConfig(Settings):
     @property
     def plan_digest(self) -> str:
         """Digest of what shapes the scenes: a change makes new scenes; a change of resources does not."""
-        return config_digest({"audio": self.audio.model_dump(), "scenes": self.scenes.model_dump()})
+        audio = self.audio.model_dump()
+        if self.audio.tracks == AudioConfig().tracks:  # came later: its default must not plan all archives anew
+            del audio["tracks"]
+        return config_digest({"audio": audio, "scenes": self.scenes.model_dump()})
 
     @property
     def image_digest(self) -> str:

@@ -369,7 +369,8 @@ class _Voice:
 
     def push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
         self._last_s = frame.samples / frame.sample_rate
-        if self.timeline.gap_before(frame.time, self._last_s):
+        stamp_s = None if self.timeline.origin_s is None else frame.time
+        if self.timeline.gap_before(stamp_s, self._last_s):
             before = self._given
             yield from self._silence_until(self.timeline.position_s - self._last_s)
             self.silent += self._given - before

@@ -33,6 +33,9 @@ DROWNED = 0.1
 """A channel that makes up less than this share of the mix's power may be drowned: whether it is speech is heard."""
 
 _PARTS = 4
+_LOOKED_AT = 1024
+_LOUDEST = np.float32(8.0)
+_DTYPES = {"u8": "u1", "s16": "<i2", "s32": "<i4", "s64": "<i8", "flt": "<f4", "dbl": "<f8"}
 _LOST_PARTS = 2
 _FLOOR = 1e-6
 """Power (-60 dBFS) under which a channel holds nothing."""
@@ -100,10 +103,10 @@ class MonoMixer:
     def _mix(self) -> list[F32]:
         frames, self._block, self._gathered = self._block, [], 0
         assert self._chooser is not None
-        samples = np.concatenate([_samples(frame) for frame in frames], axis=1)
-        weights = self._chooser(samples, frames)
+        weights = self._chooser(frames)
         if weights is None and self._rule is not None:
             return [part for frame in frames for part in self._through(frame, raw=True)]
+        samples = np.concatenate([_samples(frame) for frame in frames], axis=1)
         mono = (self._chooser.usual if weights is None else weights) @ samples
         made = AudioFrame.from_ndarray(mono[None].astype(np.float32), format="flt", layout="mono")
         made.sample_rate = frames[0].sample_rate
@@ -145,18 +148,20 @@ class _Chooser:
         self._before: list[AudioFrame] = []
         self._ears: _Ears | None = None
 
-    def __call__(self, samples: F32, frames: list[AudioFrame]) -> F32 | None:
-        """Weights `(C,)` for a block `(C, T)`, which is in these frames; None stands for the usual mix."""
+    def __call__(self, frames: list[AudioFrame]) -> F32 | None:
+        """Weights `(C,)` for a block of frames; None stands for the usual mix."""
         weights, self._ears_used = self._now, False
-        if samples.shape[1] >= 2 * _PARTS:
-            weights = self._now = self._chosen(_products(samples, frames[0].sample_rate), frames)
+        looked_at = _stretches(frames)
+        if looked_at.shape[2] > 1:
+            products = _products(looked_at, frames[0].sample_rate)
+            weights = self._now = self._chosen(products, _plain(looked_at), frames)
         if not self._ears_used:
             self._ears = None
         self._before = frames
         return weights
 
-    def _chosen(self, products: F32, frames: list[AudioFrame]) -> F32 | None:
-        usual = _measured(products, self.usual)
+    def _chosen(self, products: F32, plain: F32, frames: list[AudioFrame]) -> F32 | None:
+        usual = _measured(products, plain, self.usual)
         if usual.silent:
             return self._now
         self._well = self._well + 1 if usual.fine else 0
@@ -165,7 +170,7 @@ class _Chooser:
                 return None
             used, measured = self.usual, usual
         else:
-            used, measured = self._now, _measured(products, self._now)
+            used, measured = self._now, _measured(products, plain, self._now)
             if measured.fine:
                 return self._now
         return self._by_ear(products, frames, used, measured)
@@ -232,31 +237,52 @@ def _together(best: int, others: Sequence[int], products: F32) -> F32:
     return weights
 
 
-def _products(samples: F32, rate_hz: int) -> F32:
-    """Mean products of all pairs of channels in each quarter of a block `(4, C, C)`; (C, C)'s diagonal is the power.
+def _stretches(frames: list[AudioFrame]) -> F32:
+    """A stretch of each quarter of a block `(4, C, T)`: to tell what sounds there needs not all of it."""
+    length = min(frame.samples for frame in frames)
+    length = min(length, _LOOKED_AT) if len(frames) >= _PARTS else min(length // _PARTS, _LOOKED_AT)
+    if len(frames) >= _PARTS:
+        places = [(frames[part * len(frames) // _PARTS], 0) for part in range(_PARTS)]
+    else:
+        longest = max(frames, key=lambda frame: frame.samples)
+        places = [(longest, part * longest.samples // _PARTS) for part in range(_PARTS)]
+    return np.stack([_samples(frame, start, start + length) for frame, start in places])
+
+
+def _products(stretches: F32, rate_hz: int) -> F32:
+    """Mean products of all pairs of channels in each stretch `(4, C, C)`; the diagonals are the channels' power.
 
     They are taken of the differences of samples, with 1 kHz as it is: hum and rumble, far below speech, count little.
     """
-    steps = np.diff(samples, axis=1)
-    steps *= np.float32(rate_hz / (2 * np.pi * 1000))
-    steps = steps[:, : steps.shape[1] // _PARTS * _PARTS]
-    parts = steps.reshape(len(steps), _PARTS, -1).transpose(1, 0, 2)
-    return np.asarray(parts @ parts.transpose(0, 2, 1) / parts.shape[2], np.float32)
+    steps = stretches[:, :, 1:] - stretches[:, :, :-1]
+    scale = np.float32((rate_hz / (2 * np.pi * 1000)) ** 2 / steps.shape[2])
+    return np.asarray(scale * (steps @ steps.transpose(0, 2, 1)), np.float32)
 
 
-def _measured(products: F32, weights: F32) -> _Measured:
+def _plain(stretches: F32) -> F32:
+    """Mean products of all pairs of channels `(C, C)`, of the samples as they are: hum may drown speech."""
+    level = stretches - stretches.mean(axis=2, keepdims=True)
+    products = (level @ level.transpose(0, 2, 1)).mean(axis=0) / stretches.shape[2]
+    return np.asarray(products, np.float32)
+
+
+def _measured(products: F32, plain: F32, weights: F32) -> _Measured:
     mixed = products @ weights
     power = np.maximum(mixed @ weights, 0)
     loudest = np.diagonal(products, axis1=1, axis2=2).max(axis=1)
     lost = (loudest > _FLOOR) & (power < LOST * loudest)
-    total, of_total = products.mean(axis=0), mixed.mean(axis=0)
-    alone = np.diagonal(total)
-    share = np.square(of_total) / np.maximum(alone * power.mean(), 1e-20)
     return _Measured(
         silent=bool((loudest <= _FLOOR).all()),
         lost=int(lost.sum()) >= _LOST_PARTS,
-        drowned=bool(((alone > _FLOOR) & (share < DROWNED)).any()),
+        drowned=_drowned(products.mean(axis=0), weights) or _drowned(plain, weights),
     )
+
+
+def _drowned(products: F32, weights: F32) -> bool:
+    """Whether a channel makes up too little of a mix: the square of its correlation with it."""
+    mixed, alone = products @ weights, np.diagonal(products)
+    share = np.square(mixed) / np.maximum(alone * (mixed @ weights), 1e-20)
+    return bool(((alone > _FLOOR) & (share < DROWNED)).any())
 
 
 def _even(channels: int) -> F32:
@@ -277,21 +303,26 @@ def _mixing_rule(layout: str, channels: int) -> F32 | None:
     return rule if len(rule) == channels else None
 
 
-def _samples(frame: AudioFrame) -> F32:
-    """A frame's samples `(C, T)`, within -1 to 1."""
-    channels = len(frame.layout.channels)
+def _samples(frame: AudioFrame, start: int = 0, end: int | None = None) -> F32:
+    """Some samples of a frame `(C, T)`, within -1 to 1."""
+    channels, kind = len(frame.layout.channels), frame.format.packed.name
     if frame.format.is_planar and channels >= _UNSAFE_PLANES:
-        [frame] = AudioResampler(frame.format.packed.name, frame.layout.name, frame.sample_rate).resample(frame)
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, channels).T
+        [frame] = AudioResampler(kind, frame.layout.name, frame.sample_rate).resample(frame)
+    end = frame.samples if end is None else end
+    if frame.format.is_planar:
+        samples = np.stack([np.frombuffer(memoryview(plane), _DTYPES[kind])[start:end] for plane in frame.planes])
+    else:
+        plane = np.frombuffer(memoryview(frame.planes[0]), _DTYPES[kind])
+        samples = plane[start * channels : end * channels].reshape(-1, channels).T
     scaled = samples.astype(np.float32, copy=False)
-    if frame.format.packed.name == "u8":
-        return (scaled - 128.0) / 128.0
-    if frame.format.packed.name in ("s16", "s32", "s64"):
-        return scaled / np.float32(2.0 ** (8 * samples.itemsize - 1))
-    # Damage makes floats of any size, of which the squares must still be numbers.
-    return np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).clip(-8.0, 8.0)
+    if kind == "u8":
+        return (scaled - np.float32(128.0)) / np.float32(128.0)
+    if kind in ("s16", "s32", "s64"):
+        return scaled * np.float32(2.0 ** (1 - 8 * samples.itemsize))
+    # Damage makes floats of any size, of which the squares must still be numbers; a comparison is false for NaN.
+    if not (np.abs(scaled) < _LOUDEST).all():
+        scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).clip(-_LOUDEST, _LOUDEST)
+    return scaled
 
 
 class _Graph:

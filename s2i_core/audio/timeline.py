@@ -80,5 +80,5 @@ def begin(container_format: str, start_s: float | None, claimed_s: float | None,
     if kind not in _FREE:
         return Timeline(None, False, longest_s)
     # A piece cut out of a live stream has the stream's clock, and no length.
-    free = _FREE[kind] or claimed_s is None or (start_s or 0.0) > claimed_s
+    free = _FREE[kind] or claimed_s is None or (kind == "matroska" and (start_s or 0.0) > claimed_s)
     return Timeline((start_s or 0.0) if free else 0.0, free, longest_s)

@@ -74,3 +74,51 @@ def encoded(
                 output.mux(track.encode(part))
             output.mux(track.encode(None))
         return path.read_bytes()
+
+
+def stamped(
+    samples: np.ndarray,
+    rate_hz: int,
+    container: str,
+    codec: str,
+    *,
+    starts_s: tuple[float, ...] = (0.0,),
+    tracks: tuple[dict[str, str], ...] = ({},),
+    video: bool = False,
+) -> bytes:
+    """Tracks `(tracks, T)`, mono, cut into as many equal parts as there are `starts_s`, each stamped from its start on.
+
+    `tracks`: the metadata of each; `video`: a picture at 0 s beside them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        with av.open(str(path), "w", format=container, options={"avoid_negative_ts": "disabled"}) as output:
+            streams = []
+            for metadata in tracks:
+                stream = output.add_stream(codec, rate=rate_hz, layout="mono")
+                stream.metadata.update(metadata)
+                stream.codec_context.open()
+                streams.append(stream)
+            if video:
+                picture = output.add_stream("mpeg4", rate=10)
+                picture.width = picture.height = 64
+                picture.pix_fmt = "yuv420p"
+                output.mux(picture.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
+                output.mux(picture.encode(None))
+            packets = []
+            size = streams[0].codec_context.frame_size or 1024
+            part = samples.shape[1] // len(starts_s)
+            for stream, sound in zip(streams, samples, strict=True):
+                for begin in range(0, sound.size, size):
+                    frame = av.AudioFrame.from_ndarray(
+                        np.pad(sound, (0, size))[None, begin : begin + size].astype(np.float32), "fltp", "mono"
+                    )
+                    frame.sample_rate = rate_hz
+                    [frame] = av.AudioResampler(stream.codec_context.format.name, "mono", rate_hz).resample(frame)
+                    which = min(begin // part, len(starts_s) - 1)
+                    frame.pts = round(starts_s[which] * rate_hz) + begin - which * part
+                    packets += stream.encode(frame)
+                packets += stream.encode(None)
+            for packet in sorted(packets, key=lambda packet: packet.pts * packet.time_base):
+                output.mux(packet)
+        return path.read_bytes()
