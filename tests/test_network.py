@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pyarrow as pa
 import pytest
 from authorities import authority, server
@@ -159,6 +160,24 @@ def test_what_is_spared_is_asked_directly(
     ObjectStore(store.settings()).put(bucket, "key", b"data")
     assert _table(store.settings(), bucket).merge([{"key": "a"}]) == 1
     assert not proxy.seen
+
+
+def test_a_cluster_and_a_prefect_on_this_machine_are_asked_directly(
+    store: StoreInfo, proxy: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cluster.jobs.submit import running
+    from flows.local_server import client_settings
+
+    with front(store.endpoint) as head:
+        with pytest.raises(ConfigError):  # it is no cluster
+            running(head.url, "run")
+        assert head.seen and not proxy.seen
+        for name in _SPARED:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in client_settings(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        httpx.get(f"{head.url}/api/admin/version")
+        assert not proxy.seen
 
 
 @pytest.mark.timeout(400)

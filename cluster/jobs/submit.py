@@ -216,6 +216,7 @@ class _Log:
 
 
 def _client(address: str) -> JobSubmissionClient:
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     spare_loopback()
@@ -223,7 +224,7 @@ def _client(address: str) -> JobSubmissionClient:
     try:
         # What is asked by `requests` and what by aiohttp: both read certificates where they are told to.
         return JobSubmissionClient(address, verify=os.environ.get("REQUESTS_CA_BUNDLE") or True)
-    except (ConnectionError, RuntimeError) as error:
+    except (ConnectionError, RuntimeError, AuthenticationError) as error:
         raise ConfigError(
             f"cluster {address}",
             f"its Jobs API does not answer ({error})",
