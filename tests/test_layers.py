@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,6 @@ def imports(source: str, module: str, is_package: bool) -> Iterator[tuple[int, s
             if node.level:
                 anchor = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*anchor, base] if base else anchor)
-            yield node.lineno, base
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -104,6 +104,58 @@ def test_imports_point_down_only() -> None:
     assert {module.split(".")[0] for _, module, _ in checked} == set(LAYERS)
     found = [line for path, module, package in checked for line in violations(path.read_text(), module, package)]
     assert not found, "\n".join(found)
+
+
+def dependencies(modules: Iterable[tuple[Path, str, bool]]) -> dict[str, set[str]]:
+    """Each module with those that it imports, inside functions and for type checking too."""
+    known = {module: (path, is_package) for path, module, is_package in modules}
+
+    def imported(name: str) -> str:
+        while name and name not in known:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        module: {imported(name) for _, name in imports(path.read_text(), module, is_package)} - {"", module}
+        for module, (path, is_package) in known.items()
+    }
+
+
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules of a circle, the first of them again at the end; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    found = circle(dependencies(sources()))
+    assert not found, " is imported by ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("import pair.second", "from pair import first"),
+        ("from pair.second import x", "def f():\n    from pair.first import y"),
+        ("from .second import x", "import importlib\nimportlib.import_module('pair.first')"),
+        ("from pair import second", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pair.first"),
+        ("x = 1", "from pair import second_name"),
+    ],
+)
+def test_a_circle_is_found_wherever_its_imports_stand(tmp_path: Path, first: str, second: str) -> None:
+    package = "from pair import second" if first == "x = 1" else ""
+    texts = {"pair": package, "pair.first": first, "pair.second": second, "pair.third": "from pair import first"}
+    modules = []
+    for module, text in texts.items():
+        (path := tmp_path / module).write_text(text)
+        modules.append((path, module, module == "pair"))
+    assert circle(dependencies(modules))
+    (tmp_path / "pair.second").write_text("import os")
+    assert circle(dependencies(modules)) == []
 
 
 def test_every_module_of_the_core_has_a_floor() -> None:

@@ -25,6 +25,7 @@ from cluster.serve.deployments import Drawn, Encoder, Generator
 from cluster.serve.desk import Desk
 from cluster.serve.guard import Caller, Doorkeeper, Guard
 from cluster.serve.live import live
+from cluster.serve.messages import DESK
 from cluster.serve.ports import keep_to_loopback
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import (
@@ -348,7 +349,7 @@ def app(settings: ServeSettings) -> Application:
     generator = _deployment("Generator", Generator, settings.generator).bind(settings)
     desk = serve.deployment(
         Desk,
-        name=desks.NAME,
+        name=DESK,
         num_replicas=1,
         max_ongoing_requests=1000,
         ray_actor_options={"num_cpus": DESK_CPUS},

@@ -41,7 +41,6 @@ from s2i_core.storage.places import Place, parse_uri
 
 log = logging.getLogger("ray.serve")
 
-NAME = "Desk"
 _UTTERANCES_AT_ONCE = 4
 _DRAWN_AT_ONCE = 4
 _PROGRESS_S = 0.5

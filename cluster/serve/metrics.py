@@ -19,6 +19,7 @@ from ray import serve
 from ray.serve.exceptions import RayServeException
 
 from cluster.serve.batching import BatchFacts
+from cluster.serve.messages import DESK
 
 log = logging.getLogger("ray.serve")
 
@@ -91,12 +92,10 @@ class Meter:
             self._reporter = asyncio.get_running_loop().create_task(self._reports())
 
     async def _reports(self) -> None:
-        from cluster.serve.desk import NAME
-
         if not in_serve():
             return
         context = serve.get_replica_context()
-        desk = serve.get_deployment_handle(NAME, context.app_name)
+        desk = serve.get_deployment_handle(DESK, context.app_name)
         while True:
             await asyncio.sleep(REPORT_S)
             # The desk may be starting again: the next report is as good.
