@@ -167,8 +167,8 @@ class Found:
         said = f"{left.count} left out by name ({kinds}{more}), such as {examples}"
         if left.not_looked_into:
             said += (
-                f"; {left.not_looked_into} of them have no suffix that is known and were not looked into: "
-                "--set source.look_into=… looks into more"
+                f"; the names of {left.not_looked_into} tell nothing, and these were not looked into: unreadable, "
+                "or more than source.look_into (--set source.look_into=… looks into more)"
             )
         return said
 

@@ -177,6 +177,8 @@ class Listing:
 
     def _begins_as_one(self, item: AudioObject) -> bool | None:
         """Whether the object begins as a recording does; None where it cannot be read."""
+        if item.archived:
+            return None
         try:
             return format_of(self._store.read_range(item, 0, SNIFF_BYTES)) is not None
         except StorageUnavailable:

@@ -270,7 +270,12 @@ class ObjectStore:
                 if code in _MISSING_CODES:
                     return None
                 raise
-        return AudioObject(place.bucket, place.name, answer["ETag"].strip('"'), answer["ContentLength"])
+        restore = answer.get("Restore")  # the header of the object; a listing gives the same in another form
+        if restore is not None:
+            answer["RestoreStatus"] = {"IsRestoreInProgress": 'ongoing-request="true"' in restore}
+        return AudioObject(
+            place.bucket, place.name, answer["ETag"].strip('"'), answer["ContentLength"], _archived(answer)
+        )
 
     def open(self, source: AudioObject) -> BinaryIO:
         """A seekable reader of the object as it was listed; bytes come by ranged reads with growing read-ahead.

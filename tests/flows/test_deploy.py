@@ -282,3 +282,24 @@ def test_the_command_without_a_server_says_what_to_set(monkeypatch: pytest.Monke
     result = CliRunner().invoke(cli.app, ["deploy", "s3://a", "s3://b"])
     assert result.exit_code == 2
     assert "PREFECT_API_URL" in result.stderr
+
+
+def test_options_shape_the_archives_deployments_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[DeploymentSpec] = []
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr("flows.deploy.deploy", lambda specs, **_: told.extend(specs) or {"one": "id"})
+    options = ["--set", "image.steps=3", "--style", "sketch", "--limit", "7", "--deadline", "60"]
+    asked = CliRunner().invoke(cli.app, ["deploy", "s3://a/talks", "s3://a/talks-out", *options])
+    assert asked.exit_code == 0, asked.output
+    shaped = {spec.name: (spec.parameters.get("settings"), spec.parameters.get("limit")) for spec in told}
+    changes = {"image.steps": "3", "image.style": "sketch", "limits.deadline_s": 60.0}
+    assert shaped["nightly"] == shaped["replay"] == (changes, 7)
+    assert shaped["weekly"] == shaped["train"] == (None, None)
+
+
+@pytest.mark.parametrize("destination", ["s3://a/talks/out", "s3://a", "s3://a/talks//"])
+def test_a_destination_within_the_source_is_not_deployed(destination: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    asked = CliRunner().invoke(cli.app, ["deploy", "s3://a/talks/", destination])
+    assert asked.exit_code == 2
+    assert "lie in each other" in asked.stderr

@@ -65,3 +65,17 @@ def test_on_one_machine_no_copy_comes_or_goes(
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(ConfigError, match="no such preset"):
         serve_config("nope", "/k")
+
+
+def test_what_may_be_read_must_be_addresses() -> None:
+    with pytest.raises(ConfigError, match="not the address of a bucket"):
+        ServeSettings(s3_prefixes=("s3://archive/talks", "talks"))
+
+
+def test_single_settings_change_the_presets() -> None:
+    settings = ServeSettings(settings={"image.steps": "3", "image.style": "sketch"})
+    assert (settings.config().image.steps, settings.config().image.style) == (3, "sketch")
+    told = yaml.safe_load(serve_config("gpu", "/keys", (), {"image.steps": "3"}))
+    assert ServeSettings(**told["applications"][0]["args"]).config().image.steps == 3
+    with pytest.raises(ConfigError, match="no such setting"):
+        serve_config("gpu", "/keys", (), {"image.stepz": "3"})
