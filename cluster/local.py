@@ -284,7 +284,7 @@ def start_node(
         except Exception as error:
             processes.end(mark)
             if not attempts_left:
-                remedy = f"Look at its logs in {logs}; is memory left?"
+                remedy = f"Is memory left? Its logs are kept in {keep_logs(logs)}."
                 raise RayError("a Ray node on this machine", f"it did not start ({error})", remedy) from error
         finally:
             if connected_to is not None:
@@ -294,6 +294,23 @@ def start_node(
 
 def _kill(node: Any) -> None:
     node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
+
+
+def keep_logs(folder: Path) -> Path:
+    """Copy the ends of the logs of the last Ray in a folder to where they stay: `ray-logs` in the state folder.
+
+    For its owner only, in place of those that were kept before. Returns where they are.
+    """
+    kept = Path(os.environ.get("S2I_HOME") or ".s2i").absolute() / "ray-logs"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True, mode=0o700)
+    logs = (folder / "session_latest" / "logs").resolve()
+    files = sorted((path for path in logs.rglob("*") if path.is_file()), key=lambda path: -path.stat().st_mtime)
+    for path in files[:_KEPT_LOGS]:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _KEPT_BYTES))
+            kept.joinpath("-".join(path.relative_to(logs).parts)).write_bytes(file.read(_KEPT_BYTES))
+    return kept
 
 
 def free_ports(count: int) -> list[int]:
@@ -405,5 +422,6 @@ def _owned(folder: Path, *, new: bool = False) -> Iterator[None]:
 
 _FOLDER = "s2i-ray-"
 _UNLOCKED_S = 600.0
+_KEPT_LOGS, _KEPT_BYTES = 64, 1 << 16
 _RAY = "ray"
 """Where Ray keeps its files in such a folder."""

@@ -20,7 +20,7 @@ from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import desk as desks
-from cluster.serve import documentation, metrics, page, problems
+from cluster.serve import documentation, faults, metrics, page, problems
 from cluster.serve.deployments import Drawn, Encoder, Generator
 from cluster.serve.desk import Desk
 from cluster.serve.guard import Caller, Doorkeeper, Guard
@@ -212,7 +212,7 @@ async def scene_image(id: str, index: int, service: ServiceOf, caller: CallerOf)
     found: tuple[bytes, str] | None = await service.desk.picture.remote(id, caller.name, index)
     if found is None:
         raise problems.missing("There is no such picture, or not yet.")
-    return Response(found[0], media_type=found[1], headers={"Cache-Control": "private, max-age=3600"})
+    return Response(found[0], media_type=found[1])
 
 
 @api.delete(
@@ -326,6 +326,7 @@ def build(service: Service) -> FastAPI:
     app.include_router(api)
     app.include_router(documentation.router)
     app.include_router(page.router)
+    app.add_middleware(faults.Faults)
     app.add_middleware(Guard, settings=settings, meter=service.meter)
     return app
 
@@ -337,6 +338,7 @@ class Ingress:
         self, settings: ServeSettings, encoder: DeploymentHandle, generator: DeploymentHandle, desk: DeploymentHandle
     ) -> None:
         keep_to_loopback()
+        faults.tell()
         self._service = Service(settings, encoder, generator, desk)
 
     def __serve_build_asgi_app__(self) -> FastAPI:

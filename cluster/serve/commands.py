@@ -63,7 +63,7 @@ def serve(
         return
     # There is nothing to finish while models load.
     processes.at_interrupt(lambda: processes.end_now(_INTERRUPTED), _INTERRUPTED)
-    from cluster.serve.local import serving
+    from cluster.serve.local import log_file, serving
     from cluster.serve.settings import ServeSettings
 
     settings = ServeSettings(
@@ -87,7 +87,7 @@ def serve(
         if as_json:
             typer.echo(json.dumps({"url": url, "docs": f"{url}/docs"}))
         else:
-            typer.echo(f"Speak at  {url}\nAPI       {url}/docs\nStop with Ctrl+C", err=True)
+            typer.echo(f"Speak at  {url}\nAPI       {url}/docs\nFaults    {log_file(port)}\nStop with Ctrl+C", err=True)
         stopped.wait()
         typer.echo("Stopping …", err=True)
 

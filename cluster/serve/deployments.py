@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster.jobs.model import model_digest
+from cluster.serve import faults
 from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
 from cluster.serve.metrics import Meter
 from cluster.serve.ports import keep_to_loopback
@@ -112,6 +113,7 @@ class Encoder:
         from s2i_core.illustrate import embed
 
         keep_to_loopback()
+        faults.tell()
         self._pipeline = load(settings, settings.encoder.num_cpus)
         self._embed = embed
         self._meter = Meter("encoder")
@@ -171,6 +173,7 @@ class Generator:
         from s2i_core.illustrate import focus
 
         keep_to_loopback()
+        faults.tell()
         self._pipeline = load(settings, settings.generator.num_cpus)
         self._focus = focus
         self._meter = Meter("generator")

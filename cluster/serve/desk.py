@@ -21,7 +21,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from cluster.serve import problems
+from cluster.serve import faults, problems
 from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Refused
 from cluster.serve.keys import Key, Quotas
 from cluster.serve.metrics import Gathered
@@ -46,6 +46,7 @@ _DRAWN_AT_ONCE = 4
 _PROGRESS_S = 0.5
 _ABANDONED_S = 60.0
 """An upload of which nothing more comes."""
+_FORGET_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ class Desk:
 
     def __init__(self, settings: ServeSettings, encoder: DeploymentHandle, generator: DeploymentHandle) -> None:
         keep_to_loopback()
+        faults.tell()
         self._settings = settings
         self._config = settings.config()
         self._limits = settings.limits
@@ -138,6 +140,7 @@ class Desk:
         self._threads = ThreadPoolExecutor(settings.limits.recordings_at_once, thread_name_prefix="listen")
         self._turn = asyncio.Semaphore(settings.limits.recordings_at_once)
         self._store: ObjectStore | None = None
+        self._forgetting: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------------------------------ figures and quotas
 
@@ -167,6 +170,8 @@ class Desk:
         file = tempfile.TemporaryFile() if uri is None else None  # noqa: SIM115 -- closed with the recording
         recording = Recording(secrets.token_urlsafe(16), owner, image, file, uri, key)
         self._recordings[recording.id] = recording
+        if self._forgetting is None or self._forgetting.done():
+            self._forgetting = asyncio.get_running_loop().create_task(self._forget_in_time())
         if uri is not None:
             self._start(recording)
         return recording.view()
@@ -224,6 +229,12 @@ class Desk:
     def _find(self, id: str, owner: str) -> Recording | None:
         recording = self._recordings.get(id)
         return recording if recording is not None and recording.owner == owner else None
+
+    async def _forget_in_time(self) -> None:
+        """Forget what is past its time whether or not anybody asks for anything; until nothing is held."""
+        while self._recordings:
+            await asyncio.sleep(_FORGET_EVERY_S)
+            self._forget()
 
     def _forget(self) -> None:
         """Recordings that are past their time, uploads that were abandoned, and the oldest of too many."""
@@ -284,7 +295,7 @@ class Desk:
             await self._failed(recording, problems.of_audio(error).problem)
         except Exception as error:
             log.error("recording %s failed", recording.id, exc_info=error)
-            await self._failed(recording, problems.internal().problem)
+            await self._failed(recording, problems.internal(recording.id).problem)
         finally:
             if recording.file is not None:
                 recording.file.close()
@@ -292,7 +303,7 @@ class Desk:
 
     async def _failed(self, recording: Recording, problem: Problem) -> None:
         recording.status, recording.error = "failed", problem
-        await recording.tell("failed", {"error": problem.model_dump()})
+        await recording.tell("failed", {"error": problem.model_dump(exclude_none=True)})
 
     async def _illustrate(self, recording: Recording) -> None:
         recording.status = "listening"

@@ -30,6 +30,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # What was said, and what was drawn of it, is in no cache after it was deleted; what is the same for all says so.
+    "Cache-Control": "no-store",
 }
 
 

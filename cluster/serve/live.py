@@ -23,7 +23,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from cluster.serve import problems
+from cluster.serve import faults, problems
 from cluster.serve.admission import Patience
 from cluster.serve.deployments import Drawn, Preview
 from cluster.serve.guard import WS_PROTOCOL, Caller, Doorkeeper
@@ -64,15 +64,16 @@ async def live(socket: WebSocket, service: Service, doorkeeper: Doorkeeper) -> N
     except Refusal as refusal:
         await _close(socket, refusal)
     except Exception as error:  # noqa: BLE001 -- told to the client and the log; the service goes on
-        log.error("a live connection failed", exc_info=error)
-        await _close(socket, problems.internal())
+        id = faults.request_id(socket.headers)
+        log.error("request %s, a live connection, failed", id, exc_info=error)
+        await _close(socket, problems.internal(id))
 
 
 async def _close(socket: WebSocket, refusal: Refusal) -> None:
     code = {401: _CLOSE_KEY, 503: _CLOSE_LATER}.get(refusal.status, _CLOSE_POLICY)
     with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
         async with asyncio.timeout(_SEND_S):
-            await socket.send_json({"type": "error", "error": refusal.problem.model_dump()})
+            await socket.send_json({"type": "error", "error": refusal.problem.model_dump(exclude_none=True)})
             await socket.close(code, refusal.problem.code)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cluster.local import free_ports, local_ray
-from cluster.serve import haproxy
+from cluster.local import free_ports, keep_logs, local_ray
+from cluster.serve import faults, haproxy
 from cluster.serve.settings import ServeSettings
 from s2i_core.errors import ConfigError, S2IError
 
@@ -29,12 +30,14 @@ class ServeError(S2IError):
 def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) -> Iterator[str]:
     """Run the service for the time of the block; gives its URL once the models are loaded.
 
-    HAProxy takes the requests where it can; Serve's own proxy elsewhere, and in a Ray that runs already.
+    HAProxy takes the requests where it can, and `log_file` keeps the replicas' warnings and errors. In a Ray that runs
+    already both are as Serve has them; elsewhere Serve's own proxy takes the requests.
 
     Raises:
         ConfigError: it would be open to other machines without keys.
         ServeError: it did not start.
     """
+    import ray
     from ray import serve
     from ray.serve.config import HTTPOptions, ProxyLocation
 
@@ -48,10 +51,12 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
     _see_free(host, port)
     binary = haproxy.binary()
     listens_on = host
+    inbox: Path | None = None
 
     def before_ingress(folder: Path) -> Mapping[str, str]:
-        nonlocal listens_on
-        patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": str(_READY_S)}
+        nonlocal listens_on, inbox
+        inbox = folder / "faults"
+        patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": str(_READY_S), faults.SOCKET: str(inbox)}
         if binary is None:
             return patient
         listens_on = "127.0.0.1"  # of the replicas; HAProxy listens on the host
@@ -61,7 +66,11 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
             folder, binary, host, idle_s=idle_s, longest_s=limits.live_s, fallback_port=free_ports(1)[0]
         )
 
-    with local_ray(math.ceil(settings.logical_cpus()), environment=before_ingress), _quiet():
+    with (
+        local_ray(math.ceil(settings.logical_cpus()), environment=before_ingress),
+        _quiet(),
+        faults.heard(inbox, log_file(port)) if inbox else contextlib.nullcontext(),
+    ):
         from cluster.serve.app import app
 
         try:
@@ -71,13 +80,19 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
             )
             serve.run(app(settings), name=APP, route_prefix="/")
         except Exception as error:
+            kept = keep_logs(Path(ray.get_runtime_context().get_temp_dir())) if inbox else "Ray's own folder"
             serve.shutdown()
-            remedy = "Is the port free, and is memory left? --verbose shows the log."
+            remedy = f"Is the port free, and is memory left? The logs are kept in {kept}."
             raise ServeError(f"the service on {host}:{port}", f"it did not start ({error})", remedy) from error
         try:
             yield f"http://{host}:{port}"
         finally:
             serve.shutdown()
+
+
+def log_file(port: int) -> Path:
+    """Where the warnings and errors of the service on a port are kept."""
+    return Path(os.environ.get("S2I_HOME") or ".s2i").absolute() / "serve" / f"{port}.jsonl"
 
 
 def _see_free(host: str, port: int) -> None:

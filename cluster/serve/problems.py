@@ -42,7 +42,7 @@ class Refusal(Exception):
         headers = {} if self.retry_after_s is None else {"Retry-After": str(max(1, math.ceil(self.retry_after_s)))}
         if self.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="s2i"'
-        return JSONResponse(ErrorBody(error=self.problem).model_dump(), self.status, headers)
+        return JSONResponse(ErrorBody(error=self.problem).model_dump(exclude_none=True), self.status, headers)
 
 
 def busy(retry_after_s: float) -> Refusal:
@@ -116,19 +116,17 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RayServeException)
     async def away(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, RayTaskError):  # the replica is there: what it raised is a fault
-            return await failed(request, error)
+            raise error
         log.warning("%s %s found a replica gone", request.method, request.url.path, exc_info=error)
         return starting().response()
 
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return internal().response()
 
-
-def internal() -> Refusal:
-    """A fault of ours; what it is stands in the log and nowhere else."""
-    return Refusal(500, "internal", "Something went wrong in the service.", "Report it with the time of the request.")
+def internal(id: str = "") -> Refusal:
+    """A fault of ours; what it is stands in the log, under the id of the request or recording, and nowhere else."""
+    what = f"the request_id {id}" if id else "the time of the request"
+    refusal = Refusal(500, "internal", "Something went wrong in the service.", f"Report it with {what}.")
+    refusal.problem.request_id = id or None
+    return refusal
 
 
 def of_validation(errors: list[Any] | tuple[Any, ...] | Any) -> Refusal:

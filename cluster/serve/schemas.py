@@ -27,6 +27,9 @@ class Problem(Message):
     code: str = Field(description="Stable name of the problem; docs/online.md lists them.", examples=["no_speech"])
     message: str = Field(description="What is wrong, in one sentence.", examples=["No speech was found."])
     remedy: str = Field(description="What to do about it.", examples=["Speak closer to the microphone."])
+    request_id: str | None = Field(
+        None, description="With the code `internal`: under it the service's log says what went wrong."
+    )
 
 
 class ErrorBody(Message):
