@@ -25,8 +25,10 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import IO, NoReturn
 
+from s2i_core import processes
 from s2i_core.errors import S2IError
 from s2i_core.network import direct_loopback
 
@@ -149,17 +151,39 @@ class PrefectServer:
             self._use_lock.close()
             self._use_lock = None
 
+    def end(self) -> None:
+        """Stop using the server, and end it at once where nobody else uses it; for a run that is interrupted."""
+        self._release_start()
+        if self._use_lock is None:
+            return
+        # While we hold the lock nobody can begin to use the server.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError, ValueError, ProcessLookupError):
+            fcntl.flock(self._use_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            state = self.home / "server.json"
+            pid = self._process.pid if self._process else int(json.loads(state.read_text())["pid"])
+            state.unlink(missing_ok=True)
+            os.killpg(pid, signal.SIGKILL)  # it leads a session
+        self.release()
+
     def _release_start(self) -> None:
         if self._start_lock is not None:
             self._start_lock.close()
             self._start_lock = None
 
     def __enter__(self) -> PrefectServer:
+        self._ending = contextlib.ExitStack()
+        self._ending.enter_context(processes.at_end_now(self.end))
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.release()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._ending:
+            if kind is None or issubclass(kind, Exception):
+                self.release()
+            else:
+                self.end()
 
 
 def client_settings(home: Path) -> dict[str, str]:

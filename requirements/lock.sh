@@ -9,6 +9,7 @@ gpu_stack=(torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas
   nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx)
 compile() {
   uv pip compile pyproject.toml --universal --python-version 3.11 --no-header --no-annotate --quiet \
+    --override <(echo 'typer>=0.29  # openapi-python-client holds it back, for a command line that nobody here calls') \
     "${gpu_stack[@]/#/--no-emit-package=}" "$@"
 }
 compile --extra test --extra train -o requirements/train.txt

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from refusals import aws  # noqa: F401 -- a fixture
+from suite_end import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 -- hooks
 
 from s2i_core.storage.embedded import EmbeddedStore, StoreInfo
 from s2i_core.storage.objects import ObjectStore

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response, Security, WebSocket
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ValidationError
 from ray import serve
@@ -62,7 +62,7 @@ def _service(request: Request) -> Service:
     return service
 
 
-def _caller(request: Request) -> Caller:
+def _caller(request: Request, _: Annotated[Any, Security(documentation.KEY)]) -> Caller:
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
     return doorkeeper.caller(request.headers)
 
@@ -71,23 +71,35 @@ ServiceOf = Annotated[Service, Depends(_service)]
 CallerOf = Annotated[Caller, Depends(_caller)]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorBody} for code in (400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 503)
+    code: {"model": ErrorBody} for code in (400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503)
 }
-_PICTURE: dict[str, Any] = {"content": {kind: {} for kind in ("image/webp", "image/png", "image/jpeg")}}
+_PICTURE = documentation.binary("image/webp", "image/png", "image/jpeg")
+_JSON_PATH = "/v1/images.json"
 
 
 @api.post(
     "/v1/images",
     tags=["pictures"],
     summary="Draw what a clip says",
+    response_class=Response,
+    responses={**_ERRORS, 200: {**_PICTURE, "description": "The picture."}},
+    openapi_extra=documentation.upload_body(ImageOptions),
+)
+@api.post(
+    _JSON_PATH,
+    name="draw_clip_as_json",
+    tags=["pictures"],
+    summary="Draw what a clip says, with seed, similarity and timings",
     response_model=ImagesAnswer,
-    responses={**_ERRORS, 200: {"model": ImagesAnswer, **_PICTURE, "description": "The picture, or JSON with it."}},
+    responses=_ERRORS,
     openapi_extra=documentation.upload_body(ImageOptions),
 )
 async def draw_clip(
     request: Request, options: Annotated[ImageOptions, Query()], service: ServiceOf, caller: CallerOf
 ) -> Response:
-    """Send a clip of speech, and get its picture: the file, or JSON with `Accept: application/json` or `n` above 1.
+    """Send a clip of speech, and get its picture: the file, or at `/v1/images.json` JSON with it.
+
+    It is JSON at `/v1/images` as well with `Accept: application/json`, or with `n` above 1.
 
     What is drawn is the clip's surest utterance. The same audio, settings and seed give the same pixels, here and in a
     batch job.
@@ -113,7 +125,8 @@ async def draw_clip(
     now = time.monotonic()
     service.meter.step("total", now - started)
     scene = heard.scene
-    if "application/json" not in request.headers.get("accept", "") and chosen.n == 1:
+    as_json = request.url.path == _JSON_PATH or "application/json" in request.headers.get("accept", "")
+    if not as_json and chosen.n == 1:
         headers = {
             "S2I-Seed": str(seeds(scene, chosen)[0]),
             "S2I-Similarity": f"{drawn.similarity[0]:.4f}",
@@ -187,7 +200,7 @@ async def view_recording(id: str, service: ServiceOf, caller: CallerOf) -> Recor
     tags=["recordings"],
     summary="Its scenes and pictures, as they are made",
     response_class=StreamingResponse,
-    responses={**_ERRORS, 200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+    responses={**_ERRORS, 200: {**documentation.text("text/event-stream"), "description": "Server-sent events."}},
 )
 async def recording_events(id: str, request: Request, service: ServiceOf, caller: CallerOf) -> StreamingResponse:
     """`progress`, `scene`, `image` and at last `done` or `failed`; with `Last-Event-ID` only what came after it."""
@@ -267,7 +280,7 @@ async def style_image(name: str, request: Request, service: ServiceOf) -> Respon
     tags=["pictures"],
     summary="A short clip of speech to try things with",
     response_class=Response,
-    responses={200: {"content": {"audio/webm": {}}, "description": "WebM with Opus."}},
+    responses={**_ERRORS, 200: {**documentation.binary("audio/webm"), "description": "WebM with Opus."}},
 )
 async def example_clip() -> Response:
     """`curl -sf http://127.0.0.1:8000/v1/example -o clip.webm`"""
@@ -291,7 +304,7 @@ async def readyz(service: ServiceOf) -> Health:
     tags=["operation"],
     summary="Figures for Prometheus",
     response_class=Response,
-    responses={**_ERRORS, 200: {"content": {"text/plain": {}}, "description": "Prometheus' text format."}},
+    responses={**_ERRORS, 200: {**documentation.text("text/plain"), "description": "Prometheus' text format."}},
 )
 async def figures(service: ServiceOf, caller: CallerOf) -> Response:
     """The figures of all replicas."""
@@ -317,6 +330,7 @@ def build(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_tags=documentation.TAGS,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     app.state.doorkeeper = Doorkeeper(settings)
@@ -326,6 +340,7 @@ def build(service: Service) -> FastAPI:
     app.include_router(api)
     app.include_router(documentation.router)
     app.include_router(page.router)
+    documentation.install(app, keys=settings.access == "keys")
     app.add_middleware(faults.Faults)
     app.add_middleware(Guard, settings=settings, meter=service.meter)
     return app

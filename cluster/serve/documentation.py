@@ -6,7 +6,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from cluster.serve.problems import missing
@@ -18,7 +19,7 @@ Say something, and get a picture of it. The commands here run as they stand, one
 ```sh
 curl -sf http://127.0.0.1:8000/v1/example -o clip.webm
 curl -sf http://127.0.0.1:8000/v1/images -H 'Content-Type: audio/webm' --data-binary @clip.webm -o picture.webp
-curl -sf 'http://127.0.0.1:8000/v1/images?n=2&seed=7&steps=4' -H 'Accept: application/json' -F audio=@clip.webm
+curl -sf 'http://127.0.0.1:8000/v1/images.json?n=2&seed=7&steps=4' -F audio=@clip.webm
 curl -sf http://127.0.0.1:8000/v1/recordings -H 'Content-Type: audio/webm' --data-binary @clip.webm -o recording.json
 curl -sf http://127.0.0.1:8000/v1/styles
 ```
@@ -28,6 +29,9 @@ With a key, add `-H "Authorization: Bearer $KEY"`. Every error is `{"error": {"c
 `/v1/live` is a WebSocket: send `{"type": "start"}`, then 16-bit PCM at 16 kHz in binary messages, then
 `{"type": "end"}`; `speech_start`, `speech_end`, `preview`, `image` and `done` come back.
 """
+
+KEY = HTTPBearer(auto_error=False, scheme_name="key", description="A key, as `s2i serve key` makes it.")
+"""What the document says of keys; whether one is needed and right, `guard.Doorkeeper` finds out."""
 
 TAGS = [
     {"name": "pictures", "description": "A clip of up to a minute to a picture."},
@@ -78,6 +82,31 @@ async def file(name: str) -> Response:
 @cache
 def _swagger(name: str) -> bytes:
     return (resources.files("fastapi_swagger") / "resources" / name).read_bytes()
+
+
+def install(app: FastAPI, keys: bool) -> None:
+    """Say in the app's document that a key may be left out, where the service asks for none."""
+    document = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        made = document()
+        if not keys:
+            for operation in (each for path in made["paths"].values() for each in path.values()):
+                if operation.get("security") == [{KEY.scheme_name: []}]:
+                    operation["security"].append({})
+        return made
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
+
+
+def binary(*kinds: str) -> dict[str, Any]:
+    """The content of an answer: a file of one of these MIME types."""
+    return {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}}
+
+
+def text(kind: str) -> dict[str, Any]:
+    """The content of an answer: text of this MIME type."""
+    return {"content": {kind: {"schema": {"type": "string"}}}}
 
 
 def upload_body(options: type[BaseModel], as_json: type[BaseModel] | None = None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from s2i_core import processes
 from s2i_core.errors import ConfigError, StorageError
 from s2i_core.storage.objects import S3Settings
 
@@ -171,9 +172,15 @@ class EmbeddedStore:
             process = self._launch(program, ports)
             _write_private(self._state_file, json.dumps({"pid": process.pid, "ports": ports}))
             info = self._info(process.pid, ports["s3"])
-            if self._answers(info, _START_S, process):
+            up = False
+            try:
+                with processes.at_end_now(process.kill):
+                    up = self._answers(info, _START_S, process)
+            finally:
+                if not up:  # or interrupted
+                    self._stop(process.pid)
+            if up:
                 return info
-            self._stop(process.pid)
             tail = self._log_file.read_text(errors="replace")[-_LOG_TAIL_CHARS:]
         raise StorageError(
             str(self.home),
@@ -216,6 +223,7 @@ class EmbeddedStore:
         environment = {
             "HOME": str(self.home),
             "PATH": os.environ.get("PATH", ""),
+            processes.MARK: os.environ.get(processes.MARK, ""),
             # Each bucket gets this many volumes at once; with the default of 7 a small disk runs out of them.
             "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
         }
