@@ -65,9 +65,13 @@ def messages(path: Path) -> Iterator[str]:
         and isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        sentence = isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value.strip()
-        if sentence and id(node) not in quiet:
-            yield str(node.value)
+        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        if not all(isinstance(part, ast.Constant | ast.FormattedValue) for part in parts) or id(node) in quiet:
+            continue
+        quiet |= {id(part) for part in parts}  # what is within is not met again
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
+        if " " in text.strip():
+            yield text
 
 
 def test_the_options_of_all_messages_exist(known: dict[tuple[str, ...], set[str]]) -> None:
