@@ -53,7 +53,7 @@ def serve_settings(run_config: RunConfig, store: StoreInfo) -> ServeSettings:
     """Of the service under test."""
     return ServeSettings(
         run=run_config,
-        s3_prefixes=("s3://archive/allowed",),
+        s3_prefixes=("s3://archive/allowed/", "s3://archive/alone.mp3"),
         store=store.settings(),
         ingress=Replicas(num_cpus=0.25, maximum=1),
         encoder=Replicas(num_cpus=0.5),

@@ -124,6 +124,7 @@ def test_deleting_cancels_and_forgets(client: httpx.Client, recording: bytes) ->
         (b'{"uri": "s3://archive/allowed/../secret.mp3"}', 403, "forbidden"),
         (b'{"uri": "s3://archive/allowed//x.mp3"}', 403, "forbidden"),
         (b'{"uri": "s3://archive/allowed"}', 403, "forbidden"),
+        (b'{"uri": "s3://archive/alone.mp3x"}', 403, "forbidden"),
         (b'{"uri": "s3://archive"}', 403, "forbidden"),
         (b'{"uri": "s3://other/allowed/x.mp3"}', 403, "forbidden"),
     ],
