@@ -66,10 +66,11 @@ class Command:
             self.process.send_signal(number)
             time.sleep(0.2)
         code = self.process.wait(60)
-        took_s = time.monotonic() - told
-        assert took_s < STOP_S, f"it took {took_s:.1f} s"
-        assert not processes.marked(self._mark)
-        assert not any(folder.exists() for folder in folders)
+        # On a busy machine the keeper may be a moment behind it.
+        while (left := processes.marked(self._mark)) or any(folder.exists() for folder in folders):
+            assert time.monotonic() - told < STOP_S, (left, folders)
+            time.sleep(0.05)
+        assert time.monotonic() - told < STOP_S
         return code
 
     def close(self) -> None:
