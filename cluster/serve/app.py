@@ -144,6 +144,7 @@ async def draw_clip(
         sure=heard.sure,
         duration_s=heard.heard.duration_s,
         damage=heard.heard.damage,
+        tracks=heard.heard.tracks,
         recording_id=scene.recording_id,
         scene_id=scene.scene_id,
         timings=Timings(

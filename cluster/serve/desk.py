@@ -77,6 +77,7 @@ class Recording:
     files: dict[int, bytes] = field(default_factory=dict)
     content_type: str = ""
     damage: str | None = None
+    tracks: str | None = None
     error: Problem | None = None
     events: list[Event] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -105,6 +106,7 @@ class Recording:
             style=self.image.style,
             scenes=self.scenes,
             damage=self.damage,
+            tracks=self.tracks,
             error=self.error,
             url=self.url,
             events_url=f"{self.url}/events",
@@ -310,7 +312,7 @@ class Desk:
         await recording.progress()
         embedded, heard = await self._hear(recording)
         recording.duration_s = recording.heard_s = round(heard.duration_s, 3)
-        recording.damage = heard.damage
+        recording.damage, recording.tracks = heard.damage, heard.tracks
         facts: Facts = await self._encoder.facts.remote()
         scenes = await asyncio.to_thread(
             plan_scenes,

@@ -33,9 +33,10 @@ from cluster.serve.service import RUN_ID, Service
 from s2i_core import identity
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.audio.listen import Utterance
+from s2i_core.audio.mix import MonoMixer
 from s2i_core.audio.vad import Segmenter, level_dbfs
 from s2i_core.config import ImageConfig
-from s2i_core.records import Scene, Segment, Status
+from s2i_core.records import Gap, Scene, Segment, Skip, Status
 from s2i_core.scenes import Embedded, plan_scenes
 
 MAX_MESSAGE_BYTES = 64 << 10
@@ -43,6 +44,8 @@ _WAITING = 2
 """Utterances of a connection that wait while one is drawn."""
 _SEND_S = 10.0
 _OPUS_RATE_HZ = 48_000
+_OPUS_STEREO = 0x04
+"""The bit of a packet's first byte that says that it holds two channels (RFC 6716, 3.1)."""
 _CLOSE_POLICY, _CLOSE_LATER, _CLOSE_KEY = 1008, 1013, 4401
 
 _Command: TypeAdapter[LiveStart | LiveEnd | LiveCancel] = TypeAdapter(LiveStart | LiveEnd | LiveCancel)
@@ -196,6 +199,7 @@ class _Clip:
         self._decode = _Opus() if start.audio == "opus" else _Pcm(start.rate_hz)
         self._segmenter = Segmenter(service.config.audio)
         self._samples = 0
+        self._sounding = False
         self._said = 0
         self._announced = -1
         self._waiting: list[_Said] = []
@@ -211,7 +215,7 @@ class _Clip:
             message = f"A clip may last {self._service.limits.max_clip_s:g} s."
             raise Refusal(413, "too_long", message, "End the clip, and start another.")
         parts = await asyncio.to_thread(lambda: list(self._segmenter.push(samples)))
-        await self._heard([part for part in parts if isinstance(part, Segment)])
+        await self._heard(parts)
         speaking = self._segmenter.speaking_from_s
         if speaking is not None and self._announced < self._said:
             await self._announce(speaking)
@@ -219,10 +223,11 @@ class _Clip:
     async def end(self) -> None:
         """No more audio: draw what is left, and wait for it."""
         rest = await asyncio.to_thread(self._decode, b"")
+        self._samples += len(rest)
         parts = await asyncio.to_thread(lambda: [*self._segmenter.push(rest), *self._segmenter.finish()])
-        await self._heard([part for part in parts if isinstance(part, Segment)])
+        await self._heard(parts)
         if not self._said:
-            problem = problems.no_speech(sounding=self._samples > 0).problem
+            problem = problems.no_speech(self._sounding).problem
             await self._connection.send({"type": "error", "error": problem.model_dump()})
         while self._drawing is not None:
             await self._drawing
@@ -250,8 +255,11 @@ class _Clip:
         self._announced = self._said
         await self._connection.send({"type": "speech_start", "utterance": self._said, "start_s": round(start_s, 3)})
 
-    async def _heard(self, segments: list[Segment]) -> None:
-        for segment in segments:
+    async def _heard(self, parts: list[Segment | Gap]) -> None:
+        for segment in parts:
+            if isinstance(segment, Gap):
+                self._sounding |= segment.kind == Skip.NO_SPEECH
+                continue
             if self._announced < self._said:
                 await self._announce(segment.start_s)
             times = {"start_s": round(segment.start_s, 3), "end_s": round(segment.end_s, 3)}
@@ -378,24 +386,29 @@ class _Pcm:
 
 
 class _Opus:
-    """Opus packets (RFC 6716), one a message, to float32 mono at 16 kHz."""
+    """Opus packets (RFC 6716), one a message, to float32 mono at 16 kHz.
+
+    Two channels are mixed as those of a file are, so what they hold comes up to half a second later.
+    """
 
     def __init__(self) -> None:
         context = av.CodecContext.create("opus", "r")
         assert isinstance(context, AudioCodecContext)
         context.sample_rate = _OPUS_RATE_HZ
-        context.layout = "mono"
+        context.layout = "stereo"
         context.thread_count = 1
         self._context = context
-        self._resampler = _resampler()
+        self._mixer = MonoMixer(SAMPLING_RATE_HZ, samples_at_once=1)
 
     def __call__(self, data: bytes) -> NDArray[np.float32]:
         """The samples of a packet; an empty one flushes."""
         if not data:
-            return _joined(self._resampler.resample(None))
+            return _concatenated(self._mixer.flush())
         try:
             frames = self._context.decode(av.Packet(data))
-            return _joined([out for frame in frames for out in self._resampler.resample(frame)])
+            if not data[0] & _OPUS_STEREO:
+                frames = [_first_channel(frame) for frame in frames]
+            return _concatenated([part for frame in frames for part in self._mixer.push(frame)])
         except av.FFmpegError:
             raise Refusal(422, "undecodable", "This is no Opus packet.", "Send one Opus packet a message.") from None
 
@@ -405,9 +418,19 @@ def _resampler() -> AudioResampler:
 
 
 def _joined(frames: list[AudioFrame]) -> NDArray[np.float32]:
-    parts = [np.asarray(frame.to_ndarray(), np.float32).reshape(-1) for frame in frames]
-    joined = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    joined = _concatenated([np.asarray(frame.to_ndarray(), np.float32).reshape(-1) for frame in frames])
     return np.asarray(joined.clip(-1, 1), np.float32)
+
+
+def _concatenated(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.concatenate([*parts, np.zeros(0, np.float32)])
+
+
+def _first_channel(frame: AudioFrame) -> AudioFrame:
+    """A mono packet, which comes out of a decoder for two channels as two that are equal."""
+    mono = AudioFrame.from_ndarray(frame.to_ndarray()[:1].astype(np.float32), format="flt", layout="mono")
+    mono.sample_rate = frame.sample_rate
+    return mono
 
 
 def _is_cancel(message: str) -> bool:

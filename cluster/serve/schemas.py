@@ -98,6 +98,7 @@ class ImagesAnswer(Message):
     sure: bool = Field(description="Whether a batch job would draw this, or skip it as nothing to draw.")
     duration_s: float = Field(description="Length of the clip.")
     damage: str | None = Field(None, description="What was wrong with a file that could be used all the same.")
+    tracks: str | None = Field(None, description="Of several audio tracks: what each holds, and which were taken.")
     recording_id: str
     scene_id: str = Field(description="As a batch job with the same settings names it.")
     timings: Timings
@@ -135,7 +136,8 @@ class RecordingView(Message):
     to_draw: int | None = Field(None, description="Pictures to make, once it is known.")
     style: str
     scenes: list[SceneView]
-    damage: str | None = None
+    damage: str | None = Field(None, description="What was wrong with a file that could be used all the same.")
+    tracks: str | None = Field(None, description="Of several audio tracks: what each holds, and which were taken.")
     error: Problem | None = Field(None, description="With the status `failed`.")
     url: str = Field(description="Path of this resource.")
     events_url: str = Field(description="Path of its server-sent events.")

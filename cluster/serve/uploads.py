@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -20,7 +21,19 @@ _MAX_FIELDS = 16
 _MAX_FIELD_BYTES = 4096
 _MAX_HEADER_BYTES = 4096
 _RAW = ("audio/", "video/")
-_RAW_TYPES = ("application/ogg", "application/octet-stream")
+_RAW_TYPES = ("application/ogg", "application/mp4", "application/x-matroska")
+_UNKNOWN_TYPES = (
+    "*/*",
+    "application/octet-stream",
+    "binary/octet-stream",
+    "application/binary",
+    "application/x-binary",
+    "application/force-download",
+    "application/x-download",
+    "application/unknown",
+)
+"""What clients and stores say that don't know what they send: the content tells."""
+_NAMED_FIELDS = 5
 
 #: For the OpenAPI document.
 RAW_TYPES = (
@@ -82,7 +95,7 @@ async def audio(request: Request, max_bytes: int, limits: Limits, form: Form) ->
     if media_type == "multipart/form-data":
         async for chunk in _of_form(chunks(request, max_bytes + (1 << 16), limits), options.get(b"boundary"), form):
             yield chunk
-    elif media_type.startswith(_RAW) or media_type in _RAW_TYPES:
+    elif media_type.startswith(_RAW) or media_type in _RAW_TYPES or media_type in _UNKNOWN_TYPES:
         async for chunk in chunks(request, max_bytes, limits):
             yield chunk
     else:
@@ -112,7 +125,7 @@ async def _of_form(body: AsyncIterator[bytes], boundary: bytes | None, form: For
     if not parts.ended:
         raise Refusal(400, "incomplete_upload", "The form breaks off before its end.", "Send it again.")
     if not parts.found:
-        raise _bad_form(f"it has no field {FIELD}")
+        raise _bad_form(f"it has no field {FIELD}, only {_named(form.fields)}" if form.fields else "it has no fields")
 
 
 class _Parts:
@@ -166,7 +179,7 @@ class _Parts:
             return
         self._value.extend(data)
         if len(self._value) > _MAX_FIELD_BYTES:
-            raise _bad_form("a field is too long")
+            raise _bad_form(f"its field {_named([self._name])} is too long to be an option")
 
     def _end(self) -> None:
         if self._name == FIELD:
@@ -177,6 +190,11 @@ class _Parts:
 
     def _all(self) -> None:
         self.ended = True
+
+
+def _named(fields: Iterable[str]) -> str:
+    """Names of fields, as far as they can be shown."""
+    return ", ".join(repr(name[:40]) for name in itertools.islice(fields, _NAMED_FIELDS))
 
 
 def _bad_form(why: str) -> Refusal:

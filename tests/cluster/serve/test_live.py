@@ -30,13 +30,15 @@ def pcm(waveform: np.ndarray) -> bytes:
     return (waveform * 32767).astype("<i2").tobytes()
 
 
-def opus_packets(waveform: np.ndarray) -> list[bytes]:
-    """Packets of 20 ms at 48 kHz."""
+def opus_packets(*channels: np.ndarray) -> list[bytes]:
+    """Packets of 20 ms at 48 kHz, of one channel or two."""
+    layout = "stereo" if len(channels) == 2 else "mono"
+    interleaved = (np.stack(channels, axis=1) * 32767).astype("<i2").reshape(1, -1)
     context = av.CodecContext.create("libopus", "w")
-    context.sample_rate, context.layout, context.format = 48000, "mono", "s16"
+    context.sample_rate, context.layout, context.format = 48000, layout, "s16"
     context.open()
-    resampler = av.AudioResampler("s16", "mono", 48000, frame_size=context.frame_size)
-    frame = av.AudioFrame.from_ndarray((waveform * 32767).astype("<i2")[None], format="s16", layout="mono")
+    resampler = av.AudioResampler("s16", layout, 48000, frame_size=context.frame_size)
+    frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout=layout)
     frame.sample_rate = 16000
     frames = [*resampler.resample(frame), *resampler.resample(None)]
     return [bytes(packet) for each in frames for packet in context.encode(each)]
@@ -103,6 +105,7 @@ def test_other_rates_and_opus(socket: ClientConnection, waveform: np.ndarray) ->
     for told in (
         say(socket, pieces(pcm(at_48k), 9600), rate_hz=48000, previews=False),
         say(socket, opus_packets(waveform), audio="opus", previews=False),
+        say(socket, opus_packets(waveform, -waveform), audio="opus", previews=False),
     ):
         assert len(of(told, "image")) == 1 and of(told, "preview") == []
         assert told[-1]["duration_s"] == pytest.approx(len(waveform) / 16000, abs=0.1)
@@ -112,6 +115,9 @@ def test_silence_is_said_and_the_next_clip_works(socket: ClientConnection, wavef
     told = say(socket, [bytes(32000)])
     assert [event["type"] for event in told] == ["ready", "error", "done"]
     assert told[1]["error"]["code"] == "no_speech" and told[2]["best"] is None
+    assert "the clip is silent" in told[1]["error"]["message"]
+    tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(32000) / 16000)
+    assert "There is sound" in say(socket, [pcm(tone)])[1]["error"]["message"]
     assert of(say(socket, pieces(pcm(waveform)), previews=False), "image")
 
 

@@ -285,3 +285,17 @@ def test_documentation_needs_no_other_host(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) >= {"/v1/images", "/v1/recordings", "/v1/styles", "/healthz", "/readyz", "/metrics"}
     assert "HTTPValidationError" not in json.dumps(document), "errors have one shape"
+
+
+@pytest.mark.parametrize("kind", ["binary/octet-stream", "Application/Octet-Stream; x=y", "application/force-download"])
+def test_the_content_tells_what_a_type_does_not(client: httpx.Client, clip: bytes, kind: str) -> None:
+    headers = {"content-type": kind}
+    assert client.post("/v1/images", content=clip, headers=headers).status_code == 200
+    assert problem(client.post("/v1/images", content=b"a=b&c=d", headers=headers), 422)["code"] == "undecodable"
+
+
+def test_a_form_without_audio_is_told_what_it_has(client: httpx.Client, clip: bytes) -> None:
+    message = problem(client.post("/v1/images", files={"file": ("x.webm", clip)}), 400)["message"]
+    assert "its field 'file' is too long" in message
+    message = problem(client.post("/v1/images", files={"file": ("x.txt", b"short")}), 400)["message"]
+    assert "no field audio, only 'file'" in message
