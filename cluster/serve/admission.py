@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,37 +30,76 @@ _LATEST = 0.1
 """Weight of the latest place that was left in what is known of how long they are held."""
 
 
-class Places:
-    """So many may be at work or waiting at a time; more are refused, with a time after which to try again."""
+class Shares:
+    """How much of something each key holds, so that none takes all of it from the others.
 
-    def __init__(self, kind: str, number: int, meter: Meter) -> None:
+    Args:
+        most: that one key may hold.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: Counter[str] = Counter()
+
+    def check(self, key: str | None, retry_after_s: float) -> None:
+        """Refuse a key that has its share already; who has none, on this machine, may have everything.
+
+        Raises:
+            Refusal: it has.
+        """
+        if key is not None and self._held[key] >= self._most:
+            raise problems.share(retry_after_s)
+
+    @contextmanager
+    def take(self, key: str | None) -> Iterator[None]:
+        """One more for the time of the block."""
+        if key is None:
+            yield
+            return
+        self._held[key] += 1
+        try:
+            yield
+        finally:
+            self._held[key] -= 1
+            self._held += Counter()  # without those that hold nothing
+
+
+class Places:
+    """So many may be at work or waiting at a time; more are refused, with a time after which to try again.
+
+    Args:
+        kind: for the figures.
+        number: of places.
+        share: of them, that one key may hold.
+        meter: told how many are taken.
+    """
+
+    def __init__(self, kind: str, number: int, share: int, meter: Meter) -> None:
         self._kind = kind
         self._number = number
+        self._shares = Shares(share)
         self._meter = meter
         self._taken = 0
         self._lasts_s = 1.0
 
-    def check(self) -> None:
-        """Refuse before anything was read where there is no place.
+    @contextmanager
+    def take(self, key: str | None) -> Iterator[None]:
+        """A place for the time of the block.
+
+        Args:
+            key: name of the key that takes it; None on this machine, without keys.
 
         Raises:
-            Refusal: there is none.
+            Refusal: there is none, or the key has its share.
         """
         if self._taken >= self._number:
             raise problems.busy(self._lasts_s)
-
-    @contextmanager
-    def take(self) -> Iterator[None]:
-        """A place for the time of the block.
-
-        Raises:
-            Refusal: there is none.
-        """
-        self.check()
+        self._shares.check(key, self._lasts_s)
         self._count(1)
         started = time.monotonic()
         try:
-            yield
+            with self._shares.take(key):
+                yield
         finally:
             self._count(-1)
             self._lasts_s += _LATEST * (time.monotonic() - started - self._lasts_s)
@@ -79,12 +119,14 @@ class Clips:
 
     Args:
         number: of clips, at most.
+        share: of them, that one key may have.
         max_wait_s: the longest wait; who would come near it is refused.
         meter: told how many there are.
     """
 
-    def __init__(self, number: int, max_wait_s: float, meter: Meter) -> None:
+    def __init__(self, number: int, share: int, max_wait_s: float, meter: Meter) -> None:
         self._number = number
+        self._shares = Shares(share)
         self._max_wait_s = _AT_THE_DOOR * max_wait_s
         self._meter = meter
         self._taken = 0
@@ -105,29 +147,31 @@ class Clips:
         # as long again as it is late.
         return abs(self._cost * self._busy_s / self._answered - (time.monotonic() - self._since))
 
-    def check(self) -> None:
+    def check(self, key: str | None = None) -> None:
         """Refuse before anything was read where a clip would wait too long.
 
         Raises:
-            Refusal: it would; `Retry-After` says when it would not, if nobody else came.
+            Refusal: it would; `Retry-After` says when it would not, if nobody else came. Or the key has its share.
         """
         if self._taken >= self._number:
             raise problems.busy(self.wait_s / self._taken)
         if (wait_s := self.wait_s) > self._max_wait_s:
             raise problems.busy(wait_s - self._max_wait_s)
+        self._shares.check(key, max(1.0, wait_s))
 
     @contextmanager
-    def take(self, cost: float) -> Iterator[None]:
+    def take(self, cost: float, key: str | None = None) -> Iterator[None]:
         """A place for the time of the block.
 
         Raises:
             Refusal: as `check`.
         """
-        self.check()
+        self.check(key)
         self._count(1, cost)
         answered = 0.0
         try:
-            yield
+            with self._shares.take(key):
+                yield
             answered = cost
         except Refusal as refusal:
             # Of a clip that could not be used, the service has done what there was to do.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from ray import serve
 from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
+from starlette.types import Receive, Scope, Send
 
 from cluster.serve import desk as desks
 from cluster.serve import documentation, faults, metrics, page, problems
@@ -63,8 +65,12 @@ def _service(request: Request) -> Service:
 
 
 def _caller(request: Request, _: Annotated[Any, Security(documentation.KEY)]) -> Caller:
+    return _doorkeeper(request).caller(request.headers, request.client)
+
+
+def _doorkeeper(request: Request) -> Doorkeeper:
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
-    return doorkeeper.caller(request.headers)
+    return doorkeeper
 
 
 ServiceOf = Annotated[Service, Depends(_service)]
@@ -106,9 +112,14 @@ async def draw_clip(
 
     `curl -sf http://127.0.0.1:8000/v1/images -H 'Content-Type: audio/webm' --data-binary @clip.webm -o picture.webp`
     """
-    service.clips.check()
+    async with _doorkeeper(request).holding(caller):
+        return await _draw_clip(request, options, service, caller)
+
+
+async def _draw_clip(request: Request, options: ImageOptions, service: Service, caller: Caller) -> Response:
+    service.clips.check(caller.key_name)
     form = Form()
-    with service.uploads.take():
+    with service.uploads.take(caller.key_name):
         clip = b"".join([each async for each in audio(request, service.limits.max_clip_bytes, service.limits, form)])
     chosen = _with_fields(ImageOptions, options, form)
     started = time.monotonic()
@@ -116,7 +127,7 @@ async def draw_clip(
     if chosen.n > service.limits.max_images:
         raise Refusal(422, "invalid", f"n must be 1 to {service.limits.max_images}.", "Ask for fewer pictures.")
     image = await service.image_config(chosen)
-    with service.clips.take(await service.cost(image, chosen.n)):
+    with service.clips.take(await service.cost(image, chosen.n), caller.key_name):
         async with service.within(patience):
             await _spend(service, caller, chosen.n)
             heard = await service.hear(clip, patience)
@@ -173,16 +184,8 @@ async def begin_recording(
 
     `curl -sf http://127.0.0.1:8000/v1/recordings -H 'Content-Type: audio/webm' --data-binary @clip.webm`
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
-        body = b"".join([each async for each in chunks(request, _MAX_JSON_BYTES, service.limits)])
-        try:
-            wanted = RecordingRequest.model_validate_json(body)
-        except ValidationError as error:
-            raise problems.of_validation(error.errors()) from None
-        image = await service.image_config(wanted)
-        view = await _begin(service, caller, image, wanted.uri)
-    else:
-        view = await _upload_recording(request, options, service, caller)
+    async with _doorkeeper(request).holding(caller):
+        view = await _begin_recording(request, options, service, caller)
     response.headers["Location"] = view.url
     return view
 
@@ -209,9 +212,10 @@ async def recording_events(id: str, request: Request, service: ServiceOf, caller
     after = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else 0
     if await service.desk.view.remote(id, caller.name) is None:
         raise problems.missing("There is no such recording.")
-    service.events.check()
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(service, id, caller.name, after), media_type="text/event-stream", headers=headers)
+    # Before anything is answered: of two who come for the last place one is refused, and not cut off.
+    place = contextlib.ExitStack()
+    place.enter_context(service.events.take(caller.key_name))
+    return _EventStream(_events(service, _doorkeeper(request), id, caller, after), place)
 
 
 @api.get(
@@ -332,6 +336,8 @@ def build(service: Service) -> FastAPI:
         redoc_url=None,
         openapi_tags=documentation.TAGS,
         generate_unique_id_function=lambda route: route.name,
+        # It would lead to whatever host the client named, and to http:// also behind TLS.
+        redirect_slashes=False,
     )
     app.state.service = service
     app.state.doorkeeper = Doorkeeper(settings)
@@ -406,12 +412,25 @@ def _deployment(name: str, kind: Any, replicas: Replicas, ongoing: int | None = 
     )
 
 
+async def _begin_recording(request: Request, options: Options, service: Service, caller: Caller) -> RecordingView:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        with service.uploads.take(caller.key_name):
+            body = b"".join([each async for each in chunks(request, _MAX_JSON_BYTES, service.limits)])
+        try:
+            wanted = RecordingRequest.model_validate_json(body)
+        except ValidationError as error:
+            raise problems.of_validation(error.errors()) from None
+        image = await service.image_config(wanted)
+        return await _begin(service, caller, image, wanted.uri)
+    return await _upload_recording(request, options, service, caller)
+
+
 async def _upload_recording(request: Request, options: Options, service: Service, caller: Caller) -> RecordingView:
     form = Form()
     image = await service.image_config(options)
     view: RecordingView | None = None
     try:
-        with service.uploads.take():
+        with service.uploads.take(caller.key_name):
             piece = bytearray()
             async for chunk in audio(request, service.limits.max_recording_bytes, service.limits, form):
                 if view is None:
@@ -442,20 +461,39 @@ async def _append(service: Service, id: str, data: bytes) -> None:
         raise Refusal(409, "conflict", "The recording was cancelled.", "Send it again.")
 
 
-async def _events(service: Service, id: str, owner: str, after: int) -> AsyncIterator[bytes]:
+async def _events(
+    service: Service, doorkeeper: Doorkeeper, id: str, caller: Caller, after: int
+) -> AsyncIterator[bytes]:
     """The events in the format of the HTML standard, section 9.2; one that is taken is the only one in memory."""
-    with service.events.take():
-        while True:
-            events: list[desks.Event] | None = await service.desk.events.remote(id, owner, after, _KEEP_ALIVE_S)
-            if events is None:
+    events: list[desks.Event] | None
+    while True:
+        try:
+            async with doorkeeper.holding(caller):
+                events = await service.desk.events.remote(id, caller.name, after, _KEEP_ALIVE_S)
+        except Refusal as refusal:
+            events = [desks.Event(after, "failed", {"error": refusal.problem.model_dump()})]
+        if events is None:
+            return
+        if not events:
+            yield b": keep-alive\n\n"
+        for event in events:
+            after = event.number
+            yield f"id: {event.number}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
+            if event.name in {"done", "failed"}:
                 return
-            if not events:
-                yield b": keep-alive\n\n"
-            for event in events:
-                after = event.number
-                yield f"id: {event.number}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n".encode()
-                if event.name in {"done", "failed"}:
-                    return
+
+
+class _EventStream(StreamingResponse):
+    """Server-sent events, with the place that they hold until the last was sent, or the client left."""
+
+    def __init__(self, events: AsyncIterator[bytes], place: contextlib.ExitStack) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._place:
+            await super().__call__(scope, receive, send)
 
 
 async def _spend(service: Service, caller: Caller, images: int) -> None:

@@ -23,6 +23,7 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import faults, problems
 from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Refused
+from cluster.serve.guard import Caller, Doorkeeper
 from cluster.serve.keys import Key, Quotas
 from cluster.serve.metrics import Gathered
 from cluster.serve.ports import keep_to_loopback
@@ -137,6 +138,7 @@ class Desk:
         self._encoder = encoder
         self._generator = generator
         self._recordings: dict[str, Recording] = {}
+        self._doorkeeper = Doorkeeper(settings)
         self._quotas = Quotas()
         self._gathered = Gathered()
         self._threads = ThreadPoolExecutor(settings.limits.recordings_at_once, thread_name_prefix="listen")
@@ -167,6 +169,8 @@ class Desk:
         active = sum(not each.over for each in self._recordings.values())
         if active >= self._limits.max_recordings:
             return problems.busy(10.0)
+        if key is not None and self._active(key) >= self._limits.share(self._limits.max_recordings):
+            return problems.share(10.0)
         if uri is not None and (refusal := self._forbidden(uri)):
             return refusal
         file = tempfile.TemporaryFile() if uri is None else None  # noqa: SIM115 -- closed with the recording
@@ -177,6 +181,9 @@ class Desk:
         if uri is not None:
             self._start(recording)
         return recording.view()
+
+    def _active(self, key: Key) -> int:
+        return sum(not each.over and each.owner == key.name for each in self._recordings.values())
 
     async def append(self, id: str, data: bytes) -> bool:
         """More bytes of an upload; False where the recording is gone."""
@@ -285,7 +292,7 @@ class Desk:
     async def _work(self, recording: Recording) -> None:
         try:
             await recording.progress()
-            async with self._turn:
+            async with self._doorkeeper.holding(Caller(recording.owner, recording.key)), self._turn:
                 await self._illustrate(recording)
             recording.status = "done"
             await recording.tell("done", recording.view().model_dump())

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Address, Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cluster.serve.keys import Key, Keys
+from cluster.serve.keys import CHECK_S, Key, Keys, Quotas
 from cluster.serve.metrics import Meter
-from cluster.serve.problems import Refusal
+from cluster.serve.problems import Refusal, log, withdrawn
 from cluster.serve.settings import ServeSettings
 from s2i_core import tracing
+from s2i_core.errors import ConfigError
 
 WS_PROTOCOL = "s2i"
 _WS_KEY = "s2i.key."
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 _SAID_OF_PATH = 200
+REFUSED = "s2i.refused"
+"""Of a WebSocket's scope: the status with which it was ended."""
 _METHODS = _UNSAFE | {"GET", "HEAD", "OPTIONS", "WS"}
 
 #: Of answers that are no pages: nothing in them is ever run or shown as a page.
@@ -41,6 +47,11 @@ class Caller:
 
     name: str
     key: Key | None = None
+
+    @property
+    def key_name(self) -> str | None:
+        """Whose share is counted."""
+        return self.key.name if self.key else None
 
 
 class Guard:
@@ -69,7 +80,15 @@ class Guard:
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send, method: str) -> None:
         started = time.monotonic()
-        status = 101 if scope["type"] == "websocket" else 499
+        status = 499
+        given = Headers(scope=scope)
+        unread = "transfer-encoding" in given or given.get("content-length", "0") != "0"
+
+        async def read() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = unread and bool(message.get("more_body"))
+            return message
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -78,25 +97,33 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if unread:  # who was refused is not to go on sending
+                    headers["Connection"] = "close"
+            elif message["type"] == "websocket.accept":
+                status = 101
+            elif message["type"] == "websocket.close" and status == 499:
+                status = 403
             await send(message)
 
         try:
             refusal = self._refusal(scope)
-            if refusal is None:
-                await self._app(scope, receive, counted)
-            elif scope["type"] == "http":
-                await refusal.response()(scope, receive, counted)
-            else:
+            if refusal is not None and scope["type"] == "websocket":
                 await receive()
-                await send({"type": "websocket.close", "code": 1008, "reason": refusal.problem.code})
+                await counted({"type": "websocket.close", "code": 1008, "reason": refusal.problem.code})
+            elif method == "HEAD":
+                scope = {**scope, "method": "GET"}
+                await _without_body(refusal.response() if refusal else self._app, scope, read, counted)
+            else:
+                await (refusal.response() if refusal else self._app)(scope, read, counted)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            self._meter.request(method, route, status, time.monotonic() - started)
+            # A socket is accepted first and refused then: a browser's page cannot see why it was not accepted.
+            self._meter.request(method, route, scope.get(REFUSED, status), time.monotonic() - started)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if _is_host(host) else None
+        name = _name(host)
         if self._settings.access == "loopback":
             client = scope.get("client")
             if name not in _LOCAL_NAMES or not (client is None or _is_loopback(str(client[0]))):
@@ -104,13 +131,35 @@ class Guard:
                 return Refusal(403, "forbidden", message, "Open it as http://127.0.0.1, or have it opened with keys.")
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] in _UNSAFE
-        if origin is not None and changes and urlsplit(origin).netloc != host:
+        if origin is not None and changes and _authority(origin) != host:
             return Refusal(403, "forbidden", "Pages of other sites may not use this service.", "Call it from a server.")
         return None
 
 
+async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """What a GET is answered, but for the body (RFC 9110, section 9.3.2); what would make more of it is ended."""
+    begun = asyncio.get_running_loop().create_future()
+
+    async def headers_alone(message: Message) -> None:
+        if begun.done():
+            return
+        if message["type"] == "http.response.body":
+            begun.set_result(None)
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
+
+    answering = asyncio.ensure_future(app(scope, receive, headers_alone))
+    try:
+        await asyncio.wait({answering, begun}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if answering.done() and not begun.done():
+            answering.result()
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+
 class Doorkeeper:
-    """Finds out who a caller is.
+    """Finds out who a caller is, and whether they still are.
 
     Raises:
         ConfigError: the file of keys is missing or damaged.
@@ -118,12 +167,15 @@ class Doorkeeper:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._keys = Keys(Path(settings.keys_file)) if settings.access == "keys" else None
+        self._wrong = Quotas()
+        self._wrong_per_minute = float(settings.limits.wrong_keys_per_minute)
 
-    def caller(self, headers: Headers, protocols: list[str] | None = None) -> Caller:
+    def caller(self, headers: Headers, client: Address | None, protocols: list[str] | None = None) -> Caller:
         """Who asks.
 
         Args:
             headers: of the request.
+            client: where it comes from.
             protocols: of a WebSocket, where a browser can put a key and nowhere else.
 
         Raises:
@@ -135,18 +187,71 @@ class Doorkeeper:
         if scheme.lower() != "bearer":
             given = next((name.removeprefix(_WS_KEY) for name in protocols or () if name.startswith(_WS_KEY)), "")
         key = self._keys.find(given.strip())
-        if key is None:
-            message = "This needs a key." if not given else "This key is not known."
-            raise Refusal(401, "unauthorized", message, "Send the header Authorization: Bearer <key>.")
-        return Caller(key.name, key)
+        if key is not None:
+            # Also from an address of many wrong ones: it may be that of a whole house.
+            return Caller(key.name, key)
+        message = "This needs a key."
+        if given:
+            message, most = "This key is not known.", self._wrong_per_minute
+            if wait_s := self._wrong.spend(_neighbourhood(client), "wrong keys", 1, most, most / 60):
+                message = "Too many wrong keys came from this address."
+                raise Refusal(429, "wrong_keys", message, "Wait, and send the right one.", wait_s)
+        raise Refusal(401, "unauthorized", message, "Send the header Authorization: Bearer <key>.")
+
+    @contextlib.asynccontextmanager
+    async def holding(self, caller: Caller) -> AsyncIterator[None]:
+        """End the block when the caller's key is withdrawn, within seconds.
+
+        Raises:
+            Refusal: it was.
+        """
+        if self._keys is None or caller.key is None:
+            yield
+            return
+        end = asyncio.timeout(None)
+        try:
+            async with end:
+                watching = asyncio.ensure_future(self._watch(self._keys, caller.key, end))
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if not end.expired():
+                raise
+            raise withdrawn() from None
+
+    async def _watch(self, keys: Keys, key: Key, end: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        while self._holds(keys, key):
+            await asyncio.sleep(CHECK_S / 2)
+        end.reschedule(loop.time())
+
+    def _holds(self, keys: Keys, key: Key) -> bool:
+        try:
+            return keys.hold(key)
+        except ConfigError as error:
+            # Without the file nobody is known, as for those who come.
+            log.error("the file of keys cannot be read any more", exc_info=error)
+            return False
 
 
-def _is_host(host: str) -> bool:
+def _name(host: str) -> str | None:
+    """The name in a `Host` header; None where it is none."""
     try:
-        _ = urlsplit(f"//{host}").port
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+        return parts.hostname
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def _authority(origin: str) -> str | None:
+    """Name and port in an `Origin` header; None where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _is_loopback(address: str) -> bool:
@@ -154,3 +259,14 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def _neighbourhood(client: Address | None) -> str:
+    """The address, or what one customer of a provider has of IPv6: a /64."""
+    try:
+        address = ipaddress.ip_address(str(client[0]) if client else "")
+    except ValueError:
+        return "unknown"
+    if address.version == 6 and not address.ipv4_mapped:
+        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    return str(address)

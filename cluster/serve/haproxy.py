@@ -8,6 +8,8 @@ file, as a program: it closes the configuration (`closed`), and then becomes HAP
 from __future__ import annotations
 
 import ctypes
+import dataclasses
+import json
 import os
 import resource
 import secrets
@@ -26,11 +28,35 @@ _UNASKED = ("frontend prometheus", "listen stats")
 _START_S = 120
 _DEREGISTERED_S = 1
 """A new list of replicas reaches HAProxy in less."""
-_MOST_CONNECTIONS = 4096
+_MOST_CONNECTIONS = 8192
 _FILES_BESIDE = 256
 """Open files of HAProxy besides those of its connections, of which each takes two."""
 _REPLICA_PORTS = 1000
 _PR_SET_PDEATHSIG = 1
+_KEEP_ALIVE_S = 30
+_NEIGHBOURS = "ipmask(32,64)"
+"""Whoever has one address of IPv6 has as many as they like of the same /64."""
+_HERE = ("127.0.0.0/8", "::1")
+_MANY = ("127.0.0.1", "::1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Door:
+    """How HAProxy takes requests.
+
+    Args:
+        address: on which it listens.
+        head_s: how long the head of a request may take to come.
+        connections: of one address at a time: more get 429, and from twice as many on they are cut off unheard.
+            This machine may have any number, for a proxy on it speaks for many.
+        proxies: addresses or networks of proxies on other machines, which are treated as this machine is: they have
+            any number, and are believed where a request comes from.
+    """
+
+    address: str
+    head_s: float
+    connections: int
+    proxies: tuple[str, ...] = ()
 
 
 def binary() -> str | None:
@@ -48,14 +74,14 @@ def binary() -> str | None:
 
 
 def environment(
-    folder: Path, binary: str, host: str, *, idle_s: float, longest_s: float, fallback_port: int
+    folder: Path, binary: str, door: Door, *, idle_s: float, longest_s: float, fallback_port: int
 ) -> dict[str, str]:
     """Variables with which Ray's processes put HAProxy before the ingress; for what they start, and no other service.
 
     Args:
         folder: private, and of a short path: HAProxy's sockets lie below it, and its admin socket asks nobody.
         binary: HAProxy's.
-        host: address on which it takes requests; the replicas behind it listen on loopback.
+        door: how it takes requests; its address may be a name. The replicas behind it listen on loopback.
         idle_s: who is to send something, or to read, and does not for so long is cut off. Longer than the service
             itself waits, and than the 20 s between two signs of life of a WebSocket.
         longest_s: how long a connection may last: so long it stays when the replicas change.
@@ -67,7 +93,9 @@ def environment(
     own = folder / _FOLDER
     own.mkdir(mode=0o700)
     program = own / "start"
-    command = [sys.executable, "-IS", __file__, binary, host if ":" in host else socket.gethostbyname(host)]
+    if ":" not in door.address:
+        door = dataclasses.replace(door, address=socket.gethostbyname(door.address))
+    command = [sys.executable, "-IS", __file__, binary, json.dumps(dataclasses.asdict(door))]
     program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     program.chmod(0o700)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -97,16 +125,16 @@ def environment(
     return {name: str(value) for name, value in values.items()}
 
 
-def closed(configuration: str, address: str) -> str:
-    """Serve's configuration of HAProxy with nothing open but the service, on the address.
+def closed(configuration: str, door: Door) -> str:
+    """Serve's configuration of HAProxy with nothing open but the service, and that no wider than the door.
 
-    Its pages of figures and its log of requests are left out. A client on another machine does not say itself where it
-    comes from (`X-Forwarded-For`), which the replica would believe of HAProxy: so `guard.py` knows its address.
+    Its pages of figures, its log of requests and its pages below `/-/` are left out. A client on another machine does
+    not say itself where it comes from (`X-Forwarded-For`), which the replica would believe of HAProxy: so `guard.py`
+    knows its address.
 
     Raises:
         ValueError: it listens elsewhere, or not as expected: another version of Ray.
     """
-    family = "ipv6" if ":" in address else "ipv4"
     kept: list[str] = []
     fronts = 0
     for section, lines in _sections(configuration.splitlines()):
@@ -123,15 +151,43 @@ def closed(configuration: str, address: str) -> str:
             if section != _FRONTEND or not port.isdecimal():
                 raise ValueError(f"{section} has {line.strip()!r}")
             fronts += 1
-            local = "{ src 127.0.0.0/8 ::1 }"
-            kept += [
-                f"    bind {family}@{address}:{port}",
-                f"    http-request set-header X-Forwarded-For %[src] unless {local}",
-                f"    http-request del-header X-Forwarded-Proto unless {local}",
-            ]
+            kept += _front(door, port)
     if fronts != 1:
         raise ValueError(f"{_FRONTEND} has {fronts} lines with bind, not 1")
     return "\n".join(kept) + "\n"
+
+
+def _front(door: Door, port: str) -> list[str]:
+    """What stands first at the service's own door."""
+    family = "ipv6" if ":" in door.address else "ipv4"
+    believed = "{ src " + " ".join((*_HERE, *door.proxies)) + " }"
+    many_behind = "{ src " + " ".join((*_MANY, *door.proxies)) + " }"
+    many = _said("connections", "Too many connections come from this address.", "Close those that are not needed.")
+    none = _said("not_found", "There is nothing at this address.", "See /docs for what there is.")
+    return [
+        # Not HTTP/2, of which one connection may carry a hundred requests.
+        f"    bind {family}@{door.address}:{port} proto h1",
+        f"    timeout http-request {round(door.head_s * 1000)}ms",
+        f"    timeout http-keep-alive {_KEEP_ALIVE_S}s",
+        "    option http-ignore-probes",
+        "    stick-table type ipv6 size 100k expire 10m store conn_cur",
+        f"    tcp-request connection track-sc0 src,{_NEIGHBOURS} unless {many_behind}",
+        f"    tcp-request connection reject if {{ sc0_conn_cur gt {2 * door.connections} }}",
+        f"    http-request return status 429 {many} hdr Retry-After 5 hdr Connection close "
+        f"if {{ sc0_conn_cur gt {door.connections} }}",
+        # Serve's own pages, for whoever runs it; replicas have them too, and take other spellings of the address.
+        f"    http-request return status 404 {none} if {{ path,url_dec -m beg -i /-/ }}",
+        # Packed messages would be unpacked before their size is known.
+        "    http-request del-header Sec-WebSocket-Extensions",
+        f"    http-request set-header X-Forwarded-For %[src] unless {believed}",
+        f"    http-request del-header X-Forwarded-Proto unless {believed}",
+    ]
+
+
+def _said(code: str, message: str, remedy: str) -> str:
+    """An error as everywhere in the API, in the words of HAProxy's configuration."""
+    body = json.dumps({"error": {"code": code, "message": message, "remedy": remedy}})
+    return f"content-type application/json string '{body}'"
 
 
 def _sections(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
@@ -150,13 +206,13 @@ def main(arguments: Sequence[str]) -> None:
     """Close the configuration that `-f` names, and become HAProxy, which ends with the process that started it.
 
     Args:
-        arguments: HAProxy's path, the address, and HAProxy's own arguments.
+        arguments: HAProxy's path, the door as JSON, and HAProxy's own arguments.
     """
-    path, address, *own = arguments
+    path, door, *own = arguments
     parent = os.getppid()
     file = Path(own[own.index("-f") + 1])
     try:
-        text = closed(file.read_text(), address)
+        text = closed(file.read_text(), Door(**json.loads(door)))
     except ValueError as error:
         remedy = f"Install the version of Ray that s2i names, or set {SWITCH}=0."
         sys.exit(f"HAProxy's configuration would not keep to loopback: {error}. {remedy}")

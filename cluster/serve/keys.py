@@ -20,7 +20,8 @@ from s2i_core.config import Settings
 from s2i_core.errors import ConfigError
 
 PREFIX = "s2i_"
-_CHECK_S = 2.0
+CHECK_S = 2.0
+"""So often the file is looked at."""
 
 
 class Key(Settings):
@@ -54,14 +55,22 @@ class Keys:
 
     def find(self, key: str) -> Key | None:
         """Whose key this is; None for nobody's. Takes as long for a wrong one as for a right one."""
-        if time.monotonic() - self._checked > _CHECK_S:
-            self._load()
+        self._refresh()
         given = digest(key)
         found = None
         for each in self._keys:
             if hmac.compare_digest(each.sha256, given):
                 found = each
         return found
+
+    def hold(self, key: Key) -> bool:
+        """Whether this key is still there, and not another one of that name."""
+        self._refresh()
+        return any(each.sha256 == key.sha256 for each in self._keys)
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._checked > CHECK_S:
+            self._load()
 
     def _load(self) -> None:
         self._checked = time.monotonic()
@@ -81,18 +90,23 @@ class _Bucket:
 
 
 class Quotas:
-    """What each key has used: token buckets that fill up again at a steady rate.
+    """What each has used: token buckets that fill up again at a steady rate.
 
-    Sums are kept for the keys of the file alone, so that their number is bounded.
+    Args:
+        most: buckets that are kept, those that were used last. Keys of the file are few; addresses are not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 10_000) -> None:
         self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._most = most
 
     def spend(self, name: str, kind: str, amount: float, capacity: float, per_s: float) -> float:
         """Take an amount; returns 0, or the seconds after which there is enough again, and then nothing is taken."""
         now = time.monotonic()
-        bucket = self._buckets.setdefault((name, kind), _Bucket(capacity, now))
+        bucket = self._buckets.pop((name, kind), None) or _Bucket(capacity, now)
+        self._buckets[name, kind] = bucket
+        if len(self._buckets) > self._most:
+            del self._buckets[next(iter(self._buckets))]
         bucket.level = min(capacity, bucket.level + (now - bucket.at) * per_s)
         bucket.at = now
         # What is larger than the bucket waits for a full one, and is not refused for ever.
@@ -104,7 +118,8 @@ class Quotas:
 
 def digest(key: str) -> str:
     """SHA-256 of a key, in hexadecimal."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    # A WebSocket's protocols may hold bytes that are no text.
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 
 def read(path: Path) -> KeyFile:

@@ -26,9 +26,10 @@ from pydantic import TypeAdapter, ValidationError
 from cluster.serve import faults, problems
 from cluster.serve.admission import Patience
 from cluster.serve.deployments import Drawn, Preview
-from cluster.serve.guard import WS_PROTOCOL, Caller, Doorkeeper
+from cluster.serve.guard import REFUSED, WS_PROTOCOL, Caller, Doorkeeper
 from cluster.serve.problems import Refusal, log
 from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
+from cluster.serve.server import MAX_MESSAGE_BYTES
 from cluster.serve.service import RUN_ID, Service
 from s2i_core import identity
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
@@ -39,7 +40,6 @@ from s2i_core.config import ImageConfig
 from s2i_core.records import Gap, Scene, Segment, Skip, Status
 from s2i_core.scenes import Embedded, plan_scenes
 
-MAX_MESSAGE_BYTES = 64 << 10
 _WAITING = 2
 """Utterances of a connection that wait while one is drawn."""
 _SEND_S = 10.0
@@ -56,9 +56,9 @@ async def live(socket: WebSocket, service: Service, doorkeeper: Doorkeeper) -> N
     protocols = list(socket.scope.get("subprotocols") or ())
     await socket.accept(WS_PROTOCOL if WS_PROTOCOL in protocols else None)
     try:
-        caller = doorkeeper.caller(socket.headers, protocols)
-        with service.live.take():
-            async with asyncio.timeout(service.limits.live_s):
+        caller = doorkeeper.caller(socket.headers, socket.client, protocols)
+        with service.live.take(caller.key_name):
+            async with asyncio.timeout(service.limits.live_s), doorkeeper.holding(caller):
                 await _Connection(socket, service, caller).run()
     except WebSocketDisconnect:
         return
@@ -73,6 +73,7 @@ async def live(socket: WebSocket, service: Service, doorkeeper: Doorkeeper) -> N
 
 
 async def _close(socket: WebSocket, refusal: Refusal) -> None:
+    socket.scope[REFUSED] = refusal.status
     code = {401: _CLOSE_KEY, 503: _CLOSE_LATER}.get(refusal.status, _CLOSE_POLICY)
     with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
         async with asyncio.timeout(_SEND_S):
@@ -209,6 +210,8 @@ class _Clip:
 
     async def audio(self, data: bytes) -> None:
         """More audio; what is complete is drawn."""
+        if not data:
+            return
         samples = await asyncio.to_thread(self._decode, data)
         self._samples += len(samples)
         if self._samples > self._service.limits.max_clip_s * SAMPLING_RATE_HZ:
@@ -222,7 +225,7 @@ class _Clip:
 
     async def end(self) -> None:
         """No more audio: draw what is left, and wait for it."""
-        rest = await asyncio.to_thread(self._decode, b"")
+        rest = await asyncio.to_thread(self._decode.finish)
         self._samples += len(rest)
         parts = await asyncio.to_thread(lambda: [*self._segmenter.push(rest), *self._segmenter.finish()])
         await self._heard(parts)
@@ -369,20 +372,20 @@ class _Pcm:
         self._resampler = _resampler() if rate_hz != SAMPLING_RATE_HZ else None
 
     def __call__(self, data: bytes) -> NDArray[np.float32]:
-        """The samples of a message; an empty one flushes."""
+        """The samples of a message."""
         raw = self._left + data
         whole = len(raw) // 2 * 2
         self._left = raw[whole:]
         samples = np.frombuffer(raw[:whole], "<i2").astype(np.float32) / np.float32(32768)
-        if self._resampler is None:
+        if self._resampler is None or not len(samples):
             return samples
-        frame = None
-        if data and len(samples):
-            frame = AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
-            frame.sample_rate = self._rate_hz
-        elif data:
-            return samples
+        frame = AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+        frame.sample_rate = self._rate_hz
         return _joined(self._resampler.resample(frame))
+
+    def finish(self) -> NDArray[np.float32]:
+        """The samples that are left; nothing may follow."""
+        return _joined([] if self._resampler is None else self._resampler.resample(None))
 
 
 class _Opus:
@@ -401,16 +404,19 @@ class _Opus:
         self._mixer = MonoMixer(SAMPLING_RATE_HZ, samples_at_once=1)
 
     def __call__(self, data: bytes) -> NDArray[np.float32]:
-        """The samples of a packet; an empty one flushes."""
-        if not data:
-            return _concatenated(self._mixer.flush())
+        """The samples of a packet."""
         try:
             frames = self._context.decode(av.Packet(data))
             if not data[0] & _OPUS_STEREO:
                 frames = [_first_channel(frame) for frame in frames]
             return _concatenated([part for frame in frames for part in self._mixer.push(frame)])
-        except av.FFmpegError:
+        # ValueError where a packet changes what the ones before it had.
+        except (av.FFmpegError, ValueError):
             raise Refusal(422, "undecodable", "This is no Opus packet.", "Send one Opus packet a message.") from None
+
+    def finish(self) -> NDArray[np.float32]:
+        """The samples that are left; nothing may follow."""
+        return _concatenated(self._mixer.flush())
 
 
 def _resampler() -> AudioResampler:

@@ -41,6 +41,8 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
     from ray import serve
     from ray.serve.config import HTTPOptions, ProxyLocation
 
+    from cluster.serve import server
+
     if host not in {"127.0.0.1", "localhost", "::1"} and settings.access != "keys":
         raise ConfigError(
             f"host {host}",
@@ -56,14 +58,20 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
     def before_ingress(folder: Path) -> Mapping[str, str]:
         nonlocal listens_on, inbox
         inbox = folder / "faults"
-        patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": str(_READY_S), faults.SOCKET: str(inbox)}
+        callback = server.ALONE if binary is None else server.BEHIND_HAPROXY
+        bounded = {
+            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": str(_READY_S),
+            server.ASK_HERE: callback,
+            faults.SOCKET: str(inbox),
+        }
         if binary is None:
-            return patient
+            return bounded
         listens_on = "127.0.0.1"  # of the replicas; HAProxy listens on the host
         limits = settings.limits
         idle_s = max(limits.upload_idle_s, limits.live_idle_s) + _IDLE_S
-        return patient | haproxy.environment(
-            folder, binary, host, idle_s=idle_s, longest_s=limits.live_s, fallback_port=free_ports(1)[0]
+        door = haproxy.Door(host, limits.head_s, limits.max_connections, settings.trusted_proxies)
+        return bounded | haproxy.environment(
+            folder, binary, door, idle_s=idle_s, longest_s=limits.live_s, fallback_port=free_ports(1)[0]
         )
 
     with (

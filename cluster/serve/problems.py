@@ -50,6 +50,18 @@ def busy(retry_after_s: float) -> Refusal:
     return Refusal(503, "busy", "The service is busy.", "Try again after the time in Retry-After.", retry_after_s)
 
 
+def share(retry_after_s: float) -> Refusal:
+    """The key has its share of the places, and others are to find some too."""
+    message = "This key has as much under way at a time as it may have."
+    return Refusal(429, "quota", message, "Wait until some of it has ended.", retry_after_s)
+
+
+def withdrawn() -> Refusal:
+    """The key was good when the request came."""
+    message = "This key was withdrawn."
+    return Refusal(401, "unauthorized", message, "Ask for another, and send it as Authorization: Bearer <key>.")
+
+
 def late(retry_after_s: float) -> Refusal:
     """The answer was not ready by the deadline."""
     message = "The answer was not ready in time."

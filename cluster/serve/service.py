@@ -67,10 +67,11 @@ class Service:
         self.limits = settings.limits
         self.meter = Meter("ingress")
         self.desk = desk
-        self.clips = Clips(self.limits.max_clips, self.limits.max_wait_s, self.meter)
-        self.uploads = Places("uploads", self.limits.max_uploads, self.meter)
-        self.live = Places("live", self.limits.max_live, self.meter)
-        self.events = Places("events", self.limits.max_events, self.meter)
+        limits, meter = self.limits, self.meter
+        self.clips = Clips(limits.max_clips, limits.share(limits.max_clips), limits.max_wait_s, meter)
+        self.uploads = Places("uploads", limits.max_uploads, limits.share(limits.max_uploads), meter)
+        self.live = Places("live", limits.max_live, limits.share(limits.max_live), meter)
+        self.events = Places("events", limits.max_events, limits.share(limits.max_events), meter)
         self._encoder = encoder
         self._generator = generator
         self._generator_stream = generator.options(stream=True)

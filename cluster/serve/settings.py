@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from s2i_core.config import RunConfig, Settings, changed
 from s2i_core.errors import ConfigError
@@ -29,7 +30,17 @@ class Limits(Settings):
     max_cost: float = Field(
         256.0, gt=0, description="Most work of one request: images × steps × 256 px², so that none holds up the others."
     )
+    head_s: float = Field(5.0, gt=0, description="Longest time for the head of a request, where HAProxy takes it.")
+    max_connections: int = Field(
+        256,
+        ge=1,
+        description="Connections of one address, where HAProxy takes them; more get 429. Many people may share an "
+        "address. This machine and `trusted_proxies` may have any number.",
+    )
     upload_idle_s: float = Field(15.0, gt=0, description="Longest pause in an upload.")
+    upload_bytes_per_s: float = Field(
+        500.0, gt=0, description="Slowest upload, counted from `upload_idle_s` on: 4 kbit/s, as no speech codec is."
+    )
     upload_s: float = Field(300.0, gt=0, description="Longest upload.")
     timeout_s: float = Field(30.0, gt=0, le=120, description="Deadline of a request that names none.")
     max_wait_s: float = Field(
@@ -43,12 +54,29 @@ class Limits(Settings):
     max_uploads: int = Field(64, ge=1, description="Uploads under way in one ingress replica; more get 503.")
     max_live: int = Field(32, ge=1, description="Live connections of one ingress replica; more get 503.")
     max_events: int = Field(64, ge=1, description="Event streams of one ingress replica; more get 503.")
+    key_share: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Part of the places of each kind (clips, uploads, live connections, event streams, recordings) "
+        "that one key may hold; more get 429. At least one place.",
+    )
+    wrong_keys_per_minute: int = Field(
+        30,
+        ge=1,
+        description="Wrong keys that are heard out from one address; more get 429, until they have become fewer. "
+        "Whoever sends a right one is taken all the same.",
+    )
     live_idle_s: float = Field(30.0, gt=0, description="A live connection without a message for this long is closed.")
     live_s: float = Field(3600.0, gt=0, description="Longest live connection.")
     max_recordings: int = Field(16, ge=1, description="Recordings at work or waiting; more get 503.")
     recordings_at_once: int = Field(2, ge=1, description="Recordings at work.")
     kept_s: float = Field(3600.0, gt=0, description="How long a finished recording's pictures are kept, in memory.")
     max_kept: int = Field(64, ge=1, description="Finished recordings that are kept, the latest.")
+
+    def share(self, places: int) -> int:
+        """How many of so many places one key may hold."""
+        return max(1, int(self.key_share * places))
 
 
 class Replicas(Settings):
@@ -101,6 +129,11 @@ class ServeSettings(Settings):
     s3_prefixes: tuple[str, ...] = Field(
         (), description="Folders and objects that may be read, such as `s3://bucket/folder`; none by default."
     )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of proxies on other machines that HAProxy believes where a request comes "
+        "from (`X-Forwarded-For`); those of this machine are believed as they are.",
+    )
     store: S3Settings | None = Field(None, description="The object store; without, from the environment.")
     limits: Limits = Limits()
     ingress: Replicas = Field(Replicas(maximum=2, num_cpus=0.25, target_queue=24), description="HTTP, decoding.")
@@ -120,6 +153,11 @@ class ServeSettings(Settings):
         return given | {
             name: usual[name].model_dump() | own if isinstance(own, dict) else own for name, own in said.items()
         }
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(each, strict=False)) for each in given)
 
     @model_validator(mode="after")
     def _closed(self) -> ServeSettings:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 from python_multipart import MultipartParser
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
@@ -51,19 +51,25 @@ async def chunks(request: Request, max_bytes: int, limits: Limits) -> AsyncItera
     """The body in pieces, bounded in size and time.
 
     Raises:
-        Refusal: it is too large, too slow, or the client left in the middle of it.
+        Refusal: it is packed, too large, too slow, or the client left in the middle of it.
     """
+    if any(coding.strip().lower() not in {"", "identity"} for coding in request.headers.getlist("content-encoding")):
+        message = "The body is compressed."
+        raise Refusal(415, "unsupported_media_type", message, "Send it as it is, without Content-Encoding.")
     if int(request.headers.get("content-length") or 0) > max_bytes:
         raise _too_large(max_bytes)
     stream = request.stream()
     total = 0
-    until = asyncio.get_running_loop().time() + limits.upload_s
+    clock = asyncio.get_running_loop().time
+    started = clock()
     while True:
-        left = until - asyncio.get_running_loop().time()
+        # Who trickles is as slow as who stops: what came so far allows for so long.
+        allowed_s = min(limits.upload_s, limits.upload_idle_s + total / limits.upload_bytes_per_s)
+        left = started + allowed_s - clock()
         try:
             chunk = await asyncio.wait_for(anext(stream, None), min(limits.upload_idle_s, max(left, 0.001)))
         except TimeoutError:
-            message = "The upload stopped or took too long."
+            message = "The upload stopped, or was too slow."
             raise Refusal(408, "upload_timeout", message, "Send it again over a faster connection.") from None
         except ClientDisconnect:
             message = "The upload broke off."
@@ -120,7 +126,7 @@ async def _of_form(body: AsyncIterator[bytes], boundary: bytes | None, form: For
             for piece in parts.take():
                 yield piece
         parser.finalize()
-    except MultipartParseError:
+    except FormParserError:
         raise _bad_form("it is damaged") from None
     if not parts.ended:
         raise Refusal(400, "incomplete_upload", "The form breaks off before its end.", "Send it again.")

@@ -314,7 +314,7 @@ def test_a_busy_service_is_asked_again_by_itself(chromium, url, service):
     with opened(chromium, url, faults=["503"]) as page, contextlib.ExitStack() as crowd:
         for _ in range(4):
             crowd.enter_context(service.service.clips.take(1.0))
-            crowd.enter_context(service.service.live.take())
+            crowd.enter_context(service.service.live.take(None))
         speak_shortly(page)
         assert notice(page) == "Many are drawing right now"
         assert "Trying again in" in page.locator("#notice-text").text_content()

@@ -69,14 +69,14 @@ def service(serve_settings: ServeSettings) -> InProcess:
 
 
 @pytest.fixture(scope="session")
-def url(service: InProcess) -> Iterator[str]:
+def url(service: InProcess, serve_settings: ServeSettings) -> Iterator[str]:
     """Of the service in this process, behind a real HTTP server and, where it runs, HAProxy as `s2i serve` has it."""
     binary = haproxy.binary()
     with uvicorn_server(Healthy(service.app)) as behind, tempfile.TemporaryDirectory(prefix="s2i-") as folder:
         if binary is None:
             yield behind
             return
-        with haproxy_before(behind, binary, Path(folder)) as front:
+        with haproxy_before(behind, binary, Path(folder), serve_settings.limits) as front:
             yield front.url
 
 

@@ -14,9 +14,11 @@ from ray.serve._private import haproxy as serves
 from ray.serve.config import HTTPOptions
 
 from cluster.local import free_ports
-from cluster.serve.haproxy import environment
+from cluster.serve.haproxy import Door, environment
+from cluster.serve.settings import Limits
 
 HEALTH = "/-/healthz"
+_LIMITS = Limits()
 
 
 class Healthy:
@@ -36,10 +38,10 @@ class Healthy:
 class Front:
     """HAProxy while it runs; the work is Ray's own."""
 
-    def __init__(self, folder: Path, binary: str, behind: str, host: str, idle_s: int) -> None:
-        values = environment(folder, binary, host, idle_s=idle_s, longest_s=60, fallback_port=1)
+    def __init__(self, folder: Path, binary: str, behind: str, door: Door, idle_s: int) -> None:
+        values = environment(folder, binary, door, idle_s=idle_s, longest_s=60, fallback_port=1)
         self.port = free_ports(1)[0]
-        self.url = f"http://{host}:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
         self.program = values["RAY_SERVE_HAPROXY_BINARY_PATH"]
         self.file = Path(values["RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"])
         name, port = behind.removeprefix("http://").split(":")
@@ -89,10 +91,10 @@ class Front:
 
 @contextmanager
 def haproxy_before(
-    behind: str, binary: str, folder: Path, host: str = "127.0.0.1", idle_s: int = 60
+    behind: str, binary: str, folder: Path, limits: Limits = _LIMITS, idle_s: int = 60
 ) -> Iterator[Front]:
-    """HAProxy in front of the server at that URL."""
-    front = Front(folder, binary, behind, host, idle_s)
+    """HAProxy in front of the server at that URL, as `s2i serve` has it."""
+    front = Front(folder, binary, behind, Door("127.0.0.1", limits.head_s, limits.max_connections), idle_s)
     with mock.patch.object(serves, "RAY_SERVE_HAPROXY_BINARY_PATH", front.program):
         front.start()
         try:

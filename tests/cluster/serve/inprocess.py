@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cluster.local import free_ports
+from cluster.serve import server
 from cluster.serve.app import build
 from cluster.serve.deployments import Encoder, Generator
 from cluster.serve.desk import Desk
@@ -68,23 +70,35 @@ class InProcess:
 
 @contextmanager
 def uvicorn_server(app: Any) -> Iterator[str]:
-    """The application behind a real HTTP server on loopback, in a thread; gives its URL."""
-    import socket
+    """The application behind the HTTP server of a replica, started by Serve's own code as in the product; its URL."""
+    import queue
     import threading
+    from unittest import mock
 
-    import uvicorn
+    from ray.serve._private import http_util
+    from ray.serve.config import HTTPOptions
 
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws_max_size=1 << 20, timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    port = free_ports(1)[0]
+    with mock.patch.object(http_util, server.ASK_HERE, server.BEHIND_HAPROXY):
+        options = http_util.configure_http_options_with_defaults(HTTPOptions(host="127.0.0.1", port=port))
+        options = http_util.configure_http_middlewares(options)
+    told: queue.Queue[Any] = queue.Queue()
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        serving, running = await http_util.start_asgi_http_server(app, options, event_loop=loop)
+        told.put(running)
+        await serving
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
+    running = told.get(timeout=60)
     try:
-        while not server.started:
+        while not running.started:
             if not thread.is_alive():
                 raise RuntimeError("the server did not start")
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        running.config.timeout_graceful_shutdown = 2
+        running.should_exit = True
         thread.join(20)
-        listener.close()

@@ -82,7 +82,7 @@ class Asked:
 
 def service(loop: _Clock) -> Callable[[float], Coroutine[Any, Any, Asked]]:
     """A service with one encoder and one generator; what it gives asks for pictures of that cost."""
-    clips = Clips(64, _WAIT_S, Meter("ingress"))
+    clips = Clips(64, 64, _WAIT_S, Meter("ingress"))
 
     def batcher(unit_s: float, budget: float) -> Batcher[float, None]:
         def work(items: list[float], wanted: Callable[[], bool]) -> list[None]:

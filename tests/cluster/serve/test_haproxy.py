@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import httpx
@@ -20,9 +22,10 @@ from inprocess import uvicorn_server
 
 from cluster.local import free_ports
 from cluster.serve import haproxy
-from cluster.serve.haproxy import closed
+from cluster.serve.haproxy import Door, closed
 
 BINARY = haproxy.binary()
+DOOR = Door("127.0.0.1", 5, 256)
 
 # On Linux it comes with Ray, and must run; elsewhere Serve's own proxy is used.
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no HAProxy comes with Ray on this system")
@@ -119,27 +122,29 @@ def test_who_is_silent_is_cut_off_and_who_waits_is_not(front: Front) -> None:
 
 def test_a_configuration_that_opens_more_is_refused() -> None:
     front = "frontend http_frontend\n    bind 127.0.0.1:8000\n"
-    assert "ipv6@::1:8000" in closed(front, "::1")
+    assert "ipv6@::1:8000" in closed(front, replace(DOOR, address="::1"))
     unasked = "frontend prometheus\n    bind :9101\n" + front + "listen stats\n  bind *:8404\n"
-    assert closed(unasked, "0.0.0.0").count("bind") == 1
+    assert closed(unasked, replace(DOOR, address="0.0.0.0")).count("bind ") == 1
     for more in ("frontend grpc_frontend\n    bind 127.0.0.1:9000\n", "listen new\n  bind *:1\n", front):
         with pytest.raises(ValueError, match="bind"):
-            closed(front + more, "127.0.0.1")
+            closed(front + more, DOOR)
     with pytest.raises(ValueError, match="0 lines"):
-        closed("global\n", "127.0.0.1")
+        closed("global\n", DOOR)
 
 
 def test_it_does_not_start_with_such_a_configuration(tmp_path: Path) -> None:
     file = tmp_path / "haproxy.cfg"
     file.write_text("listen new\n  bind *:1\n")
-    command = [sys.executable, "-IS", haproxy.__file__, BINARY or "", "127.0.0.1", "-f", str(file)]
+    command = [sys.executable, "-IS", haproxy.__file__, BINARY or "", json.dumps(asdict(DOOR)), "-f", str(file)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 1 and "RAY_SERVE_ENABLE_HA_PROXY=0" in ran.stderr
 
 
 def test_it_ends_with_the_process_that_started_it(front: Front, tmp_path: Path) -> None:
-    command, url = beside(front, tmp_path)
-    command[0] = front.program
+    port, file = free_ports(1)[0], tmp_path / "haproxy.cfg"
+    answer = ["mode http", "timeout client 5s", f"bind 127.0.0.1:{port}", "http-request return status 200"]
+    file.write_text("\n    ".join(["frontend http_frontend", *answer]) + "\n")
+    command, url = [front.program, "-db", "-f", str(file)], f"http://127.0.0.1:{port}"
     code = f"import subprocess, time; print(subprocess.Popen({command!r}).pid, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout

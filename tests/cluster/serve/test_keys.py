@@ -28,7 +28,7 @@ def test_a_key_is_found_by_itself_alone_and_is_nowhere_in_the_file(tmp_path: Pat
 
 
 def test_a_withdrawn_key_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "_CHECK_S", 0.0)
+    monkeypatch.setattr(keys, "CHECK_S", 0.0)
     path = tmp_path / "keys.json"
     key = keys.add(path, "phone", 5, 60.0)
     known = Keys(path)

@@ -136,7 +136,7 @@ def test_drawing_ends_when_all_have_left_and_not_before(paced: InProcess, monkey
 def test_when_to_come_again_is_when_there_is_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(admission, "time", SimpleNamespace(monotonic=lambda: now))
-    clips = Clips(64, 7.5, Meter("ingress"))  # the door closes at four fifths of it
+    clips = Clips(64, 64, 7.5, Meter("ingress"))  # the door closes at four fifths of it
     held: list[Any] = []
 
     def come(cost: float) -> None:
@@ -181,7 +181,7 @@ def test_when_to_come_again_is_when_there_is_a_place(monkeypatch: pytest.MonkeyP
 
 
 def test_those_who_were_refused_or_left_say_nothing_of_the_speed() -> None:
-    clips = Clips(64, 6.0, Meter("ingress"))
+    clips = Clips(64, 64, 6.0, Meter("ingress"))
     for reason in (Refusal(503, "busy", "", ""), asyncio.CancelledError()):
         with pytest.raises(type(reason)), clips.take(1):
             raise reason
