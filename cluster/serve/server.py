@@ -39,7 +39,7 @@ _MOST_FRAGMENTS = 64
 """Frames of one message: empty ones would be kept without an end."""
 _MOST_PINGS = 64
 """Between two messages; a client sends one in many seconds."""
-_MOST_UNREAD_BYTES = 1 << 20
+_MOST_UNREAD_BYTES = 8 << 20
 """What waits for a client that does not read what it asked for."""
 _SLICE_BYTES = 4 << 10
 """So much is taken at a time, so that a connection that has gone wrong is left with the rest unread."""

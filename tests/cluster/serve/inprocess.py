@@ -69,7 +69,7 @@ class InProcess:
 
 
 @contextmanager
-def uvicorn_server(app: Any) -> Iterator[str]:
+def uvicorn_server(app: Any, callback: str = server.BEHIND_HAPROXY) -> Iterator[str]:
     """The application behind the HTTP server of a replica, started by Serve's own code as in the product; its URL."""
     import queue
     import threading
@@ -79,7 +79,7 @@ def uvicorn_server(app: Any) -> Iterator[str]:
     from ray.serve.config import HTTPOptions
 
     port = free_ports(1)[0]
-    with mock.patch.object(http_util, server.ASK_HERE, server.BEHIND_HAPROXY):
+    with mock.patch.object(http_util, server.ASK_HERE, callback):
         options = http_util.configure_http_options_with_defaults(HTTPOptions(host="127.0.0.1", port=port))
         options = http_util.configure_http_middlewares(options)
     told: queue.Queue[Any] = queue.Queue()
