@@ -81,14 +81,6 @@ class Guard:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send, method: str) -> None:
         started = time.monotonic()
         status = 499
-        given = Headers(scope=scope)
-        unread = "transfer-encoding" in given or given.get("content-length", "0") != "0"
-
-        async def read() -> Message:
-            nonlocal unread
-            message = await receive()
-            unread = unread and bool(message.get("more_body"))
-            return message
 
         async def counted(message: Message) -> None:
             nonlocal status
@@ -97,7 +89,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                if unread:  # who was refused is not to go on sending
+                if status == 408:  # who was too slow is not to go on
                     headers["Connection"] = "close"
             elif message["type"] == "websocket.accept":
                 status = 101
@@ -112,9 +104,9 @@ class Guard:
                 await counted({"type": "websocket.close", "code": 1008, "reason": refusal.problem.code})
             elif method == "HEAD":
                 scope = {**scope, "method": "GET"}
-                await _without_body(refusal.response() if refusal else self._app, scope, read, counted)
+                await _without_body(refusal.response() if refusal else self._app, scope, receive, counted)
             else:
-                await (refusal.response() if refusal else self._app)(scope, read, counted)
+                await (refusal.response() if refusal else self._app)(scope, receive, counted)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             # A socket is accepted first and refused then: a browser's page cannot see why it was not accepted.
@@ -144,9 +136,10 @@ async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send
         if begun.done():
             return
         if message["type"] == "http.response.body":
+            await send({"type": "http.response.body", "body": b""})
             begun.set_result(None)
-            message = {"type": "http.response.body", "body": b""}
-        await send(message)
+        else:
+            await send(message)
 
     answering = asyncio.ensure_future(app(scope, receive, headers_alone))
     try:
