@@ -19,14 +19,17 @@ from pydantic_core import PydanticUndefined
 from cluster.serve.settings import Limits, Replicas, ServeSettings
 from s2i_core.config import (
     AudioConfig,
+    CollageDecoderConfig,
     DecoderConfig,
     ImageConfig,
     LimitConfig,
     ModelConfig,
+    NativeDecoderConfig,
     PoolConfig,
     ResourceConfig,
     SceneConfig,
     SourceConfig,
+    WhisperEncoderConfig,
 )
 from s2i_core.presets import PRESETS
 from s2i_core.storage.objects import S3Settings
@@ -42,9 +45,10 @@ A run has one `RunConfig` (`s2i_core/config.py`). It is immutable, an unknown na
 (`s2i_core/presets.py`) is a function that returns a complete one. To have settings of your own, add a function there.
 
 Two digests are computed from it. `plan_digest` covers `audio` and `scenes`: change one of those, and the next run makes
-new scenes beside the old. `image_digest` covers `image`: change it, and the next run makes new images of the same
-scenes. `model` and `resources` are in neither, for where and how fast something runs does not shape the result; the
-weights have a digest of their own.
+new scenes beside the old. `image_digest` covers what the chosen decoder reads of `image` and the decoder's own settings:
+change it, and the next run makes new images of the same scenes. `resources` are in neither, for where and how fast
+something runs does not shape the result. The weights have two digests of their own: that of `model.encoder` names
+scenes, that of `model.decoder` and its library names images.
 """
 
 SECTIONS: list[tuple[str, type[BaseModel], str]] = [
@@ -52,7 +56,15 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("audio", AudioConfig, "How an object becomes segments of speech."),
     ("scenes", SceneConfig, "How segments become scenes."),
     ("image", ImageConfig, "How a scene becomes an image."),
-    ("model", ModelConfig, "Which weights, and where they run."),
+    (
+        "model",
+        ModelConfig,
+        "Which parts, with which weights, and where they run. A part is chosen by its `kind` (`s2i models` lists them), "
+        "as in `--set model.decoder.kind=collage`, and has the settings of that kind.",
+    ),
+    ("model.encoder` of kind `whisper", WhisperEncoderConfig, "Whisper's encoder, and its space shared with pictures."),
+    ("model.decoder` of kind `native", NativeDecoderConfig, "The shipped decoder."),
+    ("model.decoder` of kind `collage", CollageDecoderConfig, "Its drawings, laid out and left unpainted."),
     ("resources", ResourceConfig, "What the jobs ask of the cluster."),
     ("resources.decoder", DecoderConfig, "The process that decodes, and may die while the job goes on."),
     ("resources.decode, .encode, .generate", PoolConfig, "One pool of workers for each of these stages."),

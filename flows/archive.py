@@ -75,7 +75,9 @@ class RunSummary:
     cpus: float
     gpus: float
     model_digest: str
+    encoder_digest: str
     plan_digest: str
+    decoder_digest: str
     image_digest: str
     started_at: str
     elapsed_s: float
@@ -202,9 +204,7 @@ def _illustrated(
         address=address,
         cpus=power.cpus,
         gpus=power.gpus,
-        model_digest=archive.model_digest,
-        plan_digest=archive.config.plan_digest,
-        image_digest=archive.config.image_digest,
+        **archive.digests.named(),
         started_at=started_at.isoformat(),
         elapsed_s=round(time.monotonic() - started, 3),
         jobs=[job.model_dump() for job in jobs],
@@ -288,8 +288,7 @@ def take_up(archive: Archive, address: str, limit: int | None, run_id: str) -> s
 
 def _current_key(archive: Archive, limit: int | None) -> str:
     """Where a run on a cluster writes its id for as long as it lasts: equal for equal work."""
-    config = archive.config
-    work = digest(archive.source, archive.model_digest, config.plan_digest, config.image_digest, str(limit))
+    work = digest(archive.source, *vars(archive.digests).values(), str(limit))
     return archive.key(f"runs/current-{work}")
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from s2i_core.config import RunConfig
+from s2i_core.identity import Digests
 from s2i_core.listing import FOLDER_MARKER, SYSTEM_FILE, LeftOut, Listing
 from s2i_core.records import AudioObject, Status
-from s2i_core.storage.tables import Lake
+from s2i_core.storage.tables import Lake, drawn, planned
 
 RETRY = "`s2i run … --retry-failed` tries again"
 _SHOWN_KINDS = 6
@@ -186,19 +186,17 @@ class Found:
         return [("again", f"{said} failed for good: mend the cause, and {RETRY}")]
 
 
-def found(
-    lake: Lake, listing: Listing, objects: Sequence[AudioObject], config: RunConfig, model_digest: str, unchanged: int
-) -> Found:
+def found(lake: Lake, listing: Listing, objects: Sequence[AudioObject], digests: Digests, unchanged: int) -> Found:
     """What has become of the recordings of a listing.
 
     Args:
         objects: the recordings of the listing, which is complete.
         unchanged: those that the run leaves as they are.
     """
-    recordings, _ = _mine(lake, objects, config, model_digest)
+    recordings, _ = _mine(lake, objects, digests)
     ids = pc.unique(recordings["recording_id"].combine_chunks().drop_null())
     failed = recordings.filter(pc.field("status") == Status.FAILED.value)
-    undrawn = lake.given_up(config.plan_digest, config.image_digest, model_digest)
+    undrawn = lake.given_up(digests)
     return Found(
         listed=listing.listed,
         recordings=listing.recordings,
@@ -213,14 +211,15 @@ def found(
     )
 
 
-def totals(lake: Lake, objects: Iterable[AudioObject], config: RunConfig, model_digest: str) -> Totals:
+def totals(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> Totals:
     """What these objects, as they are now, have come to with this model and these settings."""
-    recordings, mine = _mine(lake, objects, config, model_digest)
+    recordings, mine = _mine(lake, objects, digests)
     ids = pc.unique(recordings["recording_id"].combine_chunks().drop_null())
     scenes = lake.scenes.read(["scene_id", "status"], mine & pc.field("recording_id").isin(ids))
     wanted = scenes.filter(pc.field("status") == Status.OK.value)["scene_id"].combine_chunks()
-    drawn = (pc.field("image_digest") == config.image_digest) & (pc.field("model_digest") == model_digest)
-    images = lake.images.read(["scene_id"], drawn & pc.field("recording_id").isin(ids))["scene_id"].combine_chunks()
+    images = lake.images.read(["scene_id"], drawn(digests) & pc.field("recording_id").isin(ids))[
+        "scene_id"
+    ].combine_chunks()
     images = images.filter(pc.is_in(images, value_set=wanted))
     missing = wanted.filter(pc.invert(pc.is_in(wanted, value_set=images)))
     failed_scenes = lake.failures.read(["scene_id"], pc.field("scene_id").isin(missing))["scene_id"]
@@ -233,12 +232,11 @@ def totals(lake: Lake, objects: Iterable[AudioObject], config: RunConfig, model_
     )
 
 
-def outcomes(lake: Lake, objects: Iterable[AudioObject], config: RunConfig, model_digest: str) -> list[dict[str, Any]]:
+def outcomes(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> list[dict[str, Any]]:
     """A row for each of these objects that has an outcome, failures first, for people to read."""
-    recordings, _ = _mine(lake, objects, config, model_digest)
+    recordings, _ = _mine(lake, objects, digests)
     ids = pc.unique(recordings["recording_id"].combine_chunks().drop_null())
-    drawn = (pc.field("image_digest") == config.image_digest) & (pc.field("model_digest") == model_digest)
-    images = lake.images.read(["recording_id"], drawn & pc.field("recording_id").isin(ids))
+    images = lake.images.read(["recording_id"], drawn(digests) & pc.field("recording_id").isin(ids))
     counted = images.group_by("recording_id").aggregate([("recording_id", "count")]).to_pylist()
     pictures = {row["recording_id"]: row["recording_id_count"] for row in counted}
     rows = [
@@ -327,12 +325,10 @@ def _damaged(recordings: pa.Table) -> list[DamageRow]:
     return [DamageRow(uri, damage) for uri, damage in sorted(latest.items()) if damage]
 
 
-def _mine(
-    lake: Lake, objects: Iterable[AudioObject], config: RunConfig, model_digest: str
-) -> tuple[pa.Table, pc.Expression]:
+def _mine(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> tuple[pa.Table, pc.Expression]:
     """The rows of `recordings` for these objects as they are now, and the filter for their model and settings."""
     current = {(item.uri, item.etag) for item in objects}
-    mine = (pc.field("plan_digest") == config.plan_digest) & (pc.field("model_digest") == model_digest)
+    mine = planned(digests)
     columns = ["source_uri", "etag", "recording_id", "status", "reason", "retryable", "duration_s", "damage", "scenes"]
     recordings = lake.recordings.read(columns, mine)
     known = [pair in current for pair in zip(*_columns(recordings, "source_uri", "etag"), strict=True)]

@@ -23,13 +23,13 @@ import pyarrow.compute as pc
 
 from s2i_core.config import RunConfig
 from s2i_core.errors import ObjectGone, S2IError
-from s2i_core.identity import digest, files_digest
+from s2i_core.identity import Digests, digest, files_digest
 from s2i_core.listing import title_of
 from s2i_core.records import AudioObject, Status
 from s2i_core.storage.artifacts import index_key, join, page_key
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import Place, parse_uri
-from s2i_core.storage.tables import Lake
+from s2i_core.storage.tables import Lake, drawn, planned
 
 if TYPE_CHECKING:
     from s2i_core.audio.isolated import DecoderProcess
@@ -95,16 +95,16 @@ class Pages:
     Args:
         store: the object store.
         lake: tables of the destination.
-        config: settings of the run; its digests choose the rows.
-        model_digest: the model's digest, which chooses the rows.
+        config: settings of the run.
+        digests: what chooses the rows.
         source: of the run. Nothing outside it is read, so that pages of what other runs illustrated are left to those.
     """
 
-    def __init__(self, store: ObjectStore, lake: Lake, config: RunConfig, model_digest: str, source: Place) -> None:
+    def __init__(self, store: ObjectStore, lake: Lake, config: RunConfig, digests: Digests, source: Place) -> None:
         self._store = store
         self._lake = lake
         self._config = config
-        self._model_digest = model_digest
+        self._digests = digests
         self._source = source
         self._bucket, self._prefix = parse_uri(lake.uri)
         self._manifest_key = join(self._prefix, "pages", "manifest.json")
@@ -160,8 +160,7 @@ class Pages:
         return {one: page_key(self._prefix, one) for one in recording_ids if made.get(one, _NO_PAGE)[1]}
 
     def _illustrated(self) -> list[Illustrated]:
-        mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._model_digest)
-        read = mine & (pc.field("status") != Status.FAILED.value)
+        read = planned(self._digests) & (pc.field("status") != Status.FAILED.value)
         columns = [
             "source_uri",
             "etag",
@@ -183,22 +182,20 @@ class Pages:
         return list(unique.values())
 
     def _images(self, recording_id: str | None) -> dict[str, list[dict[str, Any]]]:
-        mine = (pc.field("image_digest") == self._config.image_digest) & (
-            pc.field("model_digest") == self._model_digest
-        )
+        mine = drawn(self._digests)
         if recording_id is not None:
             mine = mine & (pc.field("recording_id") == recording_id)
         columns = ["recording_id", "scene_id", "image_id", "start_s", "end_s", "key", "format", "similarity"]
-        planned = self._scenes(recording_id, ["scene_id"])["scene_id"].combine_chunks()
+        scenes = self._scenes(recording_id, ["scene_id"])["scene_id"].combine_chunks()
         table = self._lake.images.read(columns, mine)
-        table = table.filter(pc.is_in(table["scene_id"], value_set=planned))
+        table = table.filter(pc.is_in(table["scene_id"], value_set=scenes))
         grouped = defaultdict(list)
         for row in table.sort_by([("recording_id", "ascending"), ("start_s", "ascending")]).to_pylist():
             grouped[row["recording_id"]].append(row)
         return grouped
 
     def _scenes(self, recording_id: str | None, columns: list[str]) -> pa.Table:
-        mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._model_digest)
+        mine = planned(self._digests)
         if recording_id is not None:
             mine = mine & (pc.field("recording_id") == recording_id)
         return self._lake.scenes.read(columns, mine)

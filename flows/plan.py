@@ -583,9 +583,8 @@ def plan(
             store = archive.store
             store.check_readable(archive.place.bucket, archive.place.name)
             store.check_readable(archive.target, archive.target_prefix)
-            digests = archive.config.plan_digest, archive.config.image_digest, archive.model_digest
-            unplanned = archive.lake.unplanned(archive.recordings, digests[0], digests[2], retry_failed=retry_failed)
-            waiting = archive.lake.unillustrated(*digests, ["scene_id"], retry_failed=retry_failed).num_rows
+            unplanned = archive.lake.unplanned(archive.recordings, archive.digests, retry_failed=retry_failed)
+            waiting = archive.lake.unillustrated(archive.digests, ["scene_id"], retry_failed=retry_failed).num_rows
             found = archive.found(len(archive.recordings) - len(unplanned))
             content = measure(store, unplanned[:limit], sample)
     made = estimate(source, destination, config, content, waiting, rates, cluster or Cluster.here())

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import pyarrow.compute as pc
-
-from cluster.jobs.model import model_digest
 from flows.overview import Found, Totals, found, outcomes, totals
 from flows.pages import Pages
 from s2i_core.config import changed
@@ -19,7 +16,8 @@ from s2i_core.records import AudioObject
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import keep_apart
-from s2i_core.storage.tables import Lake
+from s2i_core.storage.tables import Lake, drawn
+from s2i_core.weights import digests
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,10 @@ class Archive:
         self.target, self.target_prefix = written.bucket, written.name
         chosen = {"model.checkpoint": checkpoint} if checkpoint else {}
         self.config = changed(preset(preset_name), chosen | dict(settings or {}))
-        self.model_digest = model_digest(self.config.model)
+        self.digests = digests(self.config)
         self.store = ObjectStore(S3Settings.from_env())
         self.lake = Lake(self.store.settings, self.destination)
-        self.pages = Pages(self.store, self.lake, self.config, self.model_digest, self.place)
+        self.pages = Pages(self.store, self.lake, self.config, self.digests, self.place)
 
     def check(self) -> None:
         """Fail within seconds where the run could not work.
@@ -106,11 +104,8 @@ class Archive:
 
     def pending(self, limit: int | None = None, *, retry_failed: bool = False) -> Work:
         """What is to be done now; with `retry_failed`, what failed for good as well."""
-        config, again = self.config, retry_failed
-        unplanned = len(self.lake.unplanned(self.recordings, config.plan_digest, self.model_digest, retry_failed=again))
-        scenes = self.lake.unillustrated(
-            config.plan_digest, config.image_digest, self.model_digest, ["scene_id"], retry_failed=again
-        )
+        unplanned = len(self.lake.unplanned(self.recordings, self.digests, retry_failed=retry_failed))
+        scenes = self.lake.unillustrated(self.digests, ["scene_id"], retry_failed=retry_failed)
         return Work(
             unplanned=unplanned if limit is None else min(limit, unplanned),
             unillustrated=scenes.num_rows,
@@ -120,20 +115,19 @@ class Archive:
 
     def found(self, unchanged: int) -> Found:
         """What is in the source, and what has become of it; `unchanged` as `pending` said before the run."""
-        return found(self.lake, self.listing, self.recordings, self.config, self.model_digest, unchanged)
+        return found(self.lake, self.listing, self.recordings, self.digests, unchanged)
 
     def totals(self) -> Totals:
         """What the recordings of the source have come to."""
-        return totals(self.lake, self.recordings, self.config, self.model_digest)
+        return totals(self.lake, self.recordings, self.digests)
 
     def outcomes(self, limit: int) -> list[dict[str, Any]]:
         """A row a recording of the source, failures first, at most `limit`."""
-        return outcomes(self.lake, self.recordings, self.config, self.model_digest)[:limit]
+        return outcomes(self.lake, self.recordings, self.digests)[:limit]
 
     def sample_images(self, count: int) -> list[bytes]:
         """At most so many image files of this model and these settings, evenly spread over all that there are."""
-        mine = (pc.field("image_digest") == self.config.image_digest) & (pc.field("model_digest") == self.model_digest)
-        keys = self.lake.images.read(["key"], mine)["key"].sort().to_pylist() if count else []
+        keys = self.lake.images.read(["key"], drawn(self.digests))["key"].sort().to_pylist() if count else []
         step = max(1, -(-len(keys) // max(1, count)))
         return [self.store.get(self.target, key) for key in keys[::step]]
 

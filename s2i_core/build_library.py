@@ -147,19 +147,19 @@ def build(
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Make a library of your own illustrations: use it with `--set model.library=FOLDER`."""
+    """Make a library of your own illustrations: use it with `--set model.decoder.library=FOLDER`."""
     from rich.console import Console
 
     with Console(stderr=True).status("Reading the illustrations …") as status:
         infos, sprites, left_out = read_folder(folder)
         status.update("Loading the model …")
         from s2i_core.config import ModelConfig
-        from s2i_core.pipeline import SpeechToImagePipeline
+        from s2i_core.models import registry
 
-        pipeline = SpeechToImagePipeline.load(ModelConfig(checkpoint=str(checkpoint or "")))
+        model = registry.load(ModelConfig(checkpoint=str(checkpoint or "")))
         status.update(f"Looking at {len(sprites)} illustrations …")
         library = SpriteLibrary.from_arrays(infos, sprites)
-        pipeline.embed_library(library)
+        library.embed(model)
         with written(out) as folder_to_write:
             library.save(folder_to_write)
     _print(out, library, left_out, as_json=as_json)
@@ -173,4 +173,4 @@ def _print(out: str, library: SpriteLibrary, left_out: list[UnusedPicture], *, a
         return
     for each in left_out:
         typer.echo(f"left out: {each.path}: {each.reason}", err=True)
-    typer.echo(f"{len(library)} illustrations in {out}\nUse them: s2i run … --set model.library={out}")
+    typer.echo(f"{len(library)} illustrations in {out}\nUse them: s2i run … --set model.decoder.library={out}")

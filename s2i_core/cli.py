@@ -220,15 +220,15 @@ def illustrate(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Loading the model", total=None)
         from s2i_core.illustrate import illustrate_file
-        from s2i_core.pipeline import SpeechToImagePipeline
+        from s2i_core.models import registry
 
-        pipeline = SpeechToImagePipeline.load(config.model)
+        model = registry.load(config.model)
 
         def tell(step: str, done: int, total: int | None) -> None:
             count = f" {done} of {total}" if total is not None else f", {done} s so far" if done else ""
             bar.update(task, description=f"{step}{count}")
 
-        made = illustrate_file(file, out, config, pipeline, tell, seed=seed)
+        made = illustrate_file(file, out, config, model, tell, seed=seed)
     if as_json:
         typer.echo(json.dumps(made.summary(), ensure_ascii=False))
         return
@@ -247,9 +247,9 @@ def styles(
 ) -> None:
     """List the styles that the model can draw in."""
     from s2i_core.config import ModelConfig
-    from s2i_core.pipeline import SpeechToImagePipeline
+    from s2i_core.models import registry
 
-    names = SpeechToImagePipeline.load(ModelConfig(checkpoint=str(checkpoint or ""), device="cpu")).styles
+    names = registry.load(ModelConfig(checkpoint=str(checkpoint or ""), device="cpu")).decoder.info.styles
     typer.echo(json.dumps({"styles": list(names)}) if as_json else "\n".join(names))
 
 

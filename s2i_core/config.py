@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from s2i_core.errors import ConfigError
 from s2i_core.identity import config_digest
@@ -19,6 +20,8 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+MOVED = {"model.library": "model.decoder.library"}
+"""Settings by their names of the version before, which hold until the next."""
 
 
 def changed(config: S, changes: Mapping[str, Any]) -> S:
@@ -29,13 +32,20 @@ def changed(config: S, changes: Mapping[str, Any]) -> S:
     """
     described = f"{type(config).__module__.replace('.', '/')}.py describes them."
     values = config.model_dump()
-    for name, value in changes.items():
+    # Kinds first: what a part can be told depends on them.
+    for given, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):
+        name = MOVED.get(given, given)
+        if name != given:
+            warnings.warn(f"the setting {given} is now {name}", DeprecationWarning, stacklevel=2)
         *path, last = name.split(".")
         part: Any = values
         for step in path:
             part = part.get(step) if isinstance(part, dict) else None
         if not isinstance(part, dict) or last not in part or isinstance(part[last], dict):
             raise ConfigError(f"setting {name!r}", "there is no such setting", described)
+        if last == "kind" and value != part[last]:
+            part.clear()
+            part.update(_of_kind(path[-1], value))
         part[last] = value
     try:
         return type(config).model_validate(values)
@@ -43,6 +53,9 @@ def changed(config: S, changes: Mapping[str, Any]) -> S:
         first = error.errors()[0]
         name = ".".join(str(step) for step in first["loc"]) or "the settings"
         raise ConfigError(f"setting {name!r}", first["msg"], described) from error
+
+
+_USUAL_LIMIT = 0.27
 
 
 def chosen(pairs: Iterable[str] | None) -> dict[str, str]:
@@ -109,8 +122,11 @@ class SceneConfig(Settings):
         None, gt=0, description="Most scenes in an hour of recording: they get longer for it, up to max_s."
     )
     gap_s: float = Field(4.0, gt=0, description="Silence or music at least this long belongs to no scene.")
-    min_confidence: float = Field(
-        0.27, ge=-1, le=1, description="Scenes whose speech is nowhere near anything drawable are skipped."
+    min_confidence: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Scenes that are less sure of something drawable are skipped; none takes the model's own limit.",
     )
 
     @model_validator(mode="after")
@@ -140,16 +156,92 @@ class ImageConfig(Settings):
     quality: int = Field(90, ge=1, le=100, description="Quality of a lossy format.")
 
 
-class ModelConfig(Settings):
-    """Which weights, and where they run."""
+class PartConfig(Settings):
+    """A part of a model: its `kind` says which, and its files lie in a checkpoint."""
 
-    checkpoint: str = Field("", description="Folder of a saved pipeline; empty means the weights in the package.")
+    checkpoint: str = Field(
+        "", description="Folder of the saved pipeline that has it; empty means that of `model.checkpoint`."
+    )
+
+
+class WhisperEncoderConfig(PartConfig):
+    """Whisper's encoder and query transformers, with the space that they share with pictures."""
+
+    kind: Literal["whisper"] = Field("whisper", description="Which speech encoder; `s2i models` lists them.")
+
+
+class DecoderPartConfig(PartConfig):
+    """An image decoder."""
+
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Folders of the checkpoint that decide what it draws: those that its pictures are named by."""
+    reads: ClassVar[tuple[str, ...]] = ("size_px", "style", "format", "quality")
+    """Settings of an image that shape its pictures: those, with all its own, that they are named by."""
+
+
+class LibraryDecoderConfig(DecoderPartConfig):
+    """A decoder that draws after a library."""
+
     library: str = Field(
         "", description="Folder of a library made by `s2i library build`; empty means the checkpoint's own."
     )
+
+
+class NativeDecoderConfig(LibraryDecoderConfig):
+    """Drawings of a library, laid out and painted into one picture by a small flow-matching network."""
+
+    parts = ("layout", "denoiser", "scheduler", "grounds", "library")
+    reads = ("size_px", "steps", "start_noise", "guidance", "style", "references", "format", "quality")
+
+    kind: Literal["native"] = Field("native", description="Which image decoder; `s2i models` lists them.")
+
+
+class CollageDecoderConfig(LibraryDecoderConfig):
+    """The same drawings, laid on their coarse ground and left unpainted: a glance at an archive in no time."""
+
+    parts = ("layout", "denoiser", "grounds", "library")
+    reads = ("size_px", "style", "references", "format", "quality")
+
+    kind: Literal["collage"] = Field("collage", description="Which image decoder; `s2i models` lists them.")
+
+
+SpeechEncoderConfig: TypeAlias = WhisperEncoderConfig
+ImageDecoderConfig: TypeAlias = Annotated[NativeDecoderConfig | CollageDecoderConfig, Field(discriminator="kind")]
+_PARTS: dict[str, TypeAdapter[Any]] = {
+    "encoder": TypeAdapter(SpeechEncoderConfig),
+    "decoder": TypeAdapter(ImageDecoderConfig),
+}
+
+
+def _of_kind(part: str, kind: str) -> dict[str, Any]:
+    """The defaults of a part of the model of this kind; of an unknown one, nothing but its name."""
+    try:
+        return _PARTS[part].validate_python({"kind": kind}).model_dump()  # type: ignore[no-any-return]
+    except ValidationError:
+        return {"kind": kind}
+
+
+class ModelConfig(Settings):
+    """Which parts, with which weights, and where they run."""
+
+    checkpoint: str = Field("", description="Folder of a saved pipeline; empty means the weights in the package.")
+    encoder: SpeechEncoderConfig = WhisperEncoderConfig()
+    decoder: ImageDecoderConfig = NativeDecoderConfig()
     device: str = Field("auto", description="`cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision of the weights.")
     threads: int = Field(0, ge=0, description="CPU threads of one model replica; 0 follows the replica's num_cpus.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, given: Any) -> Any:
+        """The library was a setting of the model before it was the decoder's."""
+        if not isinstance(given, dict) or "library" not in given:
+            return given
+        warnings.warn("the setting model.library is now model.decoder.library", DeprecationWarning, stacklevel=2)
+        library, rest = given["library"], {name: value for name, value in given.items() if name != "library"}
+        decoder = rest.get("decoder", {"kind": "native"})
+        decoder = dict(decoder) if isinstance(decoder, dict) else decoder.model_dump()
+        return rest | ({"decoder": {**decoder, "library": library}} if library else {})
 
 
 class PoolConfig(Settings):
@@ -250,9 +342,17 @@ class RunConfig(Settings):
         audio = self.audio.model_dump()
         if self.audio.tracks == AudioConfig().tracks:  # came later: its default must not plan all archives anew
             del audio["tracks"]
-        return config_digest({"audio": audio, "scenes": self.scenes.model_dump()})
+        scenes = self.scenes.model_dump()
+        # Where the space's own limit holds, which the encoder's digest has in it, the setting is named as the shipped
+        # space's was when it was the default: scenes of then stay valid. Who sets just that number gets another name.
+        limit = scenes["min_confidence"]
+        scenes["min_confidence"] = _USUAL_LIMIT if limit is None else str(limit) if limit == _USUAL_LIMIT else limit
+        return config_digest({"audio": audio, "scenes": scenes})
 
     @property
     def image_digest(self) -> str:
-        """Digest of what shapes the images."""
-        return config_digest({"image": self.image.model_dump()})
+        """Digest of what shapes the images: of the settings that the chosen decoder reads, and no other's."""
+        decoder = self.model.decoder
+        own = decoder.model_dump(exclude={"kind", "checkpoint", "library"})  # those are in the digest of its files
+        image = self.image.model_dump(include=set(decoder.reads))
+        return config_digest({"image": image} | ({"decoder": own} if own else {}))

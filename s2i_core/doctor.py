@@ -158,16 +158,16 @@ def versions(_: Subject) -> Iterable[Check]:
 
 def weights(subject: Subject) -> Iterable[Check]:
     """Whether the model's files are whole, and are those that its card describes."""
-    from s2i_core.config import ModelConfig
-    from s2i_core.weights import checkpoint_folder, folder_digest
+    from s2i_core.config import ModelConfig, RunConfig
+    from s2i_core.weights import checkpoint_folder, digests
 
-    folder = checkpoint_folder(ModelConfig(checkpoint=subject.checkpoint))
+    folder = checkpoint_folder(subject.checkpoint)
     again = "Fetch them again: git lfs pull, or install the package anew."
     damaged = [path.name for path in sorted(folder.rglob("*.safetensors")) if not _whole(path)]
     if damaged:
         yield Check("weights", "fail", f"{folder}: damaged or cut off: {', '.join(damaged)}", again)
         return
-    digest = folder_digest(folder)
+    digest = digests(RunConfig(name="doctor", model=ModelConfig(checkpoint=subject.checkpoint))).model
     card = folder / "README.md"
     told = card.read_text("utf-8") if card.exists() else ""
     if "Digest `" in told and digest not in told:

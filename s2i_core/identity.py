@@ -5,11 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ID_HEX = 32
 _CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What names the scenes and the images of a run: each of the weights and of the settings that make them.
+
+    Attributes:
+        encoder: of the speech encoder and its space; `model_digest` of `recordings` and `scenes`.
+        plan: of the settings of audio and scenes.
+        decoder: of the image decoder; `model_digest` of `images`.
+        image: of the settings that the decoder reads.
+    """
+
+    encoder: str
+    plan: str
+    decoder: str
+    image: str
+
+    @property
+    def model(self) -> str:
+        """Name of the whole model."""
+        return self.encoder if self.encoder == self.decoder else digest("model", self.encoder, self.decoder)
+
+    def named(self) -> dict[str, str]:
+        """All of them, as reports of runs name them."""
+        return {f"{name}_digest": value for name, value in (vars(self) | {"model": self.model}).items()}
 
 
 def digest(*parts: str | int) -> str:

@@ -6,7 +6,6 @@ pictures either way.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -16,22 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from s2i_core import identity
-from s2i_core.audio.listen import Heard, Utterance, listen
+from s2i_core import identity, steps
+from s2i_core.audio.listen import Heard, listen
 from s2i_core.errors import ConfigError, GenerationError
 from s2i_core.publish.audio import web_audio
 from s2i_core.publish.images import EXTENSIONS, content_type, encode_image
 from s2i_core.publish.page import Frame, Stretch, recording_page
-from s2i_core.records import Failure, ImageSample, Recording, Scene, Skip, SpeechEmbedding, Stage, Status, now, row
-from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.records import Failure, ImageSample, Recording, Scene, Skip, Stage, Status, row
+from s2i_core.scenes import Embedded
 
 if TYPE_CHECKING:
     from s2i_core.config import RunConfig
-    from s2i_core.pipeline import SpeechToImagePipeline
+    from s2i_core.models.contracts import Model
 
 Item = TypeVar("Item")
 
@@ -40,7 +35,7 @@ Progress = Callable[[str, int, int | None], None]
 
 PAGE = "index.html"
 #: Columns that are vectors: in the tables, but of no use to a reader of JSON lines.
-_VECTORS = ("pooled", "focus_pooled", "focus_tokens")
+_VECTORS = ("pooled", "focus_pooled", "focus_tokens", "focus_extras")
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def illustrate_file(
     path: Path,
     out_dir: Path,
     config: RunConfig,
-    pipeline: SpeechToImagePipeline,
+    model: Model,
     progress: Progress | None = None,
     *,
     seed: int | None = None,
@@ -95,7 +90,7 @@ def illustrate_file(
         path: an audio file, or a video with an audio track.
         out_dir: made if missing; files of the same name in it are written over.
         config: settings of the run.
-        pipeline: the model.
+        model: what listens and draws.
         progress: is told of every step.
         seed: makes other pictures of the same scenes; without, each scene has its own seed, as in the jobs.
 
@@ -108,20 +103,16 @@ def illustrate_file(
     run_id = f"local-{uuid.uuid4().hex[:12]}"
     if not path.is_file():
         raise ConfigError(str(path), "it is not a file", "Give the path of a recording.")
-    if config.image.style not in pipeline.styles:
-        known = ", ".join(pipeline.styles)
-        raise ConfigError(f"style {config.image.style!r}", "the model does not know it", f"Choose one of: {known}.")
+    model.decoder.info.check(config.image)
     folder = _folder(out_dir)
     with path.open("rb") as file:
-        heard, embedded = _listen(file, path, config, pipeline, tell)
-    recording_id = identity.recording_id(heard.sha256)
-    scenes = plan_scenes(
+        heard, embedded = _listen(file, path, config, model, tell)
+    scenes = steps.plan(
         embedded,
         heard.gaps,
-        config.scenes,
-        recording_id=recording_id,
-        model_digest=pipeline.model_digest,
-        plan_digest=config.plan_digest,
+        config,
+        recording_id=identity.recording_id(heard.sha256),
+        encoder_digest=model.encoder_digest,
         run_id=run_id,
     )
     images: list[ImageSample] = []
@@ -129,7 +120,7 @@ def illustrate_file(
     frames: list[Frame] = []
     wanted = [scene for scene in scenes if scene.status == Status.OK]
     tell("Drawing", 0, len(wanted))
-    for scene, drawn in _draw(wanted, config, pipeline, seed, run_id):
+    for scene, drawn in _draw(wanted, config, model, seed, run_id):
         if isinstance(drawn, Failure):
             failures.append(drawn)
         else:
@@ -154,7 +145,16 @@ def illustrate_file(
         "utf-8",
     )
 
-    recording = _recording(path, heard, recording_id, scenes, config, pipeline.model_digest, run_id)
+    recording = steps.recording_row(
+        path.resolve().as_uri(),
+        "",
+        heard.size_bytes,
+        heard,
+        scenes,
+        encoder_digest=model.encoder_digest,
+        plan_digest=config.plan_digest,
+        run_id=run_id,
+    )
     _write_lines(folder / "recording.json", [row(recording)])
     _write_lines(folder / "scenes.jsonl", map(row, scenes))
     _write_lines(folder / "images.jsonl", map(row, images))
@@ -177,47 +177,27 @@ def _folder(out_dir: Path) -> Path:
     return out_dir
 
 
-def _listen(
-    file: Any, path: Path, config: RunConfig, pipeline: SpeechToImagePipeline, tell: Progress
-) -> tuple[Heard, list[Embedded]]:
+def _listen(file: Any, path: Path, config: RunConfig, model: Model, tell: Progress) -> tuple[Heard, list[Embedded]]:
     tell("Listening", 0, None)
     listening = listen(file, str(path), config.audio)
     embedded: list[Embedded] = []
     for utterances in _batches(listening, config.resources.encode.batch_size):
-        embedded += embed(utterances, pipeline)
+        embedded += steps.embed(utterances, model)
         tell("Listening", round(utterances[-1].end_s), None)
     return listening.result, embedded
 
 
-def embed(utterances: Sequence[Utterance], pipeline: SpeechToImagePipeline) -> list[Embedded]:
-    """Utterances as the model sees them."""
-    embedding = pipeline.encode_features([utterance.features for utterance in utterances])
-    tokens, pooled = embedding.tokens.float().cpu().numpy(), embedding.pooled.float().cpu().numpy()
-    confidence = pipeline.confidence(embedding.pooled)
-    return [
-        Embedded(
-            start_s=utterance.start_s,
-            end_s=utterance.end_s,
-            tokens=tokens[index].astype("<f2"),
-            pooled=pooled[index],
-            confidence=float(confidence[index]),
-            speech_share=float(embedding.speech_share[index]),
-        )
-        for index, utterance in enumerate(utterances)
-    ]
-
-
 def _draw(
-    scenes: Sequence[Scene], config: RunConfig, pipeline: SpeechToImagePipeline, seed: int | None, run_id: str
+    scenes: Sequence[Scene], config: RunConfig, model: Model, seed: int | None, run_id: str
 ) -> Iterator[tuple[Scene, tuple[ImageSample, bytes] | Failure]]:
     """Each scene with its image, or with why it has none; a batch that fails is drawn again one by one."""
     for batch in _batches(scenes, config.resources.generate.batch_size):
         try:
-            drawn = _draw_batch(batch, config, pipeline, seed, run_id)
+            drawn = _draw_batch(batch, config, model, seed, run_id)
         except GenerationError:
             for scene in batch:
                 try:
-                    yield scene, _draw_batch([scene], config, pipeline, seed, run_id)[0]
+                    yield scene, _draw_batch([scene], config, model, seed, run_id)[0]
                 except GenerationError as error:
                     yield (
                         scene,
@@ -235,58 +215,21 @@ def _draw(
 
 
 def _draw_batch(
-    scenes: Sequence[Scene], config: RunConfig, pipeline: SpeechToImagePipeline, seed: int | None, run_id: str
+    scenes: Sequence[Scene], config: RunConfig, model: Model, seed: int | None, run_id: str
 ) -> list[tuple[ImageSample, bytes]]:
-    started = time.monotonic()
+    image = config.image
     image_digest = config.image_digest if seed is None else identity.digest(config.image_digest, seed)
-    embeddings = focus(scenes, pipeline)
-    seeds = [_seed(scene.scene_id, seed) for scene in scenes]
-    pixels = pipeline.generate(embeddings, seeds, config.image)
-    similarity = (pipeline.encode_images(pixels).float().cpu() * embeddings.pooled).sum(1).tolist()
-    compute_ms = (time.monotonic() - started) * 1000 / len(scenes)
+    pictures = steps.draw_batch(scenes, [_seed(scene.scene_id, seed) for scene in scenes], image, model)
     drawn: list[tuple[ImageSample, bytes]] = []
-    for index, scene in enumerate(scenes):
-        data = encode_image(pixels[index], config.image)
-        image_id = identity.image_id(scene.scene_id, pipeline.model_digest, image_digest)
-        image = ImageSample(
-            image_id=image_id,
-            scene_id=scene.scene_id,
-            recording_id=scene.recording_id,
-            start_s=scene.start_s,
-            end_s=scene.end_s,
-            key=f"images/{scene.start_ms:09d}-{image_id}.{EXTENSIONS[config.image.format]}",
-            sha256=hashlib.sha256(data).hexdigest(),
-            size_bytes=len(data),
-            format=config.image.format,
-            width_px=pixels.shape[2],
-            height_px=pixels.shape[1],
-            seed=seeds[index],
-            style=config.image.style,
-            steps=config.image.steps,
-            guidance=config.image.guidance,
-            similarity=similarity[index],
-            compute_ms=compute_ms,
-            device=str(pipeline.device),
-            model_digest=pipeline.model_digest,
-            image_digest=image_digest,
-            run_id=run_id,
-            created_at=now(),
+    for scene, picture in zip(scenes, pictures, strict=True):
+        data = encode_image(picture.pixels, image)
+        image_id = identity.image_id(scene.scene_id, model.decoder_digest, image_digest)
+        key = f"images/{scene.start_ms:09d}-{image_id}.{EXTENSIONS[image.format]}"
+        made = steps.image_row(
+            scene, picture, data, key, image=image, model=model, image_digest=image_digest, run_id=run_id
         )
-        drawn.append((image, data))
+        drawn.append((made, data))
     return drawn
-
-
-def focus(scenes: Sequence[Scene], pipeline: SpeechToImagePipeline) -> SpeechEmbedding:
-    """What the scenes' pictures are made from, out of their rows; in float16, as the tables keep it."""
-    shape, width = pipeline.token_shape, pipeline.embedding_width
-    tokens = np.stack([_vector(scene.focus_tokens).reshape(shape) for scene in scenes])
-    pooled = np.stack([_vector(scene.focus_pooled).reshape(width) for scene in scenes])
-    unit = torch.nn.functional.normalize(torch.from_numpy(pooled).float(), dim=1)
-    return SpeechEmbedding(torch.from_numpy(tokens), unit, torch.tensor([scene.speech_share for scene in scenes]))
-
-
-def _vector(data: bytes) -> NDArray[np.float16]:
-    return np.frombuffer(data, "<f2").astype(np.float16)
 
 
 def _seed(scene_id: str, seed: int | None) -> int:
@@ -302,46 +245,6 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
             batch = []
     if batch:
         yield batch
-
-
-def _recording(
-    path: Path,
-    heard: Heard,
-    recording_id: str,
-    scenes: Sequence[Scene],
-    config: RunConfig,
-    model_digest: str,
-    run_id: str,
-) -> Recording:
-    planned = sum(scene.status == Status.OK for scene in scenes)
-    return Recording(
-        source_uri=path.resolve().as_uri(),
-        etag="",
-        size_bytes=heard.size_bytes,
-        recording_id=recording_id,
-        status=(Status.OK if planned else Status.SKIPPED).value,
-        reason=None if planned else _why_empty(scenes, heard),
-        codec=heard.info.codec,
-        channels=heard.info.channels,
-        sampling_rate_hz=heard.info.sampling_rate_hz,
-        duration_s=heard.duration_s,
-        speech_s=heard.speech_s,
-        tracks=heard.tracks,
-        damage=heard.damage,
-        scenes=planned,
-        retryable=False,
-        model_digest=model_digest,
-        plan_digest=config.plan_digest,
-        run_id=run_id,
-        created_at=now(),
-    )
-
-
-def _why_empty(scenes: Sequence[Scene], heard: Heard) -> str:
-    if any(scene.reason == Skip.BELOW_CONFIDENCE for scene in scenes):
-        return Skip.BELOW_CONFIDENCE.value
-    music = any(gap.kind == Skip.NO_SPEECH for gap in heard.gaps)
-    return (Skip.NO_SPEECH if music else Skip.SILENCE).value
 
 
 def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -60,7 +60,7 @@ def changes(
     told: dict[str, Any] = {
         "image.style": style,
         "model.checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
-        "model.library": None if library is None else str(library.absolute()),
+        "model.decoder.library": None if library is None else str(library.absolute()),
         "scenes.images_an_hour": images_per_hour,
         "limits.deadline_s": deadline,
         "limits.gpu_seconds": gpu_seconds,

@@ -7,6 +7,7 @@ start; points in time are UTC.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -105,20 +106,23 @@ class SpeechEmbedding:
     """What the speech encoder and the projection say of B utterances.
 
     Attributes:
-        tokens: condition tokens, then those for the layout `(B, K, C)`.
+        tokens: condition tokens `(B, K, C)`.
         pooled: vector in the space shared with images `(B, E)`, L2-normalised.
         speech_share: share of each input that is speech, 0 to 1 `(B,)`.
+        extras: what the encoder says besides, by name: tokens for a `layout` `(B, K', C)`.
     """
 
     tokens: torch.Tensor
     pooled: torch.Tensor
     speech_share: torch.Tensor
+    extras: Mapping[str, torch.Tensor] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.pooled.shape[0]
 
     def __getitem__(self, rows: slice) -> SpeechEmbedding:
-        return SpeechEmbedding(self.tokens[rows], self.pooled[rows], self.speech_share[rows])
+        extras = {name: extra[rows] for name, extra in self.extras.items()}
+        return SpeechEmbedding(self.tokens[rows], self.pooled[rows], self.speech_share[rows], extras)
 
 
 @dataclass(frozen=True)
@@ -167,14 +171,18 @@ class Scene:
     """`ok`, or `skipped` with a reason."""
     reason: str | None
     confidence: float
-    """Cosine of the focus to the nearest image of the library: low where nothing drawable is said."""
+    """Of the focus, by the encoder's shared space: low where nothing drawable is said."""
     speech_share: float
     pooled: list[float]
     """`(E,)`, L2-normalised: the mean of the scene's utterances; search in it."""
     focus_pooled: bytes
     """float16 little-endian `(E,)`: the focus alone, which conditions the image."""
     focus_tokens: bytes
-    """float16 little-endian `(K, C)`: the focus's condition tokens, then those for the layout."""
+    """float16 little-endian `(K, C)`: the focus's condition tokens."""
+    focus_extras: bytes | None
+    """safetensors of float16 `(K', C)` by name: what the encoder says of the focus besides.
+
+    None in a row of before it had names: what the layout reads then follows in `focus_tokens`."""
     model_digest: str
     plan_digest: str
     run_id: str
@@ -315,6 +323,7 @@ SCENES = _schema(
     ("pooled", pa.list_(pa.float32())),
     ("focus_pooled", pa.binary()),
     ("focus_tokens", pa.binary()),
+    ("focus_extras", pa.binary()),
     ("model_digest", pa.string()),
     ("plan_digest", pa.string()),
     ("run_id", pa.string()),

@@ -18,11 +18,12 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from s2i_core import identity
 from s2i_core.config import SceneConfig
@@ -45,9 +46,10 @@ class Embedded:
     Attributes:
         start_s: start in the recording.
         end_s: end in the recording.
-        tokens: condition tokens, then those for the layout, float16 `(K, C)`.
+        tokens: condition tokens, float16 `(K, C)`.
+        extras: what the encoder says besides, by name, float16 `(K', C)`.
         pooled: float32 `(E,)`, L2-normalised.
-        confidence: cosine to the nearest image of the library.
+        confidence: by the encoder's shared space.
         speech_share: share of the encoder's input that is speech, 0 to 1.
     """
 
@@ -57,6 +59,7 @@ class Embedded:
     pooled: NDArray[np.float32]
     confidence: float
     speech_share: float
+    extras: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -90,7 +93,7 @@ def plan_scenes(
     utterances, is at most `max_s` long unless one utterance alone is longer, and at least `min_s` wherever the talk
     between two long gaps allows it. Where there would be more than `images_an_hour`, scenes get longer, up to `max_s`.
     A picture is made from the focus of its scene, the utterance of the highest confidence. Scenes below
-    `min_confidence` and gaps of `gap_s` or more are rows with status `skipped`.
+    `min_confidence`, where there is one, and gaps of `gap_s` or more are rows with status `skipped`.
 
     Args:
         utterances: in order, without overlap.
@@ -106,7 +109,7 @@ def plan_scenes(
     for part in _limited_parts(utterances, gaps, config):
         focus = max(part.utterances, key=lambda utterance: utterance.confidence, default=None)
         reason = part.reason
-        if focus is not None and focus.confidence < config.min_confidence:
+        if focus is not None and config.min_confidence is not None and focus.confidence < config.min_confidence:
             reason = Skip.BELOW_CONFIDENCE
         start_ms, end_ms = round(part.start_s * 1000), round(part.end_s * 1000)
         scenes.append(
@@ -125,6 +128,7 @@ def plan_scenes(
                 pooled=_direction(part.utterances).tolist() if focus else [],
                 focus_pooled=focus.pooled.astype("<f2").tobytes() if focus else b"",
                 focus_tokens=focus.tokens.astype("<f2").tobytes() if focus else b"",
+                focus_extras=save(dict(focus.extras)) if focus and focus.extras else b"",
                 model_digest=model_digest,
                 plan_digest=plan_digest,
                 run_id=run_id,

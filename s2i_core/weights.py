@@ -1,17 +1,43 @@
-"""Where a model's files lie and how it is named by them; needs no torch, so that a driver can do without."""
+"""Where a model's files lie and how its parts are named by them; needs no torch, so that a driver can do without."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from s2i_core.config import ModelConfig
-from s2i_core.errors import ModelError
-from s2i_core.identity import digest, files_digest
+from safetensors import SafetensorError, safe_open
 
+from s2i_core.config import ModelConfig, RunConfig, SceneConfig
+from s2i_core.errors import ModelError
+from s2i_core.identity import Digests, digest, files_digest
+
+FORMAT_VERSION = 3
+"""2 had the limit of confidence in the settings, and one digest for all."""
 LIBRARY_FOLDER = "library"
 GROUNDS_FOLDER = "grounds"
+ANCHORS = Path("space") / "anchors.safetensors"
+"""What confidence is measured against, where that is not the checkpoint's own library."""
+FACTS = "s2i.json"
+_ENCODER_PARTS = ("speech_encoder", "projection", "layout_projection")
 _DECISIVE = {".safetensors", ".json"}
+DEFAULT_MIN_CONFIDENCE = 0.27
+"""Of all spaces of format 2."""
+_NAMED_BEFORE = {
+    "8273c9ae0c58a2c3428d70e57e6c5af1": "b566d1606a80ba058b50e17182c74b02",  # encoder and space
+    "faf7d09c8aef4a9da13271b48631963d": "b566d1606a80ba058b50e17182c74b02",  # native decoder
+}
+"""Names by which tables know parts that were shipped when a model had one digest: nothing of theirs is redone."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `s2i.json` says of a checkpoint."""
+
+    format_version: int
+    min_confidence: float
 
 
 def shipped_checkpoint() -> Path:
@@ -19,33 +45,127 @@ def shipped_checkpoint() -> Path:
     return Path(str(resources.files("s2i_core"))) / "checkpoints" / "s2i-native"
 
 
-def checkpoint_folder(config: ModelConfig) -> Path:
-    """Folder of the settings' checkpoint.
+def checkpoint_folder(checkpoint: str) -> Path:
+    """Folder of a checkpoint; of the shipped one where none is named.
 
     Raises:
         ModelError: there is none.
     """
-    folder = Path(config.checkpoint) if config.checkpoint else shipped_checkpoint()
+    folder = Path(checkpoint) if checkpoint else shipped_checkpoint()
     if not (folder / "model_index.json").is_file():
         raise ModelError(str(folder), "there is no saved pipeline here", "Name a folder that save_pretrained made.")
     return folder
 
 
+def facts(folder: Path) -> Facts:
+    """What is known of a checkpoint.
+
+    Raises:
+        ModelError: it is damaged, or of a version that this s2i does not read.
+    """
+    try:
+        told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        found = Facts(int(told["format_version"]), float(told.get("min_confidence", DEFAULT_MIN_CONFIDENCE)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            str(folder), f"{FACTS} is missing or damaged: {error}", "Copy the checkpoint again."
+        ) from error
+    if not 2 <= found.format_version <= FORMAT_VERSION:
+        raise ModelError(
+            str(folder),
+            f"its format is version {found.format_version}, this s2i reads versions 2 to {FORMAT_VERSION}",
+            "Install a newer s2i." if found.format_version > FORMAT_VERSION else "Export it again.",
+        )
+    return found
+
+
 def folder_digest(folder: Path) -> str:
-    """Name of a checkpoint or a library: the digest of the files that decide what it does."""
+    """Name of a folder: the digest of the files in it that decide what a model does."""
     return files_digest((path for path in folder.rglob("*") if path.is_file() and path.suffix in _DECISIVE), folder)
 
 
-def model_digest(config: ModelConfig) -> str:
-    """Name of the model that draws under these settings: of its checkpoint, and of its library where that is another.
+def speech_digest(folder: Path) -> str:
+    """Name of the speech encoder of a checkpoint."""
+    return digest("whisper", *(folder_digest(folder / part) for part in _ENCODER_PARTS))
+
+
+def space_digest(folder: Path) -> str:
+    """Name of the shared space of a checkpoint: of its image encoder, its anchors, and its limit of confidence."""
+    path = anchors_file(folder)
+    try:
+        with safe_open(path, framework="np") as file:
+            anchors = hashlib.sha256(file.get_tensor("vectors").tobytes()).hexdigest()
+    except (OSError, SafetensorError) as error:
+        raise ModelError(str(path), f"its vectors cannot be read: {error}", "Copy the checkpoint again.") from error
+    return digest("space", folder_digest(folder / "image_encoder"), anchors, str(facts(folder).min_confidence))
+
+
+def anchors_file(folder: Path) -> Path:
+    """The file whose `vectors` are the anchors of the space: its own, else the library of its checkpoint."""
+    own = folder / ANCHORS
+    return own if own.is_file() else folder / LIBRARY_FOLDER / "sprites.safetensors"
+
+
+def scenes_named_by(encoder: str, space: str) -> str:
+    """What names scenes, from the digests of a speech encoder and its space."""
+    name = digest("encoder", encoder, space)
+    return _NAMED_BEFORE.get(name, name)
+
+
+def encoder_digest(config: ModelConfig) -> str:
+    """What names the scenes of these settings, beside those of the plan: the speech encoder and its space.
+
+    Raises:
+        ModelError: there is no checkpoint, or it is damaged.
+    """
+    folder = checkpoint_folder(config.encoder.checkpoint or config.checkpoint)
+    return scenes_named_by(speech_digest(folder), space_digest(folder))
+
+
+def decoder_digest(config: ModelConfig) -> str:
+    """What names the pictures of these settings, beside those of the image: the files of the chosen decoder alone.
 
     Raises:
         ModelError: there is no checkpoint, or no library.
     """
-    name = folder_digest(checkpoint_folder(config))
-    if not config.library:
-        return name
-    library = Path(config.library)
-    if not (library / "sprites.json").is_file():
-        raise ModelError(str(library), "there is no library here", "Make one: s2i library build.")
-    return digest("library", name, folder_digest(library))
+    decoder = config.decoder
+    folder = checkpoint_folder(decoder.checkpoint or config.checkpoint)
+    parts = {part: folder / part for part in decoder.parts}
+    if LIBRARY_FOLDER in parts and decoder.library:
+        parts[LIBRARY_FOLDER] = library_folder(decoder.library)
+    name = digest(decoder.kind, *(folder_digest(path) for path in parts.values()))
+    return _NAMED_BEFORE.get(name, name)
+
+
+def library_folder(library: str) -> Path:
+    """Folder of a library.
+
+    Raises:
+        ModelError: there is none.
+    """
+    folder = Path(library)
+    if not (folder / "sprites.json").is_file():
+        raise ModelError(str(folder), "there is no library here", "Make one: s2i library build.")
+    return folder
+
+
+def digests(config: RunConfig) -> Digests:
+    """What names the scenes and images of these settings.
+
+    Raises:
+        ModelError: there is no checkpoint, or no library.
+    """
+    model = config.model
+    return Digests(encoder_digest(model), config.plan_digest, decoder_digest(model), config.image_digest)
+
+
+def scene_settings(config: RunConfig) -> SceneConfig:
+    """How scenes are planned, with the limit of confidence that holds: the setting, else that of the space.
+
+    Raises:
+        ModelError: there is no checkpoint, or it is damaged.
+    """
+    if config.scenes.min_confidence is not None:
+        return config.scenes
+    folder = checkpoint_folder(config.model.encoder.checkpoint or config.model.checkpoint)
+    return config.scenes.model_copy(update={"min_confidence": facts(folder).min_confidence})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from s2i_core.identity import Digests
 from s2i_core.presets import cpu
 from s2i_core.records import ImageSample, Recording, Scene, Status
 
 CONFIG = cpu()
+DIGESTS = Digests("m", CONFIG.plan_digest, "m", CONFIG.image_digest)
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +55,7 @@ def scene(name: str, index: int, **changes: object) -> Scene:
         pooled=[1.0],
         focus_pooled=b"",
         focus_tokens=b"",
+        focus_extras=b"",
         model_digest="m",
         plan_digest=CONFIG.plan_digest,
         run_id="one",

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from tiny import tiny_pipeline
 
-from cluster.jobs.model import model_digest
 from cluster.jobs.request import JobRequest
 from cluster.local import local_ray
 from s2i_core import presets
@@ -18,6 +17,7 @@ from s2i_core.identity import scene_id
 from s2i_core.records import Scene, Status, now, row
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.tables import Lake
+from s2i_core.weights import digests
 
 TOKENS, WIDTH = (4, 8), 8  # of the tiny pipeline
 _runs = itertools.count()
@@ -86,7 +86,8 @@ def make_scenes() -> MakeScenes:
 
     def make(request: JobRequest, count: int) -> list[Scene]:
         random = np.random.default_rng(count)
-        digest, plan_digest = model_digest(request.config.model), request.config.plan_digest
+        names = digests(request.config)
+        digest, plan_digest = names.encoder, names.plan
         scenes = []
         for index in range(count):
             pooled = random.normal(size=WIDTH)
@@ -107,6 +108,7 @@ def make_scenes() -> MakeScenes:
                     pooled=pooled.tolist(),
                     focus_pooled=pooled.astype("<f2").tobytes(),
                     focus_tokens=random.normal(size=TOKENS).astype("<f2").tobytes(),
+                    focus_extras=b"",
                     model_digest=digest,
                     plan_digest=plan_digest,
                     run_id=request.run_id,

@@ -9,13 +9,14 @@ from PIL import Image, ImageDraw
 from tiny import tiny_pipeline
 from typer.testing import CliRunner
 
-from s2i_core import cli
+from s2i_core import cli, steps
 from s2i_core.build_library import read_folder
-from s2i_core.config import ImageConfig, ModelConfig
+from s2i_core.config import ImageConfig, ModelConfig, NativeDecoderConfig, changed
 from s2i_core.errors import ConfigError, ModelError
+from s2i_core.models import registry
 from s2i_core.models.decoders.native.library import SpriteLibrary
-from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.weights import model_digest
+from s2i_core.presets import cpu
+from s2i_core.weights import decoder_digest, encoder_digest
 
 
 @pytest.fixture
@@ -64,23 +65,34 @@ def test_build_and_draw_after_it(pictures: Path, tmp_path: Path) -> None:
     assert (facts["sprites"], len(facts["refused"])) == (2, 2)
 
     own = ModelConfig(checkpoint=str(tmp_path / "model"), device="cpu")
-    config = own.model_copy(update={"library": str(tmp_path / "house")})
-    pipeline = SpeechToImagePipeline.load(config)
-    assert [info.style for info in pipeline.library.infos] == ["house", "house"]
-    assert pipeline.model_digest == model_digest(config) != model_digest(own)
-    embeddings = pipeline.encode_speech([np.zeros(16000, np.float32)], 16000)
-    (slots,) = pipeline.draw(embeddings, [1], ImageConfig(size_px=64, steps=2)).slots
-    assert {slot.concept for slot in slots} <= {"disc", "blue_square"}
+    house = NativeDecoderConfig(library=str(tmp_path / "house"))
+    config = own.model_copy(update={"decoder": house})
+    model = registry.load(config)
+    assert [info.style for info in model.decoder.library.infos] == ["house", "house"]
+    assert model.decoder_digest == decoder_digest(config) != decoder_digest(own)
+    assert model.encoder_digest == encoder_digest(config) == encoder_digest(own)
+    speech = steps.encode([model.encoder.frontend(np.zeros(16000, np.float32))], model)
+    (shown,) = steps.draw(speech, [1], ImageConfig(size_px=64, steps=2), model).shows
+    assert {each.thing for each in shown} <= {"disc", "blue_square"}
 
 
 def test_a_library_of_another_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:
     infos, sprites, _ = read_folder(str(pictures))
     library = SpriteLibrary.from_arrays(infos, sprites)
-    tiny_pipeline(seed=1).embed_library(library)
+    library.embed(tiny_pipeline(seed=1).model)
     library.embedded_by = "another"
     library.save(tmp_path / "house")
     tiny_pipeline().save_pretrained(tmp_path / "model")
+    checkpoint = str(tmp_path / "model")
     with pytest.raises(ModelError, match="made with model another"):
-        SpeechToImagePipeline.load(ModelConfig(checkpoint=str(tmp_path / "model"), library=str(tmp_path / "house")))
+        registry.load(ModelConfig(checkpoint=checkpoint, decoder=NativeDecoderConfig(library=str(tmp_path / "house"))))
+    nowhere = NativeDecoderConfig(library=str(tmp_path / "nowhere"))
     with pytest.raises(ModelError, match="no library here"):
-        model_digest(ModelConfig(checkpoint=str(tmp_path / "model"), library=str(tmp_path / "nowhere")))
+        decoder_digest(ModelConfig(checkpoint=checkpoint, decoder=nowhere))
+
+
+def test_the_old_name_of_the_setting_holds_for_a_version() -> None:
+    with pytest.warns(DeprecationWarning, match=r"now model\.decoder\.library"):
+        assert ModelConfig(library="house").decoder.library == "house"
+    with pytest.warns(DeprecationWarning, match=r"now model\.decoder\.library"):
+        assert changed(cpu(), {"model.library": "house"}).model.decoder.library == "house"

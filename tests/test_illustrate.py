@@ -17,7 +17,7 @@ from s2i_core import cli
 from s2i_core.config import ImageConfig, SceneConfig
 from s2i_core.errors import ConfigError, DecodeError, GenerationError
 from s2i_core.illustrate import illustrate_file
-from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.models.decoders.native.decoder import NativeDecoder
 from s2i_core.presets import cpu
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -27,9 +27,7 @@ TALK = SAMPLES / "castle-tale.mp3"
 @pytest.fixture(scope="module")
 def pipeline():
     torch.set_num_threads(1)
-    made = tiny_pipeline()
-    made.model_digest = "0" * 32
-    return made
+    return tiny_pipeline()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def config():
 def made(pipeline, config, tmp_path_factory):
     steps = []
     out = tmp_path_factory.mktemp("out") / "new" / "folder"
-    result = illustrate_file(TALK, out, config, pipeline, lambda *step: steps.append(step))
+    result = illustrate_file(TALK, out, config, pipeline.model, lambda *step: steps.append(step))
     return result, out, steps
 
 
@@ -82,29 +80,28 @@ def test_the_page_and_the_progress_are_there(made):
 
 def test_again_gives_the_same_and_a_seed_gives_others(made, pipeline, config, tmp_path):
     result, out, _ = made
-    again = illustrate_file(TALK, tmp_path / "again", config, pipeline)
+    again = illustrate_file(TALK, tmp_path / "again", config, pipeline.model)
     assert [image.sha256 for image in again.images] == [image.sha256 for image in result.images]
     assert (tmp_path / "again" / "index.html").read_bytes() == (out / "index.html").read_bytes()
-    other = illustrate_file(TALK, tmp_path / "other", config, pipeline, seed=7)
+    other = illustrate_file(TALK, tmp_path / "other", config, pipeline.model, seed=7)
     assert [image.scene_id for image in other.images] == [image.scene_id for image in result.images]
     assert not {image.seed for image in other.images}.intersection(image.seed for image in result.images)
     assert not {image.image_id for image in other.images}.intersection(image.image_id for image in result.images)
 
 
 def test_a_scene_that_cannot_be_drawn_is_a_failure_and_the_rest_goes_on(made, config, tmp_path):
-    class Fragile(SpeechToImagePipeline):
+    class Fragile(NativeDecoder):
         """Refuses every batch in which one particular seed is."""
 
-        def generate(self, embeddings, seeds, image, callback=None):
+        def draw(self, speech, seeds, image, on_step=None):
             if bad in seeds:
                 raise GenerationError("seeds", "the picture is not finite", "Try another dtype or seed.")
-            return super().generate(embeddings, seeds, image, callback)
+            return super().draw(speech, seeds, image, on_step)
 
     result, out, _ = made
     bad = result.images[2].seed
-    fragile = tiny_pipeline()
-    fragile.model_digest = "0" * 32
-    fragile.__class__ = Fragile
+    fragile = tiny_pipeline().model
+    fragile.decoder.__class__ = Fragile
     broken = illustrate_file(TALK, tmp_path, config, fragile)
     assert [failure.scene_id for failure in broken.failures] == [result.images[2].scene_id]
     whole = [image for image in result.images if image.seed != bad]
@@ -120,15 +117,15 @@ def test_a_scene_that_cannot_be_drawn_is_a_failure_and_the_rest_goes_on(made, co
 
 def test_bad_input_says_what_is_wrong(pipeline, config, tmp_path):
     with pytest.raises(ConfigError, match="not a file"):
-        illustrate_file(tmp_path, tmp_path / "out", config, pipeline)
+        illustrate_file(tmp_path, tmp_path / "out", config, pipeline.model)
     with pytest.raises(DecodeError, match=r"not-audio\.mp3"):
-        illustrate_file(SAMPLES / "not-audio.mp3", tmp_path / "out", config, pipeline)
+        illustrate_file(SAMPLES / "not-audio.mp3", tmp_path / "out", config, pipeline.model)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigError, match="cannot be made"):
-        illustrate_file(TALK, tmp_path / "file", config, pipeline)
+        illustrate_file(TALK, tmp_path / "file", config, pipeline.model)
     style = config.model_copy(update={"image": ImageConfig(size_px=64, style="baroque")})
     with pytest.raises(ConfigError, match=r"baroque.*3d"):
-        illustrate_file(TALK, tmp_path / "out", style, pipeline)
+        illustrate_file(TALK, tmp_path / "out", style, pipeline.model)
 
 
 def test_the_command_prints_a_summary_as_json(tmp_path):

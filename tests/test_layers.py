@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("audio", "models", "storage"),
     ("pipeline", "scenes", "listing", "hearing"),
+    ("steps",),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "catalog"),
     ("illustrate", "build_library", "doctor"),

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from tiny import tiny_library, tiny_pipeline
 
 from s2i_core.config import ImageConfig, ModelConfig
 from s2i_core.errors import ConfigError, ModelError
+from s2i_core.models import registry
 from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.records import SpeechEmbedding
 from s2i_core.weights import shipped_checkpoint
 
 
@@ -62,19 +64,15 @@ def test_the_layout_may_hear_for_itself(tmp_path: Path) -> None:
     pipeline.register_modules(layout_projection=own.eval(), layout=layout.eval())
     pipeline.save_pretrained(tmp_path)
     loaded = SpeechToImagePipeline.from_pretrained(tmp_path)
-    assert loaded.token_shape == (8, 8)
-
     heard = loaded.encode_speech([noise(1)], 16_000)
     plain = tiny_pipeline().encode_speech([noise(1)], 16_000)
-    torch.testing.assert_close(heard.tokens[:, :4], plain.tokens)
+    assert {name: extra.shape for name, extra in heard.extras.items()} == {"layout": (1, 4, 8)}
+    torch.testing.assert_close(heard.tokens, plain.tokens)
     torch.testing.assert_close(heard.pooled, plain.pooled)
-    torch.testing.assert_close(
-        layout(heard.tokens, heard.pooled).boxes, layout(heard.tokens[:, 4:], heard.pooled).boxes
-    )
 
-    other = SpeechEmbedding(heard.tokens.clone(), heard.pooled, heard.speech_share)
-    other.tokens[:, 4:] += 1
-    assert (layout(other.tokens, other.pooled).boxes != layout(heard.tokens, heard.pooled).boxes).any()
+    other = dataclasses.replace(heard, extras={"layout": heard.extras["layout"] + 1})
+    predicts = loaded.model.decoder.predict
+    assert (predicts(other).boxes != predicts(heard).boxes).any()
     alone = ImageConfig(size_px=64, steps=2, references=0)
     drawn = [loaded.generate(each, [1], alone) for each in (heard, other)]
     assert (drawn[0] == drawn[1]).all(), "the denoiser must not see the layout's tokens"
@@ -88,11 +86,14 @@ def test_too_long_and_other_rates_are_refused() -> None:
         pipeline.encode_speech([noise(1)], 8000)
 
 
-def test_confidence_is_the_cosine_to_the_nearest_sprite() -> None:
+def test_confidence_is_the_cosine_to_the_nearest_anchor_whatever_the_library() -> None:
     pipeline = tiny_pipeline()
     vectors = pipeline.library.vectors
     assert vectors is not None
-    torch.testing.assert_close(pipeline.confidence(torch.from_numpy(vectors)), torch.ones(len(vectors)))
+    space = pipeline.model.space
+    torch.testing.assert_close(space.confidence(torch.from_numpy(vectors)), torch.ones(len(vectors)))
+    pipeline.library = SpriteLibrary([], [])
+    torch.testing.assert_close(space.confidence(torch.from_numpy(vectors)), torch.ones(len(vectors)))
 
 
 def test_another_library_gets_vectors() -> None:
@@ -122,11 +123,11 @@ def test_what_is_wrong_with_a_checkpoint_is_said(saved: Path, tmp_path: Path) ->
 
 def test_a_device_that_is_not_there(saved: Path) -> None:
     if torch.cuda.is_available():
-        assert SpeechToImagePipeline.load(ModelConfig(checkpoint=str(saved), device="auto")).device.type == "cuda"
+        assert registry.load(ModelConfig(checkpoint=str(saved), device="auto")).device == "cuda"
     else:
-        assert SpeechToImagePipeline.load(ModelConfig(checkpoint=str(saved), device="auto")).device.type == "cpu"
+        assert registry.load(ModelConfig(checkpoint=str(saved), device="auto")).device == "cpu"
         with pytest.raises(ConfigError, match="no GPU"):
-            SpeechToImagePipeline.load(ModelConfig(checkpoint=str(saved), device="cuda"))
+            registry.load(ModelConfig(checkpoint=str(saved), device="cuda"))
 
 
 def test_shipped_weights_stay_within_their_bounds() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+from safetensors.numpy import load
 
 from cluster.jobs import rows
 from s2i_core.audio.listen import Heard
@@ -60,6 +61,7 @@ class Assembler:
                     start_s=each["start_s"],
                     end_s=each["end_s"],
                     tokens=rows.array(each["tokens"], np.float16, (-1, each["token_width"])),
+                    extras=load(each["extras"]) if each["extras"] else {},
                     pooled=rows.array(each["pooled"], np.float32, (-1,)),
                     confidence=each["confidence"],
                     speech_share=each["speech_share"],

@@ -21,18 +21,18 @@ from cluster.jobs.attempts import judged
 from cluster.jobs.commit import Committer
 from cluster.jobs.execute import StageCall, run
 from cluster.jobs.limits import Budget
-from cluster.jobs.model import model_digest
 from cluster.jobs.report import Report, Watcher
 from cluster.jobs.request import JobRequest, JobSummary, WorkerDied
 from cluster.jobs.stages import Draw
 from s2i_core import tracing
-from s2i_core.identity import image_id
+from s2i_core.identity import Digests, image_id
 from s2i_core.logs import Log
 from s2i_core.records import IMAGES, Failure, Stage, Status, row
 from s2i_core.storage.artifacts import join, run_key
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import parse_uri
 from s2i_core.storage.tables import Lake
+from s2i_core.weights import digests
 
 _ROUND_ROWS = 200_000
 """Scenes that the driver keeps account of at a time: some hundred bytes each."""
@@ -74,8 +74,8 @@ def _illustrate(request: JobRequest, watcher: Watcher | None) -> JobSummary:
     bucket, prefix = parse_uri(request.destination)
     store.check_writable(bucket, prefix)
     request = request.within_limits()
-    digest = model_digest(request.config.model)
-    job = _Illustrate(request, Lake(request.store, request.destination), digest)
+    names = digests(request.config)
+    job = _Illustrate(request, Lake(request.store, request.destination), names)
     pending = job.pending()
 
     job.log.info("job began", scenes=sum(scenes.num_rows for _, scenes in pending))
@@ -102,9 +102,7 @@ def _illustrate(request: JobRequest, watcher: Watcher | None) -> JobSummary:
         images=job.images,
         adopted=job.adopted,
         nodes=report.nodes,
-        model_digest=digest,
-        plan_digest=request.config.plan_digest,
-        image_digest=request.config.image_digest,
+        **names.named(),
         elapsed_s=report.elapsed_s,
     )
     key = join(prefix, run_key(request.run_id, "illustrate.json"))
@@ -114,7 +112,7 @@ def _illustrate(request: JobRequest, watcher: Watcher | None) -> JobSummary:
 
 
 class _Illustrate:
-    def __init__(self, request: JobRequest, lake: Lake, digest: str) -> None:
+    def __init__(self, request: JobRequest, lake: Lake, digests: Digests) -> None:
         self.images = 0
         self.adopted = 0
         self.left = 0
@@ -123,15 +121,12 @@ class _Illustrate:
         self._request = request
         self._config = request.config
         self._lake = lake
-        self._digest = digest
+        self._digests = digests
         self._failed_before: Mapping[str, int] = {}
 
     def pending(self) -> Files:
         """The scenes without an image."""
-        config = self._config
-        return self._lake.unillustrated_files(
-            config.plan_digest, config.image_digest, self._digest, retry_failed=self._request.retry_failed
-        )
+        return self._lake.unillustrated_files(self._digests, retry_failed=self._request.retry_failed)
 
     def outcomes(self, pending: Files, report: Report) -> Iterator[Outcome]:
         """One for each of the scenes, in the order in which they are ready; fewer where the budget is spent before."""
@@ -163,7 +158,7 @@ class _Illustrate:
             found = [(path, ids) for path, ids in wanted if len(ids)]
             return source.dataset(self._lake.scenes, found, 1 if alone else size)
 
-        stages = [StageCall(Draw, (self._request, self._digest), pools.generate, concurrency=2)]
+        stages = [StageCall(Draw, (self._request, self._digests.decoder), pools.generate, concurrency=2)]
         for drawn in run(dataset, missing, stages, pools, self.budget, block_bytes=bytes_a_block, log=self.log):
             report.count_nodes(drawn["node"])
             for number in range(drawn.num_rows):
@@ -179,7 +174,7 @@ class _Illustrate:
         )
         return Failure.of(
             error,
-            subject=image_id(scene, self._digest, self._config.image_digest),
+            subject=image_id(scene, self._digests.decoder, self._digests.image),
             stage=Stage.GENERATE,
             run_id=self._request.run_id,
             attempts=2 * self._config.resources.max_attempts,

@@ -1,4 +1,4 @@
-"""The one model of a run: named by its digest on the driver, checked on every worker."""
+"""The one model of a run: its parts named by their digests on the driver, and checked on every worker."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ from typing import TYPE_CHECKING
 
 from s2i_core.config import ModelConfig, PoolConfig
 from s2i_core.errors import ModelError
-from s2i_core.weights import model_digest
+from s2i_core.weights import decoder_digest, encoder_digest
 
 if TYPE_CHECKING:
-    from s2i_core.pipeline import SpeechToImagePipeline
-
-__all__ = ["load", "model_digest"]
+    from s2i_core.models.contracts import Model
 
 
-def load(config: ModelConfig, pool: PoolConfig, digest: str) -> SpeechToImagePipeline:
-    """The pipeline for one worker of a pool.
+def load(config: ModelConfig, pool: PoolConfig, *, encoder: str = "", decoder: str = "") -> Model:
+    """The model for one worker of a pool.
+
+    Args:
+        config: which parts.
+        pool: of the worker.
+        encoder: the digest that names scenes on the driver, where the worker makes some.
+        decoder: the digest that names images there, where it draws.
 
     Raises:
         ModelError: this node has no checkpoint, or another than the driver.
     """
-    from s2i_core.pipeline import SpeechToImagePipeline
+    from s2i_core.models import registry
 
+    for part, wanted, here in (("encoder", encoder, encoder_digest), ("decoder", decoder, decoder_digest)):
+        if wanted and (found := here(config)) != wanted:
+            raise ModelError(
+                config.checkpoint or "the shipped checkpoint",
+                f"this worker has {part} {found}, the driver has {wanted}",
+                "Install the same s2i and the same checkpoint on all nodes.",
+            )
     threads = config.threads or max(1, int(pool.num_cpus))
-    pipeline = SpeechToImagePipeline.load(config.model_copy(update={"threads": threads}))
-    if pipeline.model_digest != digest:
-        raise ModelError(
-            config.checkpoint or "the shipped checkpoint",
-            f"this worker has model {pipeline.model_digest}, the driver has {digest}",
-            "Install the same s2i and the same checkpoint on all nodes.",
-        )
-    return pipeline
+    return registry.load(config.model_copy(update={"threads": threads}))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,21 +22,20 @@ from cluster.jobs.attempts import judged
 from cluster.jobs.commit import Committer
 from cluster.jobs.execute import StageCall, run
 from cluster.jobs.limits import Budget
-from cluster.jobs.model import model_digest
 from cluster.jobs.report import Report, Watcher
 from cluster.jobs.request import JobRequest, JobSummary, WorkerDied
 from cluster.jobs.stages import Encode, Hear
-from s2i_core import tracing
+from s2i_core import steps, tracing
 from s2i_core.audio.listen import Heard
-from s2i_core.identity import recording_id
+from s2i_core.identity import Digests, recording_id
 from s2i_core.listing import Listing
 from s2i_core.logs import Log
-from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, now, row
-from s2i_core.scenes import plan_scenes
+from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, row
 from s2i_core.storage.artifacts import join, run_key
 from s2i_core.storage.objects import ObjectStore, archived
 from s2i_core.storage.places import Place, parse_uri
-from s2i_core.storage.tables import Lake
+from s2i_core.storage.tables import Lake, planned
+from s2i_core.weights import digests
 
 _ROWS_IN_A_BLOCK = 16
 _BLOCKS_A_WORKER = 8
@@ -80,13 +80,13 @@ def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
     store.check_readable(source.bucket, source.name)
     store.check_writable(*destination)
     request = request.within_limits()
-    digest = model_digest(request.config.model)
+    names = digests(request.config)
     lake = Lake(request.store, request.destination)
-    job = _Plan(request, lake, digest)
+    job = _Plan(request, lake, names)
 
     listing = Listing(store, source, request.config.source)
     recordings = list(listing)
-    unplanned = lake.unplanned(recordings, request.config.plan_digest, digest, retry_failed=request.retry_failed)
+    unplanned = lake.unplanned(recordings, names, retry_failed=request.retry_failed)
     # What AWS lists as archived need not be asked for, and takes no place from what can be read.
     waiting = [each for each in unplanned if each.archived and request.store.on_aws][: request.limit]
     pending = [each for each in unplanned if not (each.archived and request.store.on_aws)][: request.limit]
@@ -122,9 +122,7 @@ def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
         left_out=listing.left_out.count,
         audio_s=job.audio_s,
         nodes=report.nodes,
-        model_digest=digest,
-        plan_digest=request.config.plan_digest,
-        image_digest=request.config.image_digest,
+        **names.named(),
         elapsed_s=report.elapsed_s,
     )
     key = join(destination[1], run_key(request.run_id, "plan.json"))
@@ -134,7 +132,7 @@ def _plan(request: JobRequest, watcher: Watcher | None) -> JobSummary:
 
 
 class _Plan:
-    def __init__(self, request: JobRequest, lake: Lake, digest: str) -> None:
+    def __init__(self, request: JobRequest, lake: Lake, digests: Digests) -> None:
         self.scenes = 0
         self.audio_s = 0.0
         self.left = 0
@@ -143,7 +141,7 @@ class _Plan:
         self._request = request
         self._config = request.config
         self._lake = lake
-        self._digest = digest
+        self._digests = digests
         self._planned: set[str] = set()
         self._failed_before: Mapping[str, int] = {}
 
@@ -157,7 +155,7 @@ class _Plan:
         pools = self._config.resources
         stages = [
             StageCall(Hear, (self._request,), pools.decode),
-            StageCall(Encode, (self._request, self._digest), pools.encode),
+            StageCall(Encode, (self._request, self._digests.encoder), pools.encode),
         ]
         dataset = self._dataset(assembler.missing)
         for encoded in run(dataset, assembler.missing, stages, pools, self.budget, log=self.log):
@@ -206,7 +204,7 @@ class _Plan:
 
     def _planned_before(self) -> set[str]:
         """Ids of the recordings that have their scenes, or were found to have none."""
-        mine = (pc.field("plan_digest") == self._config.plan_digest) & (pc.field("model_digest") == self._digest)
+        mine = planned(self._digests)
         done = self._lake.recordings.read(["recording_id"], mine & (pc.field("status") != Status.FAILED.value))
         return {each for each in done["recording_id"].to_pylist() if each is not None}
 
@@ -236,65 +234,46 @@ class _Plan:
         self.audio_s += heard.duration_s
         metrics.audio(heard.duration_s)
         if recording in self._planned:
-            return Outcome(self._recording(source, Status.SKIPPED, Skip.DUPLICATE, heard), [], None)
+            made = self._recording(source, heard, [], status=Status.SKIPPED, reason=Skip.DUPLICATE.value)
+            return Outcome(made, [], None)
         try:
-            scenes = plan_scenes(
+            scenes = steps.plan(
                 assembled.utterances,
                 heard.gaps,
-                self._config.scenes,
+                self._config,
                 recording_id=recording,
-                model_digest=self._digest,
-                plan_digest=self._config.plan_digest,
+                encoder_digest=self._digests.encoder,
                 run_id=self._request.run_id,
             )
         except Exception as error:  # noqa: BLE001 -- this recording's outcome, not the run's
             return self._failed(source, self._failure(error, source, Stage.PLAN, 1), heard)
         self._planned.add(recording)
-        drawable = sum(scene.status == Status.OK for scene in scenes)
-        self.scenes += drawable
-        if drawable:
-            return Outcome(self._recording(source, Status.OK, None, heard, drawable), scenes, None)
-        return Outcome(self._recording(source, Status.SKIPPED, _why_empty(assembled), heard), scenes, None)
+        made = self._recording(source, heard, scenes)
+        self.scenes += made.scenes
+        return Outcome(made, scenes, None)
 
     def _failed(self, source: AudioObject, failure: Failure, heard: Heard | None) -> Outcome:
         recording = None if heard is None else recording_id(heard.sha256)
         failure = judged(failure, self._failed_before.get(source.uri, 0), self._config.resources)
-        made = self._recording(source, Status.FAILED, failure.message, heard)
-        return Outcome(
-            replace(made, retryable=failure.retryable), [], replace(failure, subject=source.uri, recording_id=recording)
+        made = self._recording(
+            source, heard, [], status=Status.FAILED, reason=failure.message, retryable=failure.retryable
         )
+        return Outcome(made, [], replace(failure, subject=source.uri, recording_id=recording))
 
     def _failure(self, error: Exception, source: AudioObject, stage: Stage, attempts: int) -> Failure:
         return Failure.of(error, subject=source.uri, stage=stage, run_id=self._request.run_id, attempts=attempts)
 
     def _recording(
-        self, source: AudioObject, status: Status, reason: str | None, heard: Heard | None, scenes: int = 0
+        self, source: AudioObject, heard: Heard | None, scenes: Sequence[Scene], **outcome: Any
     ) -> Recording:
-        return Recording(
-            source_uri=source.uri,
-            etag=source.etag,
-            size_bytes=source.size_bytes,
-            recording_id=None if heard is None else recording_id(heard.sha256),
-            status=status.value,
-            reason=None if reason is None else str(reason),
-            codec=None if heard is None else heard.info.codec,
-            channels=None if heard is None else heard.info.channels,
-            sampling_rate_hz=None if heard is None else heard.info.sampling_rate_hz,
-            duration_s=None if heard is None else heard.duration_s,
-            speech_s=None if heard is None else heard.speech_s,
-            tracks=None if heard is None else heard.tracks,
-            damage=None if heard is None else heard.damage,
-            scenes=scenes,
-            retryable=False,
-            model_digest=self._digest,
-            plan_digest=self._config.plan_digest,
+        return steps.recording_row(
+            source.uri,
+            source.etag,
+            source.size_bytes,
+            heard,
+            scenes,
+            encoder_digest=self._digests.encoder,
+            plan_digest=self._digests.plan,
             run_id=self._request.run_id,
-            created_at=now(),
+            **outcome,
         )
-
-
-def _why_empty(assembled: Assembled) -> Skip:
-    if assembled.utterances:
-        return Skip.BELOW_CONFIDENCE
-    gaps = assembled.heard.gaps if assembled.heard else []
-    return Skip.NO_SPEECH if any(gap.kind == Skip.NO_SPEECH for gap in gaps) else Skip.SILENCE

@@ -81,8 +81,10 @@ class JobSummary(Settings):
     left_out: int = Field(0, description="Plan: of these, objects that are no recordings.")
     audio_s: float = Field(0.0, description="Plan: length of the recordings that were read to their end.")
     nodes: dict[str, int] = Field(default_factory=dict, description="Rows that each Ray node worked on, by node id.")
-    model_digest: str
+    model_digest: str = Field(description="Names the whole model.")
+    encoder_digest: str = Field(description="With `plan_digest`, names the scenes.")
     plan_digest: str
+    decoder_digest: str = Field(description="With `image_digest`, names the images.")
     image_digest: str
     elapsed_s: float
 

@@ -6,7 +6,7 @@ Between stages travel log-mel features, embeddings and facts: never waveforms or
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from s2i_core.audio.listen import Heard
 from s2i_core.records import IMAGES, SCENES, Failure, ImageSample
+from s2i_core.steps import Planned
 
 OBJECTS = pa.schema(
     [
@@ -31,13 +32,15 @@ OBJECTS = pa.schema(
 _UTTERANCE = [("row", pa.int64()), ("index", pa.int32()), ("start_s", pa.float64()), ("end_s", pa.float64())]
 
 HEARD = pa.schema([*_UTTERANCE, ("features", pa.binary()), ("end", pa.string())])
-"""An utterance (`features`: float16 `(80, F)`), or, with `end` (JSON `End`), that a recording has `index` of them."""
+"""An utterance (`features`: float16 as the frontend gives them), or, with `end` (JSON `End`), that a recording has
+`index` of them."""
 
 ENCODED = pa.schema(
     [
         *_UTTERANCE,
         ("tokens", pa.binary()),
         ("token_width", pa.int32()),
+        ("extras", pa.binary()),
         ("pooled", pa.binary()),
         ("confidence", pa.float32()),
         ("speech_share", pa.float32()),
@@ -46,13 +49,13 @@ ENCODED = pa.schema(
         ("node", pa.string()),
     ]
 )
-"""As `HEARD`, with the embedding (float16 tokens `(K, C)`, float32 pooled `(E,)`) or a `failure` (JSON).
+"""As `HEARD`, with the embedding (float16 tokens `(K, C)`, extras as in `scenes`, float32 pooled `(E,)`) or a
+`failure` (JSON).
 
 `node`: the Ray node that did the work.
 """
 
-_PLANNED = ("scene_id", "recording_id", "start_s", "end_s", "speech_share", "focus_pooled", "focus_tokens")
-PLANNED = pa.schema([SCENES.field(name) for name in _PLANNED])
+PLANNED = pa.schema([SCENES.field(column.name) for column in fields(Planned)])
 """What the drawing stage needs of a row of `scenes`."""
 
 DRAWN = pa.schema([*IMAGES, ("adopted", pa.bool_()), ("failure", pa.string()), ("node", pa.string())])

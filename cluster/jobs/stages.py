@@ -6,39 +6,35 @@ may pass (the store is ill) are tried again in the stage, a bounded number of ti
 
 from __future__ import annotations
 
-import hashlib
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import ray
+from safetensors.numpy import save
 
 from cluster import metrics
 from cluster.jobs import model, rows
 from cluster.jobs.patience import Patience
 from cluster.jobs.request import JobRequest
-from s2i_core import identity, logs, tracing
-from s2i_core.audio.features import MEL_BANDS
+from s2i_core import identity, logs, steps, tracing
 from s2i_core.audio.isolated import DecoderProcess
-from s2i_core.audio.listen import listen
-from s2i_core.errors import DecodeError, ModelError, ObjectGone, StorageError, StorageUnavailable
+from s2i_core.audio.listen import Utterance, listen
+from s2i_core.errors import DecodeError, ObjectGone, StorageError, StorageUnavailable
 from s2i_core.logs import Log
 from s2i_core.publish.images import content_type, encode_image
-from s2i_core.records import AudioObject, Failure, ImageSample, SpeechEmbedding, Stage, now, row
+from s2i_core.records import AudioObject, Failure, Stage, row
+from s2i_core.steps import Planned
 from s2i_core.storage.artifacts import image_key, images_folder
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import parse_uri
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
+Given = TypeVar("Given")
 Result = TypeVar("Result")
 _FACTS = "s2i-image"
 _RECORDINGS_LISTED = 64  # whose images a worker remembers
@@ -121,8 +117,9 @@ class Encode:
 
     def __init__(self, request: JobRequest, digest: str) -> None:
         self._log = _log("encode", request)
-        self._pipeline = model.load(request.config.model, request.config.resources.encode, digest)
-        self._min_confidence = request.config.scenes.min_confidence
+        self._model = model.load(request.config.model, request.config.resources.encode, encoder=digest)
+        limit = request.config.scenes.min_confidence
+        self._min_confidence = self._model.space.min_confidence if limit is None else limit
         self._run_id = request.run_id
         self._traceparent = request.traceparent
         self._node = _node()
@@ -143,21 +140,21 @@ class Encode:
 
     @metrics.timed("encode")
     def _encode(self, utterances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        features = [rows.array(each["features"], np.float16, (MEL_BANDS, -1)) for each in utterances]
-        embedding = self._pipeline.encode_features(features)
-        confidence = self._pipeline.confidence(embedding.pooled).tolist()
-        tokens, pooled = embedding.tokens.float().cpu().numpy(), embedding.pooled.float().cpu().numpy()
-        if not (np.isfinite(tokens).all() and np.isfinite(pooled).all()):
-            raise ModelError("the speech encoder", "its output is not finite", "Try dtype float32.")
+        shape = self._model.encoder.frontend.shape
+        heard = [
+            Utterance(each["start_s"], each["end_s"], rows.array(each["features"], np.float16, shape), 0.0)
+            for each in utterances
+        ]
         return [
             {
-                "tokens": tokens[i].astype("<f2").tobytes() if confidence[i] >= self._min_confidence else b"",
-                "token_width": tokens.shape[2],
-                "pooled": pooled[i].astype("<f4").tobytes(),
-                "confidence": confidence[i],
-                "speech_share": float(embedding.speech_share[i]),
+                "tokens": each.tokens.tobytes() if each.confidence >= self._min_confidence else b"",
+                "token_width": each.tokens.shape[1],
+                "extras": save(dict(each.extras)) if each.confidence >= self._min_confidence and each.extras else b"",
+                "pooled": each.pooled.astype("<f4").tobytes(),
+                "confidence": each.confidence,
+                "speech_share": each.speech_share,
             }
-            for i in range(len(utterances))
+            for each in steps.embed(heard, self._model)
         ]
 
     def _failed(self, error: Exception, utterance: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,8 +172,7 @@ class Draw:
 
     def __init__(self, request: JobRequest, digest: str) -> None:
         self._log = _log("draw", request)
-        self._pipeline = model.load(request.config.model, request.config.resources.generate, digest)
-        self._device = str(self._pipeline.device)  # once: diffusers goes through all modules to tell it
+        self._model = model.load(request.config.model, request.config.resources.generate, decoder=digest)
         self._store = ObjectStore(request.store)
         self._bucket, self._prefix = parse_uri(request.destination)
         self._config = request.config
@@ -196,24 +192,24 @@ class Draw:
             return self._drawn(scenes)
 
     def _drawn(self, scenes: pa.Table) -> pa.Table:
-        wanted = scenes.to_pylist()
+        wanted = [Planned(**each) for each in scenes.to_pylist()]
         done: dict[str, dict[str, Any]] = {}
         found = self._writers.map(self._attempt(self._adopt, Stage.READ), wanted)
-        done |= {each["scene_id"]: result for each, result in zip(wanted, found, strict=True) if result is not None}
-        missing = [each for each in wanted if each["scene_id"] not in done]
+        done |= {each.scene_id: result for each, result in zip(wanted, found, strict=True) if result is not None}
+        missing = [each for each in wanted if each.scene_id not in done]
         with self._drawing, tracing.span("draw", {"s2i.batch": len(missing)}):
             drawn = _each_or_alone(self._draw, self._failure(Stage.GENERATE), missing)
         written = self._writers.map(self._attempt(self._write, Stage.WRITE), missing, drawn)
-        done |= {each["scene_id"]: result for each, result in zip(missing, written, strict=True)}
-        return rows.table([done[each["scene_id"]] | {"node": self._node} for each in wanted], rows.DRAWN)
+        done |= {each.scene_id: result for each, result in zip(missing, written, strict=True)}
+        return rows.table([done[each.scene_id] | {"node": self._node} for each in wanted], rows.DRAWN)
 
-    def _image_id(self, scene: Mapping[str, Any]) -> str:
-        return identity.image_id(scene["scene_id"], self._pipeline.model_digest, self._image_digest)
+    def _image_id(self, scene: Planned) -> str:
+        return identity.image_id(scene.scene_id, self._model.decoder_digest, self._image_digest)
 
-    def _key(self, scene: Mapping[str, Any]) -> str:
-        start_ms = round(scene["start_s"] * 1000)
+    def _key(self, scene: Planned) -> str:
+        start_ms = round(scene.start_s * 1000)
         format = self._config.image.format
-        return image_key(self._prefix, scene["recording_id"], start_ms, self._image_id(scene), format)
+        return image_key(self._prefix, scene.recording_id, start_ms, self._image_id(scene), format)
 
     def _before(self, recording_id: str) -> frozenset[str]:
         """Keys of the recording's images that were there when this worker first met it.
@@ -229,8 +225,8 @@ class Draw:
                     self._listed.popitem(last=False)
             return self._listed[recording_id]
 
-    def _adopt(self, scene: Mapping[str, Any]) -> dict[str, Any] | None:
-        if self._key(scene) not in self._before(scene["recording_id"]):
+    def _adopt(self, scene: Planned) -> dict[str, Any] | None:
+        if self._key(scene) not in self._before(scene.recording_id):
             return None
         there = self._store.head(self._bucket, self._key(scene))
         if there is None:
@@ -244,66 +240,32 @@ class Draw:
         return row(replace(image, run_id=self._run_id)) | {"adopted": True}
 
     @metrics.timed("draw")
-    def _draw(self, scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        started = time.monotonic()
-        embedding = self._embedding(scenes)
-        seeds = [identity.seed(each["scene_id"]) for each in scenes]
-        pixels = self._pipeline.generate(embedding, seeds, self._config.image)
-        seen = self._pipeline.encode_images(pixels).float().cpu()
-        similarity = (seen * embedding.pooled.float()).sum(1).tolist()
-        compute_ms = (time.monotonic() - started) * 1000 / len(scenes)
-        return [
-            {"pixels": pixels[i], "seed": seeds[i], "similarity": similarity[i], "compute_ms": compute_ms}
-            for i in range(len(scenes))
-        ]
+    def _draw(self, scenes: Sequence[Planned]) -> list[steps.Picture]:
+        seeds = [identity.seed(each.scene_id) for each in scenes]
+        return steps.draw_batch(scenes, seeds, self._config.image, self._model)
 
-    def _embedding(self, scenes: Sequence[Mapping[str, Any]]) -> SpeechEmbedding:
-        import torch
-
-        shape, width = self._pipeline.token_shape, self._pipeline.embedding_width
-        tokens = [_stored(each, "focus_tokens", shape) for each in scenes]
-        pooled = [_stored(each, "focus_pooled", (width,)) for each in scenes]
-        shares = [each["speech_share"] for each in scenes]
-        unit = torch.nn.functional.normalize(torch.from_numpy(np.stack(pooled)).float(), dim=1)
-        return SpeechEmbedding(torch.from_numpy(np.stack(tokens)), unit, torch.tensor(shares))
-
-    def _write(self, scene: Mapping[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
-        if "failure" in drawn:
-            return drawn
-        config = self._config.image
-        data = encode_image(drawn["pixels"], config)
-        image = ImageSample(
-            image_id=self._image_id(scene),
-            scene_id=scene["scene_id"],
-            recording_id=scene["recording_id"],
-            start_s=scene["start_s"],
-            end_s=scene["end_s"],
-            key=self._key(scene),
-            sha256=hashlib.sha256(data).hexdigest(),
-            size_bytes=len(data),
-            format=config.format,
-            width_px=drawn["pixels"].shape[1],
-            height_px=drawn["pixels"].shape[0],
-            seed=drawn["seed"],
-            style=config.style,
-            steps=config.steps,
-            guidance=config.guidance,
-            similarity=drawn["similarity"],
-            compute_ms=drawn["compute_ms"],
-            device=self._device,
-            model_digest=self._pipeline.model_digest,
+    def _write(self, scene: Planned, drawn: steps.Picture | dict[str, Any]) -> dict[str, Any]:
+        if isinstance(drawn, dict):
+            return drawn  # a failure
+        data = encode_image(drawn.pixels, self._config.image)
+        image = steps.image_row(
+            scene,
+            drawn,
+            data,
+            self._key(scene),
+            image=self._config.image,
+            model=self._model,
             image_digest=self._image_digest,
             run_id=self._run_id,
-            created_at=now(),
         )
         facts = {_FACTS: rows.image_json(image)}
-        self._store.put(self._bucket, image.key, data, content_type(config.format), metadata=facts)
+        self._store.put(self._bucket, image.key, data, content_type(self._config.image.format), metadata=facts)
         return row(image) | {"adopted": False}
 
     def _attempt(self, step: Callable[..., Result], stage: Stage) -> Callable[..., Result | dict[str, Any]]:
         """The step with its retries; an error becomes a failure of the scene, its first argument."""
 
-        def attempt(scene: Mapping[str, Any], *arguments: Any) -> Result | dict[str, Any]:
+        def attempt(scene: Planned, *arguments: Any) -> Result | dict[str, Any]:
             patience = Patience(self._config.resources)
             while True:
                 try:
@@ -313,8 +275,8 @@ class Draw:
                         return self._failure(stage, patience.tries)(error, scene)
                     self._log.warning(
                         "scene is tried again",
-                        recording_id=scene["recording_id"],
-                        scene_id=scene["scene_id"],
+                        recording_id=scene.recording_id,
+                        scene_id=scene.scene_id,
                         attempt=patience.tries,
                         error=str(error),
                     )
@@ -323,18 +285,18 @@ class Draw:
 
         return tracing.carried(attempt)
 
-    def _failure(self, stage: Stage, attempts: int = 1) -> Callable[[Exception, Mapping[str, Any]], dict[str, Any]]:
-        def failed(error: Exception, scene: Mapping[str, Any]) -> dict[str, Any]:
+    def _failure(self, stage: Stage, attempts: int = 1) -> Callable[[Exception, Planned], dict[str, Any]]:
+        def failed(error: Exception, scene: Planned) -> dict[str, Any]:
             failure = Failure.of(
                 error,
                 subject=self._image_id(scene),
                 stage=stage,
                 run_id=self._run_id,
                 attempts=attempts,
-                recording_id=scene["recording_id"],
-                scene_id=scene["scene_id"],
+                recording_id=scene.recording_id,
+                scene_id=scene.scene_id,
             )
-            return {"scene_id": scene["scene_id"], "failure": rows.failure_json(failure)}
+            return {"scene_id": scene.scene_id, "failure": rows.failure_json(failure)}
 
         return failed
 
@@ -352,27 +314,16 @@ def _node() -> str:
     return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
-def _stored(scene: Mapping[str, Any], column: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    try:
-        return rows.array(scene[column], np.float16, shape)
-    except (ValueError, TypeError) as error:
-        raise ModelError(
-            f"scene {scene['scene_id']}",
-            f"its stored {column} does not fit the model ({error})",
-            "Delete the row from `scenes` and the recording's from `recordings`, and plan again.",
-        ) from error
-
-
 def _each_or_alone(
-    step: Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]],
-    failed: Callable[[Exception, Mapping[str, Any]], dict[str, Any]],
-    batch: Sequence[Mapping[str, Any]],
-) -> list[dict[str, Any]]:
+    step: Callable[[Sequence[Given]], list[Result]],
+    failed: Callable[[Exception, Given], dict[str, Any]],
+    batch: Sequence[Given],
+) -> list[Result | dict[str, Any]]:
     """The step on the whole batch; where that fails, on each row alone, so that only the bad rows fail."""
     if not batch:
         return []
     try:
-        return step(batch)
+        return list(step(batch))
     except Exception as error:  # noqa: BLE001 -- becomes the outcome of the row that caused it
         if len(batch) == 1:
             return [failed(error, batch[0])]

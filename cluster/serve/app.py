@@ -247,7 +247,7 @@ async def delete_recording(id: str, service: ServiceOf, caller: CallerOf) -> Res
 @api.get("/v1/styles", tags=["pictures"], summary="The styles that the model knows", responses=_ERRORS)
 async def styles(service: ServiceOf) -> StylesAnswer:
     """With a picture of each, for those who choose by looking."""
-    names = (await service.facts()).styles
+    names = (await service.facts()).decoder.styles
     default = service.config.image.style
     ordered = sorted(names, key=lambda name: (name != default, names.index(name)))
     return StylesAnswer(
@@ -265,7 +265,7 @@ async def styles(service: ServiceOf) -> StylesAnswer:
 async def style_image(name: str, request: Request, service: ServiceOf) -> Response:
     """The example clip, drawn in that style."""
     made: dict[str, tuple[bytes, str]] = request.app.state.style_images
-    if name not in (await service.facts()).styles:
+    if name not in (await service.facts()).decoder.styles:
         raise problems.missing("There is no such style.")
     if name not in made:
         # One at a time: all who wait get the same picture.

@@ -14,33 +14,27 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
-from cluster.jobs.model import model_digest
+from cluster.jobs import model
 from cluster.serve import faults
 from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
 from cluster.serve.metrics import Meter
 from cluster.serve.ports import keep_to_loopback
 from cluster.serve.settings import ServeSettings
-from s2i_core.audio.features import FRAMES_PER_S
+from s2i_core import steps
 from s2i_core.audio.listen import Utterance
-from s2i_core.config import ImageConfig, ModelConfig
-from s2i_core.errors import ModelError
+from s2i_core.config import ImageConfig, PoolConfig
+from s2i_core.models import contracts
+from s2i_core.models.contracts import DecoderInfo
 from s2i_core.publish.images import content_type, encode_image
-from s2i_core.records import Scene
 from s2i_core.scenes import Embedded
 
-if TYPE_CHECKING:
-    import torch
-
-    from s2i_core.pipeline import SpeechToImagePipeline
-
 Result = TypeVar("Result")
-
-_COST_UNIT_PX = 256
 
 
 class Refused(StrEnum):
@@ -57,11 +51,8 @@ class Facts:
     """What the model is."""
 
     model_digest: str
-    styles: tuple[str, ...]
-    unit_px: int
-    """Sizes of pictures are multiples of it."""
-    sample_size: int
-    """Side at which every picture is drawn, whichever is wanted; 0: at the wanted one."""
+    encoder_digest: str
+    decoder: DecoderInfo
     device: str
 
 
@@ -78,7 +69,7 @@ class Encoded:
 class DrawRequest:
     """Pictures of one scene: one for each seed."""
 
-    scene: Scene
+    scene: steps.Drawable
     seeds: tuple[int, ...]
     image: ImageConfig
     begin_by: float = float("inf")
@@ -110,33 +101,30 @@ class Encoder:
     """Utterances to embeddings; a batch is limited by its seconds of audio."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        from s2i_core.illustrate import embed
-
         keep_to_loopback()
         faults.tell()
-        self._pipeline = load(settings, settings.encoder.num_cpus)
-        self._embed = embed
+        self._model = load(settings, settings.encoder.num_cpus)
+        frontend = self._model.encoder.frontend
         self._meter = Meter("encoder")
         self._batcher: Batcher[tuple[Utterance, ...], tuple[list[Embedded], float]] = Batcher(
             self._run,
-            lambda utterances: sum(each.features.shape[1] for each in utterances) / FRAMES_PER_S,
+            lambda utterances: sum(each.features.shape[-1] for each in utterances) / frontend.rate_hz,
             settings.encoder.batch_cost,
             max_queued=settings.encoder.max_queued,
             max_wait_s=settings.limits.max_wait_s,
             told=self._told,
         )
         # Warm: the first call of each length is slower. The last one tells how fast it is, before the first request.
-        for frames in (200, 400, 600, 400):
+        for seconds in (1, 3, 5, 3):
             started = time.monotonic()
-            silence = Utterance(0.0, frames / FRAMES_PER_S, np.zeros((80, frames), np.float16), 0.0)
-            self._run([(silence,)], lambda: True)
-        self._batcher.learn(silence.end_s, time.monotonic() - started)
+            silence = frontend(np.zeros(seconds * frontend.sampling_rate_hz, np.float32))
+            self._run([(Utterance(0.0, seconds, silence, 0.0),)], lambda: True)
+        self._batcher.learn(silence.shape[-1] / frontend.rate_hz, time.monotonic() - started)
 
     async def facts(self) -> Facts:
         """What the model is."""
-        pipeline, denoiser = self._pipeline, self._pipeline.denoiser
-        own = denoiser.config.sample_size
-        return Facts(pipeline.model_digest, tuple(pipeline.styles), denoiser.unit_px, own, str(pipeline.device))
+        known = self._model
+        return Facts(known.digest, known.encoder_digest, known.decoder.info, known.device)
 
     async def encode(self, utterances: Sequence[Utterance], begin_by: float = float("inf")) -> Encoded | Refused:
         """Embeddings of the utterances of one clip; what has not begun by then is not begun."""
@@ -150,11 +138,8 @@ class Encoder:
         """Each clip's embeddings, with when their batch began."""
         del wanted  # a batch takes less than there would be to win
         began = time.monotonic()
-        embedded = iter(self._embed([each for clip in clips for each in clip], self._pipeline))
-        results = [[next(embedded) for _ in clip] for clip in clips]
-        if not all(np.isfinite(each.pooled).all() and np.isfinite(each.tokens).all() for r in results for each in r):
-            raise ModelError("the speech encoder", "its output is not finite", "Try dtype float32.")
-        return [(result, began) for result in results]
+        embedded = iter(steps.embed([each for clip in clips for each in clip], self._model))
+        return [([next(embedded) for _ in clip], began) for clip in clips]
 
     def _told(self, facts: BatchFacts) -> None:
         self._meter.batch(facts, len(self._batcher))
@@ -170,15 +155,12 @@ class Generator:
     """Scenes to pictures; a batch is limited by images × steps × area, and holds one style, size and step count."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        from s2i_core.illustrate import focus
-
         keep_to_loopback()
         faults.tell()
-        self._pipeline = load(settings, settings.generator.num_cpus)
-        self._focus = focus
+        self._model = load(settings, settings.generator.num_cpus)
         self._meter = Meter("generator")
         self._files = ThreadPoolExecutor(2, thread_name_prefix="files")
-        self._batcher: Batcher[_Order, Drawing] = Batcher(
+        self._batcher: Batcher[_Order, list[steps.Picture]] = Batcher(
             self._run,
             lambda order: self._cost(order.request.image, len(order.request.seeds)),
             settings.generator.batch_cost,
@@ -202,7 +184,7 @@ class Generator:
         def show(step: int, pixels: NDArray[np.uint8]) -> None:
             loop.call_soon_threadsafe(shown.put_nowait, (step, pixels))
 
-        async def work() -> Drawing | Refused:
+        async def work() -> list[steps.Picture] | Refused:
             try:
                 return await _refusing(self._batcher(_Order(request, show), request.begin_by))
             finally:
@@ -220,46 +202,38 @@ class Generator:
             task.cancel()
         yield drawing if isinstance(drawing, Refused) else await self._drawn(request, drawing)
 
-    async def _drawn(self, request: DrawRequest, drawing: Drawing) -> Drawn:
+    async def _drawn(self, request: DrawRequest, pictures: list[steps.Picture]) -> Drawn:
         loop = asyncio.get_running_loop()
-        files = [
-            await loop.run_in_executor(self._files, encode_image, pixels, request.image) for pixels in drawing.pixels
-        ]
+        files = [await loop.run_in_executor(self._files, encode_image, each.pixels, request.image) for each in pictures]
         kind = content_type(request.image.format)
-        return Drawn(tuple(files), kind, tuple(drawing.similarity), drawing.compute_ms)
+        compute_ms = sum(each.compute_ms for each in pictures)
+        return Drawn(tuple(files), kind, tuple(each.similarity for each in pictures), compute_ms)
 
-    def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[Drawing]:
+    def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[list[steps.Picture]]:
         """Draw; where nobody wants any of them any more, it ends after the step."""
-        started = time.monotonic()
         requests = [order.request for order in orders]
         scenes = [request.scene for request in requests for _ in request.seeds]
         seeds = [seed for request in requests for seed in request.seeds]
-        embeddings = self._focus(scenes, self._pipeline)
         firsts = np.cumsum([0, *(len(request.seeds) for request in requests)]).tolist()
         watchers = [(first, order.show) for first, order in zip(firsts, orders, strict=False) if order.show]
         last = requests[0].image.steps - 1
 
-        def tell(step: int, clean: torch.Tensor) -> None:
+        def tell(step: int, preview: contracts.Preview) -> None:
             if not wanted():
                 raise Abandoned
             if watchers and step < last:
-                rows = clean[[first for first, _ in watchers]]
-                pixels = ((rows.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-                for (_, show), picture in zip(watchers, pixels, strict=True):
+                for (_, show), picture in zip(watchers, preview([first for first, _ in watchers]), strict=True):
                     show(step, picture)
 
-        pixels = self._pipeline.generate(embeddings, seeds, requests[0].image, tell)
-        seen = self._pipeline.encode_images(pixels).float().cpu()
-        similarity = (seen * embeddings.pooled).sum(1).tolist()
-        compute_ms = (time.monotonic() - started) * 1000 / len(seeds)
-        return [Drawing(pixels[a:b], similarity[a:b], compute_ms * (b - a)) for a, b in itertools.pairwise(firsts)]
+        pictures = steps.draw_batch(scenes, seeds, requests[0].image, self._model, tell)
+        return [pictures[a:b] for a, b in itertools.pairwise(firsts)]
 
     def _cost(self, image: ImageConfig, images: int) -> float:
-        return cost(image, images, self._pipeline.denoiser.config.sample_size)
+        info: DecoderInfo = self._model.decoder.info
+        return images * info.cost(image)
 
     def _warm(self, image: ImageConfig) -> None:
-        shape, width = self._pipeline.token_shape, self._pipeline.embedding_width
-        request = DrawRequest(blank_scene(shape, width), (0,), image)
+        request = DrawRequest(blank_scene(self._model.encoder), (0,), image)
         # The first is slower; the second tells how fast it is, before the first request.
         for _ in range(2):
             started = time.monotonic()
@@ -270,43 +244,21 @@ class Generator:
         self._meter.batch(facts, len(self._batcher))
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """Pixels `(N, S, S, 3)` uint8 of one request, with their similarity to the speech."""
-
-    pixels: NDArray[np.uint8]
-    similarity: list[float]
-    compute_ms: float
-
-
-def cost(image: ImageConfig, images: int, sample_size: int) -> float:
-    """Images × steps, times the area at which they are drawn, in units of 256 px²; `sample_size` as of `Facts`."""
-    return images * image.steps * ((sample_size or image.size_px) / _COST_UNIT_PX) ** 2
-
-
-def load(settings: ServeSettings, num_cpus: float) -> SpeechToImagePipeline:
-    """The pipeline for one replica.
+def load(settings: ServeSettings, num_cpus: float) -> contracts.Model:
+    """The model for one replica.
 
     Raises:
         ModelError: there is no checkpoint, or it cannot be loaded.
     """
-    from s2i_core.pipeline import SpeechToImagePipeline
-
-    model: ModelConfig = settings.config().model
-    model_digest(model)  # says clearly where there is none
-    return SpeechToImagePipeline.load(model.model_copy(update={"threads": model.threads or max(1, int(num_cpus))}))
+    return model.load(settings.config().model, PoolConfig(num_cpus=num_cpus))
 
 
-def blank_scene(token_shape: tuple[int, int], width: int) -> Scene:
+def blank_scene(encoder: contracts.SpeechEncoder) -> steps.Planned:
     """A scene of nothing, for warming up."""
-    from s2i_core.records import Status, now
-
-    pooled = np.zeros(width, np.float32)
-    pooled[0] = 1
-    return Scene(
-        "0" * 32, "0" * 32, 0, 0.0, 1.0, 0.0, 1.0, Status.OK.value, None, 0.0, 1.0, pooled.tolist(),
-        pooled.astype("<f2").tobytes(), np.zeros(token_shape, "<f2").tobytes(), "", "", "warm", now(),
-    )  # fmt: skip
+    pooled = np.eye(1, encoder.embedding_width, dtype="<f2").tobytes()
+    tokens = np.zeros((encoder.tokens, encoder.token_width), "<f2")
+    extras = {name: np.zeros((count, encoder.token_width), "<f2") for name, count in encoder.extras.items()}
+    return steps.Planned("0" * 32, "0" * 32, 0.0, 1.0, 1.0, pooled, tokens.tobytes(), save(extras) if extras else b"")
 
 
 @functools.lru_cache(1024)

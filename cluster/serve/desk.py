@@ -30,13 +30,13 @@ from cluster.serve.ports import keep_to_loopback
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import JobStatus, Problem, RecordingView, SceneView
 from cluster.serve.settings import ServeSettings
-from s2i_core import identity
+from s2i_core import identity, steps
 from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.config import ImageConfig
 from s2i_core.errors import ConfigError, S2IError
 from s2i_core.records import AudioObject, Scene, Status
-from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.scenes import Embedded
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import Place, parse_uri
 
@@ -322,13 +322,12 @@ class Desk:
         recording.damage, recording.tracks = heard.damage, heard.tracks
         facts: Facts = await self._encoder.facts.remote()
         scenes = await asyncio.to_thread(
-            plan_scenes,
+            steps.plan,
             embedded,
             heard.gaps,
-            self._config.scenes,
+            self._config,
             recording_id=identity.recording_id(heard.sha256),
-            model_digest=facts.model_digest,
-            plan_digest=self._config.plan_digest,
+            encoder_digest=facts.encoder_digest,
             run_id=recording.id,
         )
         recording.scenes = [_view(scene) for scene in scenes]

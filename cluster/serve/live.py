@@ -31,14 +31,14 @@ from cluster.serve.problems import Refusal, log
 from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
 from cluster.serve.server import MAX_MESSAGE_BYTES
 from cluster.serve.service import RUN_ID, Service
-from s2i_core import identity
+from s2i_core import identity, steps
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.audio.listen import Utterance
 from s2i_core.audio.mix import MonoMixer
 from s2i_core.audio.vad import Segmenter, level_dbfs
 from s2i_core.config import ImageConfig
 from s2i_core.records import Gap, Scene, Segment, Skip, Status
-from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.scenes import Embedded
 
 _WAITING = 2
 """Utterances of a connection that wait while one is drawn."""
@@ -316,13 +316,12 @@ class _Clip:
     async def _scene(self, embedded: Embedded, features: NDArray[np.float16]) -> Scene:
         """The utterance as a scene; its id, and so its seed, come from the sound alone."""
         facts = await self._service.facts()
-        return plan_scenes(
+        return steps.plan(
             [embedded],
             [],
-            self._service.config.scenes,
+            self._service.config,
             recording_id=identity.recording_id(hashlib.sha256(features.tobytes()).hexdigest()),
-            model_digest=facts.model_digest,
-            plan_digest=self._service.config.plan_digest,
+            encoder_digest=facts.encoder_digest,
             run_id=RUN_ID,
         )[0]
 

@@ -24,18 +24,18 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import problems
 from cluster.serve.admission import Clips, Patience, Places
-from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Preview, Refused, cost
+from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Preview, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import MAX_SEED, ImageOptions, Options
 from cluster.serve.settings import ServeSettings
-from s2i_core import identity, tracing
+from s2i_core import identity, steps, tracing
 from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.config import AudioConfig, DecoderConfig, ImageConfig
 from s2i_core.errors import S2IError
 from s2i_core.records import Scene, Skip, Status
-from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.scenes import Embedded
 
 RUN_ID = "online"
 _FACTS_S = 10.0
@@ -103,23 +103,24 @@ class Service:
         if "size" in chosen:
             chosen["size_px"] = chosen.pop("size")
         image = self.config.image.model_copy(update=chosen)
-        if image.style not in facts.styles:
+        if image.style not in facts.decoder.styles:
             raise Refusal(422, "unknown_style", "The model does not know this style.", "See /v1/styles.")
-        if image.size_px > limits.max_size_px or image.size_px % facts.unit_px:
-            multiple = f"a multiple of {facts.unit_px}, " if facts.unit_px > 1 else ""
+        unit_px = facts.decoder.unit_px
+        if image.size_px > limits.max_size_px or image.size_px % unit_px:
+            multiple = f"a multiple of {unit_px}, " if unit_px > 1 else ""
             allowed = f"size must be {multiple}64 to {limits.max_size_px}."
             raise Refusal(422, "invalid", allowed, "Choose another size.")
         if image.steps > limits.max_steps:
             raise Refusal(422, "invalid", f"steps must be 1 to {limits.max_steps}.", "Choose fewer steps.")
-        if cost(image, options.n if isinstance(options, ImageOptions) else 1, facts.sample_size) > limits.max_cost:
+        if facts.decoder.cost(image) * (options.n if isinstance(options, ImageOptions) else 1) > limits.max_cost:
             message = "n, size and steps ask for more than one request may have."
             raise Refusal(422, "invalid", message, "Choose fewer pictures, fewer steps or a smaller size.")
         return image
 
     async def cost(self, image: ImageConfig, images: int) -> float:
         """Of a clip and its pictures; hearing it counts as much as drawing one picture as configured."""
-        own = (await self.facts()).sample_size
-        return cost(image, images, own) + cost(self.config.image, 1, own)
+        decoder = (await self.facts()).decoder
+        return images * decoder.cost(image) + decoder.cost(self.config.image)
 
     def patience(self, timeout_s: float | None = None) -> Patience:
         """Of a request that comes now."""
@@ -169,17 +170,16 @@ class Service:
         if not utterances:
             raise problems.no_speech(any(gap.kind == Skip.NO_SPEECH for gap in heard.gaps))
         embedded = await self.encode(utterances, patience)
-        scenes = plan_scenes(
+        # By the settings of a batch job: the service's own limits shape no scene.
+        scenes = steps.plan(
             embedded,
             heard.gaps,
-            self.config.scenes,
+            self.config,
             recording_id=identity.recording_id(heard.sha256),
-            model_digest=facts.model_digest,
-            # Of the settings of a batch job: the service's own limits shape no scene.
-            plan_digest=self.config.plan_digest,
+            encoder_digest=facts.encoder_digest,
             run_id=RUN_ID,
         )
-        # Of equals the first, as plan_scenes chooses the focus.
+        # Of equals the first, as the plan chooses the focus.
         surest = max((scene for scene in scenes if scene.focus_tokens), key=lambda scene: scene.confidence)
         encoded = time.monotonic()
         self.meter.step("encode", encoded - listened)

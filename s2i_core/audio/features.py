@@ -83,6 +83,19 @@ def log_mel(waveform: NDArray[np.floating]) -> NDArray[np.float16]:
     return features.astype(np.float16)
 
 
+class LogMel:
+    """`log_mel` as a frontend (`models/contracts.py`)."""
+
+    sampling_rate_hz = SAMPLING_RATE_HZ
+    max_clip_s = float(MAX_LENGTH_S - MIN_TRAILING_SILENCE_S)
+    rate_hz = float(FRAMES_PER_S)
+    shape: tuple[int, ...] = (MEL_BANDS, -1)
+
+    def __call__(self, waveform: NDArray[np.floating]) -> NDArray[np.float16]:
+        """`(T,)` to `(80, F)`."""
+        return log_mel(waveform)
+
+
 @functools.cache
 def mel_filters() -> NDArray[np.float32]:
     """Triangular mel filters `(80, 201)` over 0 to 8 kHz on Slaney's scale, each of equal area.

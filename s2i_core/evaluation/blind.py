@@ -8,10 +8,12 @@ model stands *paste only*: the library image that the decoder looked up, on a pl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core import steps
 from s2i_core.config import ImageConfig
 from s2i_core.pipeline import SpeechToImagePipeline
 
@@ -98,8 +100,9 @@ def blind_test(
         seed: of the pictures and of the choice of the wrong captions.
     """
     rng = np.random.default_rng(seed)
-    embedding = pipeline.encode_speech(waveforms, pipeline.sampling_rate_hz)
-    drawing = pipeline.draw(embedding, [seed + i for i in range(len(waveforms))], image)
+    model = pipeline.model
+    speech = steps.encode([model.encoder.frontend(waveform) for waveform in waveforms], model)
+    drawing: Any = steps.draw(speech, [seed + i for i in range(len(waveforms))], image, model)
     vectors = pipeline.encode_images(drawing.images).cpu().numpy()
     pasted = pipeline.library.vectors
     if pasted is None:

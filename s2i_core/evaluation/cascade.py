@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,15 +135,14 @@ class TokensOfText:
 
     def __init__(self, texts: NDArray[np.float32], spoken: SpeechEmbedding, penalty: float = 3.0) -> None:
         x = np.concatenate([texts, np.ones((len(texts), 1))], axis=1).astype(np.float64)
-        y = spoken.tokens.float().flatten(1).numpy().astype(np.float64)
-        self._shape = tuple(spoken.tokens.shape[1:])
+        parts = {"": spoken.tokens, **spoken.extras}
+        self._shapes = {name: tuple(part.shape[1:]) for name, part in parts.items()}
+        y = np.concatenate([part.float().flatten(1).numpy() for part in parts.values()], axis=1).astype(np.float64)
         self._weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
 
     def __call__(self, texts: NDArray[np.float32]) -> SpeechEmbedding:
         """The embeddings that stand for these texts `(B, E)`."""
-        tokens = np.concatenate([texts, np.ones((len(texts), 1))], axis=1) @ self._weights
-        return SpeechEmbedding(
-            tokens=torch.from_numpy(tokens.reshape(len(texts), *self._shape)).float(),
-            pooled=torch.from_numpy(texts.copy()),
-            speech_share=torch.ones(len(texts)),
-        )
+        made = torch.from_numpy(np.concatenate([texts, np.ones((len(texts), 1))], axis=1) @ self._weights).float()
+        parts = torch.split(made, [math.prod(shape) for shape in self._shapes.values()], dim=1)
+        named = {name: part.reshape(-1, *self._shapes[name]) for name, part in zip(self._shapes, parts, strict=True)}
+        return SpeechEmbedding(named.pop(""), torch.from_numpy(texts.copy()), torch.ones(len(texts)), named)

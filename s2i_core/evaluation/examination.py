@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from s2i_core import steps
 from s2i_core.config import ImageConfig
 from s2i_core.corpus.compose import captions, sample_spec
 from s2i_core.corpus.sources import voices
@@ -91,8 +92,12 @@ class Examination:
 
     def hear(self, clips: Sequence[SpokenPhrase]) -> NDArray[np.float32]:
         """The model's pooled vectors of clips `(N, E)`."""
-        embedding = self.pipeline.encode_speech([clip.waveform for clip in clips], self.pipeline.sampling_rate_hz)
-        return embedding.pooled.float().cpu().numpy()
+        return self.listen([clip.waveform for clip in clips]).pooled.float().cpu().numpy()
+
+    def listen(self, waveforms: Sequence[NDArray[np.float32]]) -> SpeechEmbedding:
+        """What the model makes of waveforms `(T_i,)` at its rate."""
+        model = self.pipeline.model
+        return steps.encode([model.encoder.frontend(waveform) for waveform in waveforms], model)
 
     def read(self, clips: Sequence[SpokenPhrase]) -> NDArray[np.float32]:
         """The cascade's vectors of the same clips."""
@@ -136,15 +141,13 @@ class Examination:
         lines = [(text, f"espeak:{names[n * 7 % len(names)]}", 1.0) for n, text in enumerate(texts)]
         waveforms = self.tests.say("regression", lines)
         kept = [n for n, waveform in enumerate(waveforms) if len(waveform)]
-        spoken = self.pipeline.encode_speech([waveforms[n] for n in kept], self.pipeline.sampling_rate_hz)
-        return TokensOfText(TextTeacher()([texts[n] for n in kept]), spoken)
+        return TokensOfText(TextTeacher()([texts[n] for n in kept]), self.listen([waveforms[n] for n in kept]))
 
     def embedding(self, mode: Mode) -> SpeechEmbedding:
         """What the decoder is given for the drawn scenes."""
         if mode == "cascade":
             return self.tokens_of_text(self.read(self.drawn_clips))
-        waveforms = [clip.waveform for clip in self.drawn_clips]
-        return self.pipeline.encode_speech(waveforms, self.pipeline.sampling_rate_hz)
+        return self.listen([clip.waveform for clip in self.drawn_clips])
 
     def draw(self, mode: Mode) -> Drawn:
         """The drawn scenes: with references, without any (`plain`), or by the cascade; kept in `own_folder`."""
@@ -159,9 +162,9 @@ class Examination:
             self.tell(f"drawing, {mode}: {first} of {count}")
             embedding = embedding or self.embedding(mode)
             rows = slice(first, first + _BATCH)
-            some = SpeechEmbedding(embedding.tokens[rows], embedding.pooled[rows], embedding.speech_share[rows])
+            some = embedding[rows]
             # The seed is the scene's place, so that every mode starts from the same noise.
-            drawing = self.pipeline.draw(some, list(range(first, first + len(some))), image)
+            drawing: Any = steps.draw(some, list(range(first, first + len(some))), image, self.pipeline.model)
             temporary = path.with_suffix(".part")
             images = np.ascontiguousarray(drawing.images)  # safetensors writes the memory as it lies
             save_file({"images": images, "taken": np.array(drawing.taken, dtype=np.float32)}, temporary)
@@ -172,8 +175,7 @@ class Examination:
     @property
     def decoder(self) -> NativeDecoder:
         """What draws, to be asked for its plans."""
-        part = self.pipeline
-        return NativeDecoder(part.layout, part.denoiser, part.scheduler, self.library, part.grounds)
+        return self.pipeline.model.decoder  # type: ignore[no-any-return]
 
     @cached_property
     def slots(self) -> list[tuple[Slot, ...]]:
@@ -182,7 +184,7 @@ class Examination:
 
     def slots_of(self, mode: Mode) -> list[tuple[Slot, ...]]:
         """The same for what the decoder is given in that mode."""
-        return self.decoder.plan(self.decoder.predict(self.embedding(mode)), self.image.references)
+        return self.decoder.plan(self.decoder.predict(self.embedding(mode)), self.image)
 
     @cached_property
     def painter(self) -> SpritePainter:
@@ -201,8 +203,7 @@ class Examination:
         It is what a picture starts from under its noise. On white where the model has no grounds.
         """
         layout = self.decoder.predict(self.embedding("references"))
-        style = self.pipeline.styles.index(self.image.style)
-        grounds = self.decoder.places(layout, range(len(self.references)), style)
+        grounds = self.decoder.places(layout, range(len(self.references)), self.image.style)
         if grounds is None:
             grounds = np.full((len(self.references), 1, 1, 3), 255, np.uint8)
         canvases = canvas_tensor(self.references)

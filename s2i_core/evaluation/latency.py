@@ -18,15 +18,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from s2i_core import steps
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
-from s2i_core.audio.listen import listen
-from s2i_core.config import AudioConfig, ImageConfig
+from s2i_core.audio.listen import Utterance, listen
+from s2i_core.config import AudioConfig, ImageConfig, ModelConfig, RunConfig, SceneConfig
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.robustness import wav
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, median
-from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.models import registry
 from s2i_core.publish.images import encode_image
-from s2i_core.records import SpeechEmbedding
 
 _SPEECH_S = 5.0
 _REPEATS = 9
@@ -66,7 +66,7 @@ def run(exam: Examination) -> Part:
         if n < 4:
             _cascade(exam, np.pad(sound, (0, round(_WHISPER_S * SAMPLING_RATE_HZ) - len(sound))), published)
     figures: dict[str, Figure] = {}
-    understand = ours.total(("log-mel", "speech encoder", "projection"))
+    understand = ours.total(("frontend", "encode"))
     rows: list[list[Cell]] = [_row(stage, ours.wall_ms[stage], ours.cpu_ms[stage]) for stage in ours.wall_ms]
     whole = ours.total(tuple(ours.wall_ms))
     rows.append(_row("speech → picture", *whole))
@@ -112,7 +112,7 @@ def _five_seconds(exam: Examination) -> NDArray[np.float32]:
 
 
 def _model(exam: Examination, data: bytes, clock: _Clock) -> None:
-    pipeline = exam.pipeline
+    model, config = exam.pipeline.model, RunConfig(name="evaluation", scenes=SceneConfig(min_confidence=-1))
 
     def decode() -> None:
         # All that was said in these seconds is taken for one utterance, as the focus of a scene would be.
@@ -120,15 +120,25 @@ def _model(exam: Examination, data: bytes, clock: _Clock) -> None:
             pass
 
     clock.time("decode and find speech", decode)
-    samples = np.frombuffer(data[-2 * round(_SPEECH_S * SAMPLING_RATE_HZ) :], "<i2").astype(np.float32) / 32768
-    features = clock.time("log-mel", lambda: log_mel(samples))
-    with torch.inference_mode():
-        batch = torch.from_numpy(features[None]).float()
-        frames = clock.time("speech encoder", lambda: pipeline.speech_encoder(batch))
-        tokens, pooled = clock.time("projection", lambda: pipeline.projection(pipeline.projection.thin(frames)))
-    embedding = SpeechEmbedding(tokens, pooled, torch.ones(1))
-    drawing = clock.time("look up and draw", lambda: pipeline.draw(embedding, [0], exam.image))
-    clock.time("encode the file", lambda: encode_image(drawing.images[0], exam.image))
+    samples = np.frombuffer(data[-2 * round(_SPEECH_S * SAMPLING_RATE_HZ) :], "<i2").astype(np.float32) / np.float32(
+        32768
+    )
+    features = clock.time("frontend", lambda: model.encoder.frontend(samples))
+    utterance = Utterance(0.0, _SPEECH_S, features, 0.0)
+    embedded = clock.time("encode", lambda: steps.embed([utterance], model))
+    scenes = clock.time(
+        "plan",
+        lambda: steps.plan(
+            embedded,
+            [],
+            config,
+            recording_id="clip",
+            encoder_digest=model.encoder_digest,
+            run_id="evaluation",
+        ),
+    )
+    (picture,) = clock.time("look up and draw", lambda: steps.draw_batch(scenes, [0], exam.image, model))
+    clock.time("encode the file", lambda: encode_image(picture.pixels, exam.image))
 
 
 def _cascade(exam: Examination, sound: NDArray[np.float32], clock: _Clock) -> None:
@@ -175,13 +185,17 @@ def memory_by_stage(speech: Path, checkpoint: str | None) -> dict[str, float]:
         return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
 
     stages = {"program": at_most()}
-    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
+    model = registry.load(ModelConfig(checkpoint=checkpoint or "", device="cpu"))
     stages["model loaded"] = at_most()
     with speech.open("rb") as file:
         utterances = list(listen(file, speech.name, AudioConfig()))
     stages["decoded, speech found"] = at_most()
-    embedding = pipeline.encode_features([utterance.features for utterance in utterances[:1]])
+    embedded = steps.embed(utterances[:1], model)
     stages["understood"] = at_most()
-    pipeline.generate(embedding, [0], ImageConfig())
+    config = RunConfig(name="evaluation", scenes=SceneConfig(min_confidence=-1))
+    scenes = steps.plan(
+        embedded, [], config, recording_id="clip", encoder_digest=model.encoder_digest, run_id="evaluation"
+    )
+    steps.draw_batch(scenes, [0], ImageConfig(), model)
     stages["drawn"] = at_most()
     return stages

@@ -12,18 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from s2i_core import steps
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import Utterance, listen
-from s2i_core.config import AudioConfig, SceneConfig
+from s2i_core.config import AudioConfig, ModelConfig, RunConfig
 from s2i_core.corpus.sources import voices
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.robustness import wav
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, auc, mean, share
-from s2i_core.records import Scene, SpeechEmbedding
-from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.records import SpeechEmbedding
 
 SYNTHETIC, NEURAL = 60, 12
 _EMPTY_SHARE = 1 / 3
@@ -139,7 +138,7 @@ def run(exam: Examination) -> Part:
             nothing = [understood[who].confidence for _, understood in empty]
             area = auc(topical, nothing)
             figures[f"{kind}_confidence_auc{suffix}"] = area
-            limit = SceneConfig().min_confidence
+            limit = exam.pipeline.min_confidence
             left_out = share([value < limit for value in nothing]) if name == "model" else None
             kept = share([value >= limit for value in topical]) if name == "model" else None
             sure.append([f"{kind} voices", name, mean(topical), mean(nothing), area, left_out, kept])
@@ -152,7 +151,7 @@ def run(exam: Examination) -> Part:
         "the same vectors of the library; the surest utterance counts.",
     )
     columns = ("passages", "by", "with a topic", "with nothing to draw", "AUC", "nothing: skipped", "topic: drawn")
-    note = f"Skipped and drawn under the preset's limit of {SceneConfig().min_confidence}."
+    note = f"Skipped and drawn under the model's limit of {exam.pipeline.min_confidence}."
     second = Table("Confidence of passages with and without something to draw", columns, sure, note)
     return Part([first, second], figures)
 
@@ -195,43 +194,29 @@ def speak(exam: Examination, kind: str, passages: Sequence[Passage]) -> list[NDA
 
 def understand(exam: Examination, passage: Passage, sound: NDArray[np.float32]) -> tuple[Understood, Understood]:
     """A passage on the real way, and by the cascade."""
-    pipeline = exam.pipeline
+    model = exam.pipeline.model
     listening = listen(io.BytesIO(wav(sound)), "passage", AudioConfig())
     utterances = list(listening)
     if not utterances:
         nothing = Understood(len(exam.library.concepts), len(exam.library.concepts), False, -1.0)
         return nothing, nothing
-    embedding = pipeline.encode_features([utterance.features for utterance in utterances])
-    confidence = pipeline.confidence(embedding.pooled)
-    embedded = [
-        Embedded(
-            start_s=utterance.start_s,
-            end_s=utterance.end_s,
-            tokens=embedding.tokens[n].float().cpu().numpy().astype("<f2"),
-            pooled=embedding.pooled[n].float().cpu().numpy(),
-            confidence=float(confidence[n]),
-            speech_share=float(embedding.speech_share[n]),
-        )
-        for n, utterance in enumerate(utterances)
-    ]
-    scenes = plan_scenes(
+    embedded = steps.embed(utterances, model)
+    scenes = steps.plan(
         embedded,
         listening.result.gaps,
-        SceneConfig(),
+        RunConfig(name="evaluation", model=ModelConfig(checkpoint=exam.checkpoint or "")),
         recording_id="passage",
-        model_digest=pipeline.model_digest,
-        plan_digest="evaluation",
+        encoder_digest=model.encoder_digest,
         run_id="evaluation",
     )
     surest = max(scenes, key=lambda scene: scene.confidence)
-    width, shape = pipeline.embedding_width, pipeline.token_shape
-    focus = np.frombuffer(surest.focus_pooled, "<f2").reshape(width).astype(np.float32)
-    tokens = np.frombuffer(surest.focus_tokens, "<f2").reshape(shape).astype(np.float32)
+    speech = steps.focus([surest], model)
+    focus = np.frombuffer(surest.focus_pooled, "<f2").astype(np.float32)
     whole = np.sum([one.duration_s * one.pooled for one in embedded], axis=0)
     ours = Understood(
         _place(exam, focus, passage.topic),
         _place(exam, whole, passage.topic),
-        _drawn(exam, tokens, focus, surest) == passage.topic if passage.topic else None,
+        _drawn(exam, speech) == passage.topic if passage.topic else None,
         surest.confidence,
     )
     return ours, _by_words(exam, passage, utterances)
@@ -247,11 +232,10 @@ def _place(exam: Examination, vector: NDArray[np.float32], topic: str | None) ->
     return 1 + list(dict.fromkeys(library.infos[n].concept for n in order[0].tolist())).index(topic)
 
 
-def _drawn(exam: Examination, tokens: NDArray[np.float32], pooled: NDArray[np.float32], scene: Scene) -> str:
-    """The concept of the largest illustration that the scene's picture would look up."""
-    unit = torch.nn.functional.normalize(torch.from_numpy(pooled.copy())[None], dim=1)
-    embedding = SpeechEmbedding(torch.from_numpy(tokens)[None], unit, torch.tensor([scene.speech_share]))
-    slots = exam.decoder.plan(exam.decoder.predict(embedding), max(1, exam.image.references))[0]
+def _drawn(exam: Examination, speech: SpeechEmbedding) -> str:
+    """The concept of the largest illustration that a picture of this would look up."""
+    image = exam.image.model_copy(update={"references": max(1, exam.image.references)})
+    slots = exam.decoder.plan(exam.decoder.predict(speech), image)[0]
     return max(slots, key=lambda slot: slot.box[2] * slot.box[3]).concept
 
 

@@ -158,7 +158,7 @@ def _own(exam: Examination, figures: dict[str, Figure]) -> Table:
     """Drawings by other hands, asked for by their titles: what a library of a customer's own has to do."""
     exam.tell("drawings by other hands")
     drawings, titles = exam.tests.drawings
-    exam.pipeline.embed_library(drawings)
+    drawings.embed(exam.pipeline.model)
     vectors, clips = np.asarray(drawings.vectors), exam.tests.titles
     named = _of_title([clip.target for clip in clips], titles)
     places = [_first(spoken @ vectors.T, named) for spoken in (exam.hear(clips), exam.read(clips))]

@@ -33,6 +33,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from s2i_core import identity, tracing
 from s2i_core.errors import ObjectArchived, S2IError, StorageError, StorageUnavailable
+from s2i_core.identity import Digests
 from s2i_core.network import trouble
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
 from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings
@@ -394,6 +395,16 @@ class LakeTable:
         )
 
 
+def planned(digests: Digests) -> pc.Expression:
+    """Which rows of `recordings` and `scenes` are of these settings and this encoder."""
+    return (pc.field("plan_digest") == digests.plan) & (pc.field("model_digest") == digests.encoder)
+
+
+def drawn(digests: Digests) -> pc.Expression:
+    """Which rows of `images` are of these settings and this decoder."""
+    return (pc.field("image_digest") == digests.image) & (pc.field("model_digest") == digests.decoder)
+
+
 class Lake:
     """The tables of a destination, `tables/<name>/` under its prefix."""
 
@@ -425,18 +436,18 @@ class Lake:
         }
 
     def unplanned(
-        self, objects: Iterable[AudioObject], plan_digest: str, model_digest: str, *, retry_failed: bool = False
+        self, objects: Iterable[AudioObject], digests: Digests, *, retry_failed: bool = False
     ) -> list[AudioObject]:
         """The objects that still have to be planned: those never tried in their order, then those that failed before.
 
-        Planned is what has an outcome for this etag, these plan settings and this model: ok, skipped, or failed for
+        Planned is what has an outcome for this etag, these plan settings and this encoder: ok, skipped, or failed for
         good. A failed row that is retryable does not count; with `retry_failed`, none that failed does. What was found
         archived, and is so still by the listing of AWS, which knows what was restored, is left as it is.
         """
-        mine = (pc.field("plan_digest") == plan_digest) & (pc.field("model_digest") == model_digest)
         again = pc.field("status") == Status.FAILED.value
         if not retry_failed:
             again = again & pc.field("retryable")
+        mine = planned(digests)
         done, failed = self._known(mine & ~again), self._known(mine & again)
         waits = (
             self._known(mine & again & pc.starts_with(pc.field("reason"), _ARCHIVED)) if self.settings.on_aws else set()
@@ -457,15 +468,9 @@ class Lake:
         return found
 
     def unillustrated(
-        self,
-        plan_digest: str,
-        image_digest: str,
-        model_digest: str,
-        columns: Sequence[str] | None = None,
-        *,
-        retry_failed: bool = False,
+        self, digests: Digests, columns: Sequence[str] | None = None, *, retry_failed: bool = False
     ) -> pa.Table:
-        """The rows of `scenes` with status `ok` that have no image of these image settings and this model.
+        """The rows of `scenes` with status `ok` that have no image of these image settings and this decoder.
 
         Scenes whose image failed for good are left out, unless `retry_failed` asks for them.
 
@@ -473,22 +478,20 @@ class Lake:
             columns: columns wanted; all of them by default. Without the wide ones (`pooled`, `focus_pooled`,
                 `focus_tokens`) a million rows fit in little memory.
         """
-        scenes = self._scenes(plan_digest, model_digest)
+        scenes = self._wanted(digests)
         narrow = self.scenes.read(["scene_id"], scenes)
-        pending = self._without_image(narrow, image_digest, model_digest, retry_failed)["scene_id"]
+        pending = self._without_image(narrow, digests, retry_failed)["scene_id"]
         if len(pending) == 0:
             return self.scenes.schema_of(columns).empty_table()
         if len(pending) < narrow.num_rows:
             scenes = scenes & pc.field("scene_id").isin(pending.combine_chunks())
         return self.scenes.read(columns, scenes)
 
-    def unillustrated_files(
-        self, plan_digest: str, image_digest: str, model_digest: str, *, retry_failed: bool = False
-    ) -> list[tuple[str, pa.Table]]:
+    def unillustrated_files(self, digests: Digests, *, retry_failed: bool = False) -> list[tuple[str, pa.Table]]:
         """As `unillustrated`, by data file: its path (for `LakeTable.file_batches`), `scene_id` and `recording_id`."""
-        scenes = self._scenes(plan_digest, model_digest)
+        scenes = self._wanted(digests)
         where = self.scenes.located(["scene_id", "recording_id"], scenes)
-        pending = self._without_image(where, image_digest, model_digest, retry_failed)
+        pending = self._without_image(where, digests, retry_failed)
         pending = pending.sort_by("path")
         ends = pc.run_end_encode(pending["path"].combine_chunks())
         starts = [0, *ends.run_ends.to_pylist()]
@@ -503,40 +506,35 @@ class Lake:
         others = pc.field("error") != ObjectArchived.__name__
         return Counter(self.failures.read(["subject"], others)["subject"].to_pylist())
 
-    def _scenes(self, plan_digest: str, model_digest: str) -> pc.Expression:
+    def _wanted(self, digests: Digests) -> pc.Expression:
         """Which rows of `scenes` get an image."""
-        return (
-            (pc.field("status") == Status.OK.value)
-            & (pc.field("plan_digest") == plan_digest)
-            & (pc.field("model_digest") == model_digest)
-        )
+        return planned(digests) & (pc.field("status") == Status.OK.value)
 
-    def _without_image(self, scenes: pa.Table, image_digest: str, model_digest: str, retry_failed: bool) -> pa.Table:
+    def _without_image(self, scenes: pa.Table, digests: Digests, retry_failed: bool) -> pa.Table:
         """Those of the rows, which have a `scene_id`, that have no image and did not fail for good."""
-        images = (pc.field("image_digest") == image_digest) & (pc.field("model_digest") == model_digest)
-        done = self.images.read(["scene_id"], images)["scene_id"].combine_chunks()
+        done = self.images.read(["scene_id"], drawn(digests))["scene_id"].combine_chunks()
         pending = scenes.filter(pc.invert(pc.is_in(scenes["scene_id"], value_set=done)))
         if retry_failed or not pending.num_rows:
             return pending
-        final = self._given_up(model_digest, image_digest)
+        final = self._given_up(digests)
         return pending.filter(pc.invert(pc.is_in(pending["scene_id"], value_set=final)))
 
-    def given_up(self, plan_digest: str, image_digest: str, model_digest: str) -> pa.Table:
+    def given_up(self, digests: Digests) -> pa.Table:
         """`scene_id` and `recording_id` of the scenes without an image whose image failed for good."""
-        scenes = self.scenes.read(["scene_id", "recording_id"], self._scenes(plan_digest, model_digest))
-        pending = self._without_image(scenes, image_digest, model_digest, retry_failed=True)
+        scenes = self.scenes.read(["scene_id", "recording_id"], self._wanted(digests))
+        pending = self._without_image(scenes, digests, retry_failed=True)
         if not pending.num_rows:
             return pending
-        final = self._given_up(model_digest, image_digest)
+        final = self._given_up(digests)
         return pending.filter(pc.is_in(pending["scene_id"], value_set=final))
 
-    def _given_up(self, model_digest: str, image_digest: str) -> pa.Array:
+    def _given_up(self, digests: Digests) -> pa.Array:
         """Ids of the scenes whose image failed for good at some time."""
         final = self.failures.read(["subject", "scene_id"], pc.field("scene_id").is_valid() & ~pc.field("retryable"))
         given_up = [
             scene
             for subject, scene in zip(final["subject"].to_pylist(), final["scene_id"].to_pylist(), strict=True)
-            if subject == identity.image_id(scene, model_digest, image_digest)
+            if subject == identity.image_id(scene, digests.decoder, digests.image)
         ]
         return pa.array(given_up, pa.string())
 

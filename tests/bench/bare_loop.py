@@ -14,8 +14,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from s2i_core.config import RunConfig
 from s2i_core.identity import seed
 from s2i_core.storage.objects import S3Settings
@@ -53,27 +51,19 @@ def draw_all(scenes: Sequence[dict[str, Any]], config: RunConfig, store: S3Setti
 
 def _load(config: RunConfig, store: S3Settings, bucket: str) -> None:
     global _state  # noqa: PLW0603 -- what a process keeps between its batches
-    from s2i_core.pipeline import SpeechToImagePipeline
+    from s2i_core.models import registry
     from s2i_core.storage.objects import ObjectStore
 
-    _state = SpeechToImagePipeline.load(config.model), ObjectStore(store), config.image, bucket
+    _state = registry.load(config.model), ObjectStore(store), config.image, bucket
 
 
 def _draw(scenes: Sequence[dict[str, Any]]) -> Batch:
-    import torch
-
+    from s2i_core import steps
     from s2i_core.publish.images import content_type, encode_image
-    from s2i_core.records import SpeechEmbedding
 
-    pipeline, store, image, bucket = _state
-    tokens = np.stack([np.frombuffer(each["focus_tokens"], "<f2").reshape(pipeline.token_shape) for each in scenes])
-    pooled = np.stack([np.frombuffer(each["focus_pooled"], "<f2") for each in scenes])
-    embedding = SpeechEmbedding(
-        torch.from_numpy(tokens),
-        torch.nn.functional.normalize(torch.from_numpy(pooled).float(), dim=1),
-        torch.tensor([each["speech_share"] for each in scenes]),
-    )
-    pixels = pipeline.generate(embedding, [seed(each["scene_id"]) for each in scenes], image)
+    model, store, image, bucket = _state
+    speech = steps.focus([steps.Planned(**each) for each in scenes], model)
+    pixels = steps.draw(speech, [seed(each["scene_id"]) for each in scenes], image, model).images
     digests = {}
     for each, picture in zip(scenes, pixels, strict=True):
         data = encode_image(picture, image)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from s2i_core.config import SourceConfig
+from s2i_core.identity import Digests
 from s2i_core.listing import Listing
 from s2i_core.records import RECORDINGS, Status, now
 from s2i_core.storage.places import Place
@@ -60,7 +61,7 @@ def run(options: Options) -> dict[str, Any]:
         started = time.monotonic()
         found = list(Listing(store, Place.of("s3://archive/talks"), SourceConfig()))
         listed_s = time.monotonic() - started
-        left = lake.unplanned(found, "p", "m")
+        left = lake.unplanned(found, Digests("m", "p", "", ""))
         seconds = time.monotonic() - started
         return {
             "seconds": round(seconds, 2),

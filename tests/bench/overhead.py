@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from cluster.jobs import illustrate as job
-from cluster.jobs.model import model_digest
 from cluster.jobs.request import JobRequest, Progress
 from cluster.jobs.stages import Draw
 from cluster.local import local_ray
@@ -25,6 +24,7 @@ from s2i_core.config import ModelConfig, PoolConfig, ResourceConfig
 from s2i_core.identity import seed
 from s2i_core.publish.images import encode_image
 from s2i_core.storage.tables import Lake
+from s2i_core.weights import digests
 from tests.bench.results import Options
 from tests.bench.setting import own_store, scene_rows
 from tests.tiny import tiny_pipeline
@@ -99,8 +99,7 @@ def run(options: Options) -> dict[str, Any]:
             source="s3://bench/in", destination="s3://bench/out", run_id="bench", config=config, store=store.settings
         )
         lake = Lake(store.settings, request.destination)
-        digests = {"model": model_digest(config.model), "plan": config.plan_digest}
-        lake.scenes.merge(scene_rows(0, scenes, digests, tokens=(4, 8), width=8))
+        lake.scenes.merge(scene_rows(0, scenes, digests(config), tokens=(4, 8), width=8))
         job.Draw = Nothing  # type: ignore[misc]
         meter = Meter()
         marks: list[tuple[int, float, float]] = []

@@ -12,18 +12,16 @@ import sys
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from s2i_core import identity, presets
+from s2i_core import identity, presets, steps
 from s2i_core.audio.listen import listen
-from s2i_core.illustrate import embed, focus
-from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.models import registry
 from s2i_core.publish.images import encode_image
-from s2i_core.scenes import plan_scenes
 
 
 def application() -> FastAPI:
     config = presets.cpu()
     model = config.model.model_copy(update={"threads": 0, "device": "auto"})
-    pipeline = SpeechToImagePipeline.load(model)
+    loaded = registry.load(model)
     turn = asyncio.Lock()
     app = FastAPI()
 
@@ -31,20 +29,17 @@ def application() -> FastAPI:
         listening = listen(io.BytesIO(audio), "the clip", config.audio)
         utterances = list(listening)
         heard = listening.result
-        scenes = plan_scenes(
-            embed(utterances, pipeline),
+        scenes = steps.plan(
+            steps.embed(utterances, loaded),
             heard.gaps,
-            config.scenes,
+            config,
             recording_id=identity.recording_id(heard.sha256),
-            model_digest=pipeline.model_digest,
-            plan_digest=config.plan_digest,
+            encoder_digest=loaded.encoder_digest,
             run_id="plain",
         )
         scene = max((each for each in scenes if each.focus_tokens), key=lambda each: each.confidence)
-        embeddings = focus([scene], pipeline)
-        pixels = pipeline.generate(embeddings, [identity.seed(scene.scene_id)], config.image)
-        (pipeline.encode_images(pixels).float().cpu() * embeddings.pooled).sum(1).tolist()
-        return encode_image(pixels[0], config.image)
+        (picture,) = steps.draw_batch([scene], [identity.seed(scene.scene_id)], config.image, loaded)
+        return encode_image(picture.pixels, config.image)
 
     @app.get("/readyz")
     async def readyz() -> dict[str, str]:

@@ -11,21 +11,23 @@ from typing import Any
 
 from deltalake import write_deltalake
 
+from s2i_core.identity import Digests
 from s2i_core.storage.tables import Lake, LakeTable
 from tests.bench.results import Options
 from tests.bench.setting import image_rows, in_own_process, own_store, scene_rows
 
-_DIGESTS = {"model": "m" * 16, "plan": "p" * 16, "image": "i" * 16}
+_DIGESTS = Digests("m" * 16, "p" * 16, "m" * 16, "i" * 16)
 _ROWS, _ROWS_A_FILE = 1_000_000, 20_000
 _LEFT_EVERY = 100
 
 _LOOK = """
 import sys, time
+from s2i_core.identity import Digests
 from s2i_core.storage.objects import S3Settings
 from s2i_core.storage.tables import Lake
 lake = Lake(S3Settings.from_env(), sys.argv[1])
 started = time.monotonic()
-files = lake.unillustrated_files(sys.argv[3], sys.argv[4], sys.argv[2])
+files = lake.unillustrated_files(Digests(sys.argv[2], sys.argv[3], sys.argv[2], sys.argv[4]))
 took_s = time.monotonic() - started
 every = int(sys.argv[5])
 left = sorted(scene for _, scenes in files for scene in scenes["scene_id"].to_pylist())
@@ -46,7 +48,7 @@ def run(options: Options) -> dict[str, Any]:
             done = [number for number in range(scenes.num_rows) if (first + number) % _LEFT_EVERY]
             _append(lake.images, image_rows(scenes.take(done), _DIGESTS))
             print(f"  {first + scenes.num_rows:,} of {rows:,} rows written", file=sys.stderr, flush=True)
-        arguments = (_DIGESTS["model"], _DIGESTS["plan"], _DIGESTS["image"], str(_LEFT_EVERY), str(rows))
+        arguments = (_DIGESTS.encoder, _DIGESTS.plan, _DIGESTS.image, str(_LEFT_EVERY), str(rows))
         seen = in_own_process(_LOOK, lake.uri, *arguments)
         return {
             "scan_s": round(seen["scan_s"], 2),

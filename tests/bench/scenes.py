@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from s2i_core import steps
 from s2i_core.audio.features import log_mel
+from s2i_core.audio.listen import Utterance
 from s2i_core.audio.vad import segment
 from s2i_core.config import AudioConfig, SceneConfig
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -86,19 +88,9 @@ def _hear(lecture: Lecture, pipeline: SpeechToImagePipeline) -> Heard:
     utterances: list[Embedded] = []
     for start in range(0, len(segments), _BATCH):
         batch = segments[start : start + _BATCH]
-        embedding = pipeline.encode_features([log_mel(each.waveform) for each in batch])
-        confidence = pipeline.confidence(embedding.pooled)
-        utterances += [
-            Embedded(
-                each.start_s,
-                each.end_s,
-                embedding.tokens[index].float().cpu().numpy().astype("<f2"),
-                embedding.pooled[index].float().cpu().numpy(),
-                float(confidence[index]),
-                float(embedding.speech_share[index]),
-            )
-            for index, each in enumerate(batch)
-        ]
+        features = [log_mel(each.waveform) for each in batch]
+        heard = [Utterance(each.start_s, each.end_s, one, 0.0) for each, one in zip(batch, features, strict=True)]
+        utterances += steps.embed(heard, pipeline.model)
     return Heard(lecture, utterances, [part for part in parts if isinstance(part, Gap)])
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from s2i_core.identity import Digests
 from s2i_core.records import IMAGES, SCENES, Status, now
 from s2i_core.storage.embedded import EmbeddedStore
 from s2i_core.storage.objects import ObjectStore
@@ -58,7 +59,7 @@ def in_own_process(program: str, *arguments: str) -> dict[str, Any]:
 
 
 def scene_rows(
-    first: int, count: int, digests: Mapping[str, str], *, tokens: tuple[int, int] = (8, 8), width: int = 8
+    first: int, count: int, digests: Digests, *, tokens: tuple[int, int] = (8, 8), width: int = 8
 ) -> pa.Table:
     """Planned scenes, 100 a recording, of some dozen embeddings; `tokens` `(K, C)` and `width` E as the model's."""
     random = np.random.default_rng(first)
@@ -82,15 +83,16 @@ def scene_rows(
         "pooled": pa.array(list(pooled), pa.list_(pa.float32())).take(kind),
         "focus_pooled": pa.array([each.tobytes() for each in pooled.astype("<f2")]).take(kind),
         "focus_tokens": pa.array([each.tobytes() for each in heard]).take(kind),
-        "model_digest": [digests["model"]] * count,
-        "plan_digest": [digests["plan"]] * count,
+        "focus_extras": [b""] * count,
+        "model_digest": [digests.encoder] * count,
+        "plan_digest": [digests.plan] * count,
         "run_id": ["bench"] * count,
         "created_at": [now()] * count,
     }
     return pa.table(columns, schema=SCENES)
 
 
-def image_rows(scenes: pa.Table, digests: Mapping[str, str]) -> pa.Table:
+def image_rows(scenes: pa.Table, digests: Digests) -> pa.Table:
     """The rows of `images` that these scenes come to."""
     count = scenes.num_rows
     fixed: dict[str, Any] = {
@@ -106,8 +108,8 @@ def image_rows(scenes: pa.Table, digests: Mapping[str, str]) -> pa.Table:
         "similarity": 0.5,
         "compute_ms": 1.0,
         "device": "cpu",
-        "model_digest": digests["model"],
-        "image_digest": digests["image"],
+        "model_digest": digests.decoder,
+        "image_digest": digests.image,
         "run_id": "bench",
         "created_at": now(),
     }

@@ -59,7 +59,7 @@ def settings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def service(settings):
     service = InProcess(settings)
-    service.generator._pipeline.denoiser.register_forward_pre_hook(lambda *_: time.sleep(STEP_S))
+    service.generator._model.decoder.denoiser.register_forward_pre_hook(lambda *_: time.sleep(STEP_S))
     return service
 
 

@@ -59,6 +59,7 @@ def scene(name, index, status="ok", reason=None):
         pooled=(vector / np.linalg.norm(vector)).tolist(),
         focus_pooled=b"",
         focus_tokens=b"",
+        focus_extras=b"",
         plan_digest="p",
         **RUN,
     )

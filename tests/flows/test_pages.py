@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from rows_for_tests import CONFIG, image, recording, scene
+from rows_for_tests import CONFIG, DIGESTS, image, recording, scene
 from small_archive import clip, keys
 
 from flows.pages import Pages
@@ -36,7 +38,7 @@ def pages(objects: ObjectStore, bucket: str) -> Pages:
     for drawn in (image(scenes[0]), image(scenes[2])):
         objects.put(bucket, drawn.key, picture)
         lake.images.merge([row(drawn)])
-    return Pages(objects, lake, CONFIG, "m", Place.of(f"s3://{bucket}/in"))
+    return Pages(objects, lake, CONFIG, DIGESTS, Place.of(f"s3://{bucket}/in"))
 
 
 def test_pages_are_written_once_and_again_when_an_image_is_added(
@@ -69,7 +71,8 @@ def test_pages_are_written_once_and_again_when_an_image_is_added(
 
 def test_other_settings_have_other_pages(pages: Pages, objects: ObjectStore, bucket: str) -> None:
     source = Place.of(f"s3://{bucket}/in")
-    other = Pages(objects, Lake(objects.settings, f"s3://{bucket}"), CONFIG, digest("another model"), source)
+    names = replace(DIGESTS, encoder=digest("another model"))
+    other = Pages(objects, Lake(objects.settings, f"s3://{bucket}"), CONFIG, names, source)
     assert other.pending() == []
 
 
@@ -80,7 +83,7 @@ def _append(counts: list[tuple[int, int]]):
 def test_recordings_outside_the_source_are_not_read_for_pages(pages: Pages, objects: ObjectStore, bucket: str) -> None:
     lake = Lake(objects.settings, f"s3://{bucket}")
     for source, wanted in (("i", []), ("in/a", []), ("in/a.wav", ["id-a"]), ("in/", ["id-a", "id-gone"])):
-        some = Pages(objects, lake, CONFIG, "m", Place.of(f"s3://{bucket}/{source}"))
+        some = Pages(objects, lake, CONFIG, DIGESTS, Place.of(f"s3://{bucket}/{source}"))
         assert [one.recording_id for one in some.pending()] == wanted
 
 

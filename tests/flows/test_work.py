@@ -21,7 +21,7 @@ def test_the_digest_is_that_of_the_loaded_model(archive: tuple[str, str], checkp
     from s2i_core.pipeline import SpeechToImagePipeline
 
     found = Archive(*archive, checkpoint=checkpoint)
-    assert found.model_digest == SpeechToImagePipeline.from_pretrained(checkpoint).model_digest
+    assert found.digests.model == SpeechToImagePipeline.from_pretrained(checkpoint).model_digest
 
 
 def test_settings_given_as_text_are_the_same_settings(archive: tuple[str, str], checkpoint: str) -> None:

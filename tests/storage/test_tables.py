@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import pickle
@@ -20,7 +21,7 @@ from authorities import authority, server
 from fronts import front, refusal
 
 from s2i_core.errors import ConfigError, StorageError, StorageUnavailable
-from s2i_core.identity import digest, image_id
+from s2i_core.identity import Digests, digest, image_id
 from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
@@ -39,6 +40,8 @@ SAMPLES: dict[pa.DataType, Any] = {
     pa.list_(pa.float32()): [0.5, -1.0],
     pa.timestamp("us", tz="UTC"): AT,
 }
+
+DIGESTS = Digests("model", "plan", "model", "picture")
 
 
 def row(schema: pa.Schema, **values: Any) -> dict[str, Any]:
@@ -73,8 +76,8 @@ def test_nothing_is_there_before_the_first_write(lake: Lake) -> None:
         assert table.read().schema == table.schema
         assert table.keys().num_rows == 0
         assert table.dataset() is None
-    assert lake.unillustrated("plan", "picture", "model").num_rows == 0
-    assert lake.unplanned([AudioObject("b", "k", "e", 1)], "plan", "model") == [AudioObject("b", "k", "e", 1)]
+    assert lake.unillustrated(DIGESTS).num_rows == 0
+    assert lake.unplanned([AudioObject("b", "k", "e", 1)], DIGESTS) == [AudioObject("b", "k", "e", 1)]
 
 
 @pytest.mark.parametrize(
@@ -220,13 +223,13 @@ def test_unplanned(lake: Lake) -> None:
     )
     listed = [item(name) for name in ("new", "ok", "skipped", "broken", "unlucky", "other plan", "other model")]
     listed += [item("changed", "e2"), item("broken and changed", "e2"), AudioObject("other-bucket", "ok", "e1", 1)]
-    pending = lake.unplanned(iter(listed), "plan", "model")
+    pending = lake.unplanned(iter(listed), DIGESTS)
     assert [found.key for found in pending] == [
         "new", "other plan", "other model", "changed", "broken and changed", "ok", "unlucky",
     ]  # fmt: skip
     lake.recordings.upsert([recording(found) for found in pending])
-    assert lake.unplanned(listed, "plan", "model") == []
-    assert lake.unplanned(listed, "a third plan", "model") == listed
+    assert lake.unplanned(listed, DIGESTS) == []
+    assert lake.unplanned(listed, dataclasses.replace(DIGESTS, plan="a third plan")) == listed
 
 
 def test_unillustrated(lake: Lake) -> None:
@@ -241,18 +244,18 @@ def test_unillustrated(lake: Lake) -> None:
             scene("other model", model_digest="another"),
         ]
     )
-    everything = lake.unillustrated("plan", "picture", "model")
+    everything = lake.unillustrated(DIGESTS)
     assert everything.num_rows == 4
     assert everything.schema == SCENES
     lake.images.merge(
         [image("done"), image("other style", image_digest="b"), image("older model's image", model_digest="old")]
     )
-    pending = lake.unillustrated("plan", "picture", "model")
+    pending = lake.unillustrated(DIGESTS)
     assert sorted(pending["scene_id"].to_pylist()) == ["older model's image", "other style", "pending"]
     assert pending.schema == SCENES
-    assert lake.unillustrated("plan", "picture", "model", ["scene_id"]).column_names == ["scene_id"]
+    assert lake.unillustrated(DIGESTS, ["scene_id"]).column_names == ["scene_id"]
     lake.images.merge([image(name) for name in pending["scene_id"].to_pylist()])
-    assert lake.unillustrated("plan", "picture", "model").num_rows == 0
+    assert lake.unillustrated(DIGESTS).num_rows == 0
 
 
 def test_a_large_table_is_quick(lake: Lake) -> None:
@@ -297,9 +300,9 @@ def test_a_large_table_is_quick(lake: Lake) -> None:
         timings[name] = time.monotonic() - started
         return result
 
-    pending = timed("unillustrated", lambda: other.unillustrated("plan", "picture", "model"))
+    pending = timed("unillustrated", lambda: other.unillustrated(DIGESTS))
     assert pending.num_rows == 1000
-    assert len(timed("unplanned", lambda: other.unplanned(objects, "plan", "model"))) == 10
+    assert len(timed("unplanned", lambda: other.unplanned(objects, DIGESTS))) == 10
     assert timed("first commit", lambda: other.scenes.merge([scene(f"a{number}") for number in range(64)])) == 64
     assert timed("next commit", lambda: other.scenes.merge([scene(f"b{number}") for number in range(64)])) == 64
     print(json.dumps(timings))  # noqa: T201
@@ -397,7 +400,7 @@ def test_pending_scenes_by_file_and_what_failed_for_good(lake: Lake) -> None:
     )
 
     def found(**options: bool) -> list[list[str]]:
-        files = lake.unillustrated_files("plan", "picture", "model", **options)
+        files = lake.unillustrated_files(DIGESTS, **options)
         there = [
             [
                 each
@@ -411,9 +414,9 @@ def test_pending_scenes_by_file_and_what_failed_for_good(lake: Lake) -> None:
 
     assert found() == [["a"], ["c", "d"]]
     assert found(retry_failed=True) == [["a", "b"], ["c", "d"]]
-    assert sorted(lake.unillustrated("plan", "picture", "model")["scene_id"].to_pylist()) == ["a", "c", "d"]
+    assert sorted(lake.unillustrated(DIGESTS)["scene_id"].to_pylist()) == ["a", "c", "d"]
     # A file that was joined into another since it was found can still be read.
-    files = lake.unillustrated_files("plan", "picture", "model")
+    files = lake.unillustrated_files(DIGESTS)
     lake.scenes.compact()
     assert [pa.Table.from_batches(lake.scenes.file_batches(path, ["scene_id"])).num_rows for path, _ in files]
     assert found() == [["a", "c", "d"]]

@@ -106,8 +106,7 @@ def test_an_archive(objects, bucket, request_for, lake) -> None:
     assert JobSummary.model_validate_json(stored) == summary
     image = lake.images.read().to_pylist()[0]
     assert objects.get(bucket, image["key"])[:4] == b"RIFF"
-    digests = summary.model_digest, third.config.image_digest
-    assert image["image_id"] == image_id(image["scene_id"], *digests)
+    assert image["image_id"] == image_id(image["scene_id"], summary.decoder_digest, summary.image_digest)
     summary = illustrate(request_for())
     assert (summary.rows_in, summary.images) == (0, 0)
 

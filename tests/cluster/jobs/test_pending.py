@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from cluster.jobs import pending, rows
-from cluster.jobs.model import model_digest
 from s2i_core.records import row
+from s2i_core.weights import digests
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -16,8 +16,7 @@ def test_the_wanted_rows_come_in_blocks(request_for, make_scenes, lake, monkeypa
     monkeypatch.setattr(pending, "_FEW", few)
     request = request_for()
     scenes = make_scenes(request, 10)
-    config = request.config
-    ((path, found),) = lake.unillustrated_files(config.plan_digest, config.image_digest, model_digest(config.model))
+    ((path, found),) = lake.unillustrated_files(digests(request.config))
     ids = pa.array(sorted(found["scene_id"].to_pylist())[1:])
 
     dataset = pending.dataset(lake.scenes, [(path, ids)], 4)

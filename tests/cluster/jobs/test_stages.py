@@ -9,12 +9,13 @@ import pytest
 from archives import SAMPLES, speech
 
 from cluster.jobs import rows
-from cluster.jobs.model import load, model_digest
+from cluster.jobs.model import load
 from cluster.jobs.stages import Draw, Encode, Hear
 from s2i_core.config import ModelConfig, PoolConfig
 from s2i_core.errors import GenerationError, ModelError, StorageUnavailable
 from s2i_core.records import AudioObject
 from s2i_core.storage.objects import ObjectStore
+from s2i_core.weights import decoder_digest, digests, encoder_digest
 
 
 def hear(request, *sources: AudioObject, stage: Hear | None = None):
@@ -117,7 +118,7 @@ def test_encode_a_bad_row_fails_alone(request_for) -> None:
         utterance(2, np.full((80, 200), np.nan, "<f2").tobytes()),
         utterance(3, good),
     ]
-    encoded = Encode(request, model_digest(request.config.model))(rows.table(given, rows.HEARD)).to_pylist()
+    encoded = Encode(request, encoder_digest(request.config.model))(rows.table(given, rows.HEARD)).to_pylist()
     assert [each["row"] for each in encoded] == [0, 1, 0, 2, 3]
     assert [each["failure"] is not None for each in encoded] == [False, True, False, True, False]
     assert [each["end"] for each in encoded] == [None, None, "kept", None, None]
@@ -134,7 +135,7 @@ def test_encode_keeps_no_tokens_of_what_is_never_drawn(request_for) -> None:
     features = np.random.default_rng(0).normal(size=(80, 200)).astype("<f2").tobytes()
     given = rows.table([{"row": 0, "index": 0, "start_s": 0.0, "end_s": 1.0, "features": features}], rows.HEARD)
     (drawn,), (unsure,) = (
-        Encode(each, model_digest(each.config.model))(given).to_pylist() for each in (request, strict)
+        Encode(each, encoder_digest(each.config.model))(given).to_pylist() for each in (request, strict)
     )
     assert unsure["tokens"] == b"" and len(drawn["tokens"]) == 4 * 8 * 2
     assert unsure["confidence"] == drawn["confidence"] < 1 and unsure["pooled"] == drawn["pooled"]
@@ -148,7 +149,7 @@ def draw(stage: Draw, scenes):
 def test_draw_adopts_what_a_killed_run_wrote(objects, bucket, request_for, make_scenes) -> None:
     request = request_for()
     scenes = make_scenes(request, 3)
-    stage = Draw(request, model_digest(request.config.model))
+    stage = Draw(request, decoder_digest(request.config.model))
     first = draw(stage, scenes)
     assert [each["failure"] for each in first] == [None] * 3
     assert [each["adopted"] for each in first] == [False] * 3
@@ -157,7 +158,7 @@ def test_draw_adopts_what_a_killed_run_wrote(objects, bucket, request_for, make_
 
     objects.delete(bucket, first[0]["key"])
     objects.put(bucket, first[1]["key"], b"not ours")
-    again = draw(Draw(request_for(run_id="later"), stage._pipeline.model_digest), scenes)
+    again = draw(Draw(request_for(run_id="later"), stage._model.decoder_digest), scenes)
     assert [each["adopted"] for each in again] == [False, False, True]
     assert again[2] == first[2] | {"adopted": True, "run_id": "later"}
     # The same picture is drawn again, byte for byte.
@@ -168,16 +169,16 @@ def test_draw_a_bad_scene_fails_alone(request_for, make_scenes, monkeypatch) -> 
     request = request_for()
     scenes = make_scenes(request, 4)
     scenes[1] = dataclasses.replace(scenes[1], focus_tokens=scenes[1].focus_tokens[:-3])
-    stage = Draw(request, model_digest(request.config.model))
-    generate = stage._pipeline.generate
+    stage = Draw(request, decoder_digest(request.config.model))
+    draws = stage._model.decoder.draw
     bad_seed = int(scenes[3].scene_id, 16) & ((1 << 63) - 1)
 
     def not_finite(embeddings, seeds, *more):
         if bad_seed in seeds:
             raise GenerationError(f"seeds {seeds}", "the picture is not finite", "Try another dtype.")
-        return generate(embeddings, seeds, *more)
+        return draws(embeddings, seeds, *more)
 
-    monkeypatch.setattr(stage._pipeline, "generate", not_finite)
+    monkeypatch.setattr(stage._model.decoder, "draw", not_finite)
     drawn = draw(stage, scenes)
     failures = [None if each["failure"] is None else rows.failure_of(each["failure"]) for each in drawn]
     assert [failure and failure.error for failure in failures] == [None, "ModelError", None, "GenerationError"]
@@ -191,7 +192,7 @@ def test_draw_a_bad_scene_fails_alone(request_for, make_scenes, monkeypatch) -> 
 def test_draw_tries_a_put_again(request_for, make_scenes, monkeypatch) -> None:
     request = request_for()
     scenes = make_scenes(request, 2)
-    stage = Draw(request, model_digest(request.config.model))
+    stage = Draw(request, decoder_digest(request.config.model))
     calls: dict[str, int] = {}
     put = ObjectStore.put
 
@@ -210,12 +211,14 @@ def test_draw_tries_a_put_again(request_for, make_scenes, monkeypatch) -> None:
 
 
 def test_a_worker_with_another_checkpoint_is_unfit(config) -> None:
-    with pytest.raises(ModelError, match="the driver has 0123"):
-        load(config.model, PoolConfig(), "0123")
-    with pytest.raises(ModelError, match="no saved pipeline"):
-        model_digest(ModelConfig(checkpoint="/nowhere"))
+    for part in ("encoder", "decoder"):
+        with pytest.raises(ModelError, match="the driver has 0123"):
+            load(config.model, PoolConfig(), **{part: "0123"})
+        with pytest.raises(ModelError, match="no saved pipeline"):
+            {"encoder": encoder_digest, "decoder": decoder_digest}[part](ModelConfig(checkpoint="/nowhere"))
 
 
-def test_the_digest_from_files_is_the_pipelines(config) -> None:
-    digest = model_digest(config.model)
-    assert load(config.model, PoolConfig(), digest).model_digest == digest
+def test_the_digests_from_files_are_the_models(config) -> None:
+    names = digests(config)
+    made = load(config.model, PoolConfig(), encoder=names.encoder, decoder=names.decoder)
+    assert (made.encoder_digest, made.decoder_digest, made.digest) == (names.encoder, names.decoder, names.model)

@@ -104,7 +104,7 @@ def test_a_deadline_is_kept_in_every_stage(
 def test_drawing_ends_when_all_have_left_and_not_before(paced: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paced.generator._batcher, "_max_wait_s", 60)
     generator, image = paced.generator, paced.service.config.image.model_copy(update={"steps": 8})
-    scene = blank_scene(generator._pipeline.token_shape, generator._pipeline.embedding_width)
+    scene = blank_scene(generator._model.encoder)
 
     async def draw(count: int, leave: int) -> tuple[int, list[Any]]:
         """Steps and outcomes of a batch of so many, of whom the first ones leave while it is drawn."""

@@ -270,7 +270,7 @@ def test_styles_have_pictures(client: httpx.Client) -> None:
 
 def test_health_and_metrics(client: httpx.Client, service: InProcess) -> None:
     assert client.get("/healthz").json()["status"] == "ok"
-    assert client.get("/readyz").json()["model_digest"] == service.encoder._pipeline.model_digest
+    assert client.get("/readyz").json()["model_digest"] == service.encoder._model.digest
     page = client.get("/metrics")
     assert page.headers["content-type"].startswith("text/plain")
     assert 's2i_requests_total{method="GET",replica="local",route="/healthz",status="200"}' in page.text

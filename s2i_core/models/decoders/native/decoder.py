@@ -6,8 +6,10 @@ without, from noise alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,14 +17,18 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from s2i_core.config import ImageConfig
+from s2i_core.config import ImageConfig, NativeDecoderConfig
+from s2i_core.errors import ModelError
+from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, Shown, refuse_non_finite
 from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.grounds import Grounds, begun
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.decoders.native.reference import Box, Slot, SpritePainter
+from s2i_core.models.parts import load_part
 from s2i_core.records import SpeechEmbedding
+from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
 EDGE = 0.01
 """Free room at the edge of the frame, as a share of it."""
@@ -31,28 +37,24 @@ TOUCH = 0.15
 _ROUNDS = 24
 _SHRUNK = 0.98
 """What is left of the size of crowded drawings after a round of moving them apart."""
-Progress = Callable[[int, torch.Tensor], None]
-"""Called after each step with its number and the present estimate of the pictures `(B, 3, S, S)`, -1 to 1.
-
-S is the side at which the model draws (`Denoiser.drawn_px`), whichever size is wanted."""
+_LAYOUT = "layout"
+"""Name of the extra that a layout predictor with tokens of its own reads."""
 
 
 @dataclass(frozen=True)
-class Drawing:
+class NativeDrawing(Drawing):
     """Pictures and what they were made from.
 
     Attributes:
-        images: `(B, S, S, 3)` uint8.
-        slots: for each picture the library images it saw, in place; their numbers are those of the decoder's library.
+        slots: for each picture the library images it saw, in place; numbers are those of the library in its style.
         taken: for each picture the share of the pixels under its references that was taken from them, in the light of
             the scene, 0 to 1; 0 where it saw none.
         grounds: the coarse grounds that they started from `(B, R, R, 3)` uint8; None where they started from noise.
     """
 
-    images: NDArray[np.uint8]
     slots: list[tuple[Slot, ...]]
     taken: list[float]
-    grounds: NDArray[np.uint8] | None = None
+    grounds: U8 | None = None
 
 
 class NativeDecoder:
@@ -66,6 +68,7 @@ class NativeDecoder:
         scheduler: the flow-matching schedule.
         library: the pictures that it may look at; its vectors are in the model's shared space.
         grounds: coarse grounds of the places that `layout` tells apart; without, all pictures start from noise.
+        digest: of the files they come from.
     """
 
     def __init__(
@@ -75,88 +78,106 @@ class NativeDecoder:
         scheduler: FlowMatchEulerDiscreteScheduler,
         library: SpriteLibrary,
         grounds: Grounds | None = None,
+        digest: str = "",
     ) -> None:
         self.layout = layout
         self.denoiser = denoiser
         self.scheduler = scheduler
         self.library = library
         self.grounds = grounds
-        self._painter = SpritePainter(library)
+        self.digest = digest
+        knows = denoiser.config
+        self.info = DecoderInfo(
+            styles=tuple(knows.styles),
+            unit_px=denoiser.unit_px,
+            native_px=knows.sample_size,
+            token_width=knows.token_width,
+            embedding_width=knows.embedding_width,
+            extras=(_LAYOUT,) if layout.config.own_tokens else (),
+        )
 
     @torch.inference_mode()
-    def predict(self, embeddings: SpeechEmbedding) -> Layout:
+    def predict(self, speech: SpeechEmbedding) -> Layout:
         """What lies where, by the layout predictor."""
-        return self.layout(embeddings.tokens, embeddings.pooled)  # type: ignore[no-any-return]
+        device, dtype = self.layout.device, self.layout.dtype
+        tokens = speech.extras[_LAYOUT] if self.info.extras else speech.tokens
+        return self.layout(tokens.to(device, dtype), speech.pooled.to(device, dtype))  # type: ignore[no-any-return]
 
-    def plan(self, layout: Layout, references: int) -> list[tuple[Slot, ...]]:
-        """For each utterance, the library images to look at and where they lie.
+    def plan(self, layout: Layout, image: ImageConfig) -> list[tuple[Slot, ...]]:
+        """For each utterance, the library images of the style to look at, and where they lie.
 
         The surest slot is always filled, the others where an object is more likely than not.
         """
-        if references == 0:
+        if image.references == 0:
             return [() for _ in range(len(layout.presence))]
+        library = self.library.styled(image.style)
         parts = (layout.presence, layout.boxes, layout.queries, layout.colours)
         presence, boxes, queries, colours = (x.float().cpu().numpy() for x in parts)
         plans: list[tuple[Slot, ...]] = []
         for row in range(len(presence)):
             filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
-            surest = sorted(filled, key=lambda n: -presence[row, n])[:references]
-            _, found = self.library.nearest(_agreed(queries[row, surest]), k=1)
+            surest = sorted(filled, key=lambda n: -presence[row, n])[: image.references]
+            _, found = library.nearest(_agreed(queries[row, surest]), k=1)
             chosen = sorted(zip(surest, found[:, 0].tolist(), strict=True))
             sprites = [sprite for _, sprite in chosen]
-            placed = [_within(boxes[row, n], self.library.extent(sprite)) for n, sprite in chosen]
+            placed = [_within(boxes[row, n], library.extent(sprite)) for n, sprite in chosen]
             plans.append(
                 tuple(
-                    Slot(sprite, self.library.infos[sprite].concept, box, _colour(colours[row, n]))
+                    Slot(sprite, library.infos[sprite].concept, box, _colour(colours[row, n]))
                     for (n, sprite), box in zip(chosen, _apart(placed, sprites), strict=True)
                 )
             )
         return plans
 
-    def places(self, layout: Layout, seeds: Sequence[int], style: int) -> NDArray[np.uint8] | None:
+    def places(self, layout: Layout, seeds: Sequence[int], style: str) -> U8 | None:
         """A coarse ground of each place `(B, R, R, 3)`; None where the model has none."""
         if self.grounds is None:
             return None
+        number = self.info.styles.index(style)
         settings, times = (logits.argmax(1).tolist() for logits in (layout.settings, layout.times))
         rows = zip(settings, times, seeds, strict=True)
-        return np.stack([self.grounds.choose(style, setting, time, seed) for setting, time, seed in rows])
+        return np.stack([self.grounds.choose(number, setting, time, seed) for setting, time, seed in rows])
+
+    def shows(self, slots: Sequence[Sequence[Slot]], style: str) -> list[tuple[Shown, ...]]:
+        """What is in pictures with these drawings."""
+        infos = self.library.styled(style).infos
+        return [
+            tuple(
+                Shown(infos[n].concept, infos[n].title, slot.box, slot.colour, infos[n].source, infos[n].licence)
+                for slot in each
+                for n in (slot.sprite,)
+            )
+            for each in slots
+        ]
 
     @torch.inference_mode()
     def draw(
-        self,
-        embeddings: SpeechEmbedding,
-        seeds: Sequence[int],
-        image: ImageConfig,
-        style: int,
-        callback: Progress | None = None,
-    ) -> Drawing:
-        """Make one picture for each embedding.
+        self, speech: SpeechEmbedding, seeds: Sequence[int], image: ImageConfig, on_step: OnStep | None = None
+    ) -> NativeDrawing:
+        """Make one picture for each embedding; see the contract `ImageDecoder`.
 
         Args:
-            embeddings: of B utterances.
+            speech: B embeddings.
             seeds: of the noise, one for each.
-            image: size, steps, guidance, number of references, share of noise over the ground.
-            style: index of the style token.
-            callback: told of every step.
-
-        Raises:
-            NonFinite: an embedding is, or a picture came out as, NaN or infinity.
+            image: size, style, steps, guidance, number of references, share of noise over the ground.
+            on_step: told of every step; previews have the side at which the model draws (`Denoiser.drawn_px`).
         """
-        _refuse_non_finite(embeddings.tokens)
-        _refuse_non_finite(embeddings.pooled)
+        self.info.check(image)
+        self.info.check_speech(speech, seeds)
         device, dtype = self.denoiser.device, self.denoiser.dtype
-        batch, size = len(embeddings), self.denoiser.drawn_px(image.size_px)
-        tokens, pooled = embeddings.tokens.to(device, dtype), embeddings.pooled.to(device, dtype)
-        layout = self.predict(SpeechEmbedding(tokens, pooled, embeddings.speech_share))
-        slots, place = self.plan(layout, image.references), layout.place()
-        tokens = self.layout.others(tokens)
-        canvas = np.stack([self._painter.reference(each, size) for each in slots])
+        batch, size = len(speech), self.denoiser.drawn_px(image.size_px)
+        tokens, pooled = speech.tokens.to(device, dtype), speech.pooled.to(device, dtype)
+        layout = self.predict(speech)
+        slots, place = self.plan(layout, image), layout.place()
+        # A painter a call: it keeps every drawing in every colour that it was asked for.
+        painter = SpritePainter(self.library.styled(image.style))
+        canvas = np.stack([painter.reference(each, size) for each in slots])
         reference = canvas_tensor(canvas).to(device, dtype)
-        styles = torch.full((batch,), style, dtype=torch.long, device=device)
+        styles = torch.full((batch,), self.info.styles.index(image.style), dtype=torch.long, device=device)
         # One generator a picture, on the CPU: the same noise on every device and in every batch.
         noise = [torch.randn(3, size, size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = torch.stack(noise).to(device)
-        grounds = self.places(layout, seeds, style) if image.references else None
+        grounds = self.places(layout, seeds, image.style) if image.references else None
         most = 1.0
         if grounds is not None:
             most = image.start_noise
@@ -184,15 +205,43 @@ class NativeDecoder:
                 clean = unsaid + image.guidance * (said - unsaid)
             clean = clean.clamp(-1, 1)
             x = scheduler.step((x - clean) / sigma, timestep, x, return_dict=False)[0]
-            if callback is not None:
-                callback(step, clean)
-        _refuse_non_finite(x)
+            if on_step is not None:
+                on_step(step, functools.partial(_preview, clean))
+        refuse_non_finite(x, seeds)
         if size != image.size_px:
             x = F.interpolate(x, (image.size_px, image.size_px), mode="bicubic", antialias=True, align_corners=False)
-        pixels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         alpha = reference[:, 3:].float()
         share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()
-        return Drawing(pixels, slots, share, grounds)
+        return NativeDrawing(pixels(x), self.shows(slots, image.style), slots, share, grounds)
+
+
+def load(config: NativeDecoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> NativeDecoder:
+    """That of a checkpoint, with the library of the settings.
+
+    Raises:
+        ModelError: a part is missing or damaged.
+    """
+    try:
+        schedule = FlowMatchEulerDiscreteScheduler.from_pretrained(str(folder / "scheduler"), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(str(folder), f"it cannot be loaded: {error}", "Copy the checkpoint again.") from error
+    return NativeDecoder(
+        load_part(folder / "layout", LayoutPredictor, dtype).to(device),
+        load_part(folder / "denoiser", Denoiser, dtype).to(device),
+        schedule,
+        SpriteLibrary.load(Path(config.library) if config.library else folder / LIBRARY_FOLDER),
+        Grounds.load(folder / GROUNDS_FOLDER),
+        digest,
+    )
+
+
+def pixels(x: torch.Tensor) -> U8:
+    """Pictures `(B, 3, S, S)` in -1 to 1 as `(B, S, S, 3)` uint8."""
+    return np.asarray(((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _preview(clean: torch.Tensor, rows: Sequence[int]) -> U8:
+    return pixels(clean[list(rows)])
 
 
 def _agreed(queries: NDArray[np.float32], alike: float = 0.8) -> NDArray[np.float32]:
@@ -249,21 +298,6 @@ def _apart(boxes: Sequence[Box], sprites: Sequence[int]) -> list[Box]:
 def _colour(logits: NDArray[np.float32]) -> str | None:
     """The likeliest colour; None is the drawing's own."""
     return (None, *COLOURS)[int(logits.argmax())] if len(logits) else None
-
-
-class NonFinite(ArithmeticError):
-    """Rows of a batch are NaN or infinity; `rows` says which."""
-
-    def __init__(self, rows: list[int]) -> None:
-        super().__init__(f"rows {rows} of the batch are not finite")
-        self.rows = rows
-
-
-def _refuse_non_finite(x: torch.Tensor) -> None:
-    """A NaN would be cast to some colour and pass for a picture."""
-    bad = ~torch.isfinite(x).flatten(1).all(1)
-    if bad.any():
-        raise NonFinite(bad.nonzero().flatten().tolist())
 
 
 def canvas_tensor(canvas: NDArray[np.uint8]) -> torch.Tensor:

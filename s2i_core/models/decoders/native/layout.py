@@ -58,8 +58,8 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
         width, depth, heads: shape of the transformer decoder.
         num_colours: how many of `recolour.COLOURS` it knows; 0 for a predictor that leaves all drawings as they are.
         num_settings, num_times: how many settings and times of day it tells apart; 0 for one that knows none.
-        own_tokens: how many of the K tokens, the last ones, are meant for it: those of a projection of its own, which
-            the denoiser does not see. 0 for a predictor that reads what the denoiser reads.
+        own_tokens: how many tokens it reads that are meant for it alone: those of a projection of its own, which the
+            denoiser does not see. 0 for a predictor that reads what the denoiser reads.
     """
 
     @register_to_config
@@ -93,13 +93,8 @@ class LayoutPredictor(ModelMixin, ConfigMixin):  # type: ignore[misc]
             self.settings = nn.Linear(width, num_settings)
             self.times = nn.Linear(width, num_times)
 
-    def others(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Those of the tokens `(B, K, C)` that are not its own, `(B, K - own, C)`: what the denoiser is told."""
-        return tokens[:, : tokens.shape[1] - self.config.own_tokens]
-
     def forward(self, tokens: torch.Tensor, pooled: torch.Tensor) -> Layout:
         """Predict the layouts."""
-        tokens = tokens[:, -self.config.own_tokens :]  # all of them where it has none of its own
         context = torch.cat([self.context(tokens), self.pooled(pooled.to(tokens.dtype))[:, None]], dim=1)
         batch = tokens.shape[0]
         asked = torch.cat([self.slots, self.place]) if self.config.num_settings else self.slots

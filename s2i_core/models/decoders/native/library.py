@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from s2i_core.errors import ModelError
+from s2i_core.models.contracts import Model
 
 SPRITE_SIZE = 128
 WEBP_QUALITY = 90
@@ -150,6 +151,17 @@ class SpriteLibrary:
             vectors = np.ascontiguousarray(vectors / norms, dtype=np.float32)
         self._vectors = vectors
         self._styled.clear()
+
+    def embed(self, model: Model, batch: int = 64) -> None:
+        """Fill in the vectors, by the shared space of a model: the sprites on white."""
+        vectors: list[npt.NDArray[np.float32]] = []
+        for start in range(0, len(self), batch):
+            stack = np.stack([self.rgba(n).astype(np.float32) for n in range(start, min(start + batch, len(self)))])
+            alpha = stack[..., 3:] / 255
+            white = (stack[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+            vectors.append(model.space.embed_images(white).cpu().numpy())
+        self.vectors = np.concatenate(vectors) if vectors else None
+        self.embedded_by = model.encoder_digest
 
     def members(self, concept: str) -> tuple[int, ...]:
         """The sprites of a concept; empty for an unknown one."""

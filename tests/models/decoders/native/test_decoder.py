@@ -61,7 +61,7 @@ def test_a_model_of_one_size_draws_it_and_gives_any(pipeline: SpeechToImagePipel
     pipeline.denoiser.register_to_config(sample_size=64)
     sides: list[int] = []
     try:
-        other = pipeline.generate(embeddings(1), [0], wanted, lambda _, clean: sides.append(clean.shape[-1]))[0]
+        other = pipeline.generate(embeddings(1), [0], wanted, lambda _, preview: sides.append(preview([0]).shape[1]))[0]
         assert (pipeline.generate(embeddings(1), [0], IMAGE)[0] == own).all()
     finally:
         pipeline.denoiser.register_to_config(sample_size=0)
@@ -73,7 +73,7 @@ def test_a_model_of_one_size_draws_it_and_gives_any(pipeline: SpeechToImagePipel
 
 def test_callback_sees_every_step(pipeline: SpeechToImagePipeline) -> None:
     seen: list[int] = []
-    pipeline.generate(embeddings(1), [0], IMAGE, lambda step, clean: seen.append(step))
+    pipeline.generate(embeddings(1), [0], IMAGE, lambda step, _: seen.append(step))
     assert seen == [0, 1, 2]
 
 

@@ -1,0 +1,237 @@
+"""What the parts of a model promise each other: whoever keeps these can be put in another's place.
+
+A model listens (`SpeechEncoder`, with its `Frontend`), knows a space that speech and pictures share (`SharedSpace`),
+and draws (`ImageDecoder`). `registry.py` puts one together from settings. `tests/models/suites.py` has for each
+contract the tests that an implementation inherits.
+
+Letters in shapes: B rows, T samples, M features a frame, F frames, K tokens of width C, E the width of the shared
+space, H and W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2i_core.config import ImageConfig
+from s2i_core.errors import ConfigError, GenerationError, ModelError
+from s2i_core.identity import Digests
+from s2i_core.records import SpeechEmbedding
+from s2i_core.weights import scenes_named_by
+
+if TYPE_CHECKING:
+    import torch
+
+F16: TypeAlias = NDArray[np.float16]
+F32: TypeAlias = NDArray[np.float32]
+U8: TypeAlias = NDArray[np.uint8]
+
+
+class Frontend(Protocol):
+    """Sound to what the encoder reads. Needs numpy only: it runs where the sound is decoded, without torch."""
+
+    sampling_rate_hz: int
+    max_clip_s: float
+    """Longer clips are cut before they come here."""
+    rate_hz: float
+    """Frames, or samples, a second of what comes out."""
+    shape: tuple[int, ...]
+    """Of what comes out, its length as -1: `(M, -1)`, or `(-1,)` for an encoder that reads the waveform."""
+
+    def __call__(self, waveform: F32) -> F16:
+        """`(T,)` mono within -1 to 1 to `(M, F)`, or `(T',)`; depends on this clip alone."""
+
+
+class SpeechEncoder(Protocol):
+    """Listens."""
+
+    digest: str
+    """Of its files and settings."""
+    frontend: Frontend
+    tokens: int
+    """K."""
+    token_width: int
+    """C."""
+    embedding_width: int
+    """E."""
+    extras: Mapping[str, int]
+    """Names of what it says besides the tokens, and how many tokens of width C each has."""
+
+    def encode(self, features: Sequence[F16]) -> SpeechEmbedding:
+        """Features of B utterances, of any mix of lengths; no row depends on another."""
+
+
+class SharedSpace(Protocol):
+    """Where speech and pictures meet. Belongs to the encoder: both were trained together, whoever draws."""
+
+    digest: str
+    min_confidence: float
+    """Below it nothing drawable is said: found with this space, on held-out speech."""
+
+    def embed_images(self, rgb: U8) -> torch.Tensor:
+        """Pictures `(B, H, W, 3)` to vectors `(B, E)` of length 1."""
+
+    def confidence(self, pooled: torch.Tensor) -> torch.Tensor:
+        """How sure it is that speech `(B, E)` is of something drawable `(B,)`."""
+
+
+class Conditioner(Protocol):
+    """The trained bridge to a decoder that reads something else. Lies in the decoder's folder, runs where it draws."""
+
+    def __call__(self, speech: SpeechEmbedding) -> Mapping[str, torch.Tensor]:
+        """What the decoder's network takes by these names, B rows each."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A thing in a picture.
+
+    Attributes:
+        thing: the concept.
+        title: what people call it.
+        box: centre x, centre y, width and height, as shares of the picture.
+        colour: that it was given; None for its own.
+        source: where the drawing comes from.
+        licence: of the drawing.
+    """
+
+    thing: str
+    title: str
+    box: tuple[float, float, float, float]
+    colour: str | None
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Pictures `(B, H, W, 3)` uint8, and what each shows, where the decoder knows it."""
+
+    images: U8
+    shows: list[tuple[Shown, ...]] | None
+
+
+@dataclass(frozen=True)
+class DecoderInfo:
+    """What a decoder draws, and what it has to be told.
+
+    Attributes:
+        styles: names of the styles that it knows.
+        unit_px: sides of pictures are multiples of it.
+        native_px: side at which it draws, whichever is wanted; 0: at the wanted one.
+        token_width: C that it reads.
+        embedding_width: E that it reads.
+        extras: names of the extras that it reads.
+        stepwise: whether a picture costs in proportion to `image.steps`.
+    """
+
+    styles: tuple[str, ...]
+    unit_px: int
+    native_px: int
+    token_width: int
+    embedding_width: int
+    extras: tuple[str, ...] = ()
+    stepwise: bool = True
+
+    def cost(self, image: ImageConfig) -> float:
+        """Of a picture, in steps on 256 × 256 pixels."""
+        return (image.steps if self.stepwise else 1) * ((self.native_px or image.size_px) / 256) ** 2
+
+    def check_speech(self, speech: SpeechEmbedding, seeds: Sequence[int]) -> None:
+        """Whether it can draw what was said.
+
+        Raises:
+            ModelError: the speech has other widths, or lacks an extra; or the seeds are not one for each row.
+            GenerationError: a row is not finite.
+        """
+        if len(seeds) != len(speech):
+            raise ModelError("the speech", f"{len(speech)} rows have {len(seeds)} seeds", "Give one seed for each.")
+        found, reads = (speech.tokens.shape[-1], speech.pooled.shape[-1]), (self.token_width, self.embedding_width)
+        if found != reads:
+            reason = f"its tokens and vectors are of width {found}, the decoder reads {reads}"
+            raise ModelError("the speech", reason, "Encode it with the encoder that the decoder was trained with.")
+        if missing := set(self.extras) - speech.extras.keys():
+            reason = f"it has no tokens for the {missing.pop()}, which the decoder reads"
+            raise ModelError("the speech", reason, "Encode it with the encoder that the decoder was trained with.")
+        for part in (speech.tokens, speech.pooled, *speech.extras.values()):
+            refuse_non_finite(part, seeds)
+
+    def check(self, image: ImageConfig) -> None:
+        """Whether it can draw this.
+
+        Raises:
+            ConfigError: the style is unknown, or the size does not fit.
+        """
+        if image.style not in self.styles:
+            known = ", ".join(self.styles)
+            raise ConfigError(f"style {image.style!r}", "the model does not know it", f"Choose one of: {known}.")
+        if image.size_px % self.unit_px:
+            raise ConfigError(
+                f"size_px={image.size_px}", f"the model draws multiples of {self.unit_px}", "Choose one of those."
+            )
+
+
+def refuse_non_finite(x: torch.Tensor, seeds: Sequence[int]) -> None:
+    """A NaN would be cast to some colour and pass for a picture.
+
+    Raises:
+        GenerationError: a row of `(B, …)` is NaN or infinity.
+    """
+    bad = (~x.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+    if bad:
+        failed = [seeds[row] for row in bad]
+        raise GenerationError(f"seeds {failed}", "the picture is not finite", "Try another dtype or seed.")
+
+
+Preview: TypeAlias = Callable[[Sequence[int]], U8]
+"""Makes previews of these rows of the batch `(N, H, W, 3)`; costs nothing until it is called."""
+OnStep: TypeAlias = Callable[[int, Preview], None]
+"""Told of each step, from 0; what it raises ends the drawing."""
+
+
+class ImageDecoder(Protocol):
+    """Draws. A picture depends on its own speech, seed and settings only, never on its neighbours in the batch."""
+
+    digest: str
+    """Of its files: with the settings that it reads, it names pictures."""
+    info: DecoderInfo
+
+    def draw(
+        self, speech: SpeechEmbedding, seeds: Sequence[int], image: ImageConfig, on_step: OnStep | None = None
+    ) -> Drawing:
+        """One picture for each of B embeddings and seeds.
+
+        Raises:
+            ConfigError: the style is unknown, or the size does not fit.
+            ModelError: the speech lacks an extra that it reads, or has other widths.
+            GenerationError: a row is not finite, going in or coming out.
+        """
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of each, that fit each other; `device` is where they run."""
+
+    encoder: SpeechEncoder
+    space: SharedSpace
+    decoder: Any  # an ImageDecoder; the native one tells more, which what measures it asks for
+    device: str
+
+    @property
+    def digest(self) -> str:
+        """Name of the whole."""
+        return Digests(self.encoder_digest, "", self.decoder_digest, "").model
+
+    @property
+    def encoder_digest(self) -> str:
+        """Names scenes: of the encoder and the space."""
+        return scenes_named_by(self.encoder.digest, self.space.digest)
+
+    @property
+    def decoder_digest(self) -> str:
+        """Names images, with the settings that the decoder reads."""
+        return str(self.decoder.digest)

@@ -1,0 +1,100 @@
+"""The speech encoder of the shipped model: Whisper's frames, read by a query transformer for each thing to be said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from s2i_core.audio.features import LogMel
+from s2i_core.config import WhisperEncoderConfig
+from s2i_core.models.contracts import F16, Frontend
+from s2i_core.models.parts import load_part
+from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.models.speech.whisper import SpeechEncoder
+from s2i_core.records import SpeechEmbedding
+from s2i_core.weights import speech_digest
+
+_ROWS = 16
+"""Rows of one length that run at once; bounds the memory of a large batch."""
+
+
+class WhisperListener:
+    """Keeps the contract `SpeechEncoder`.
+
+    Args:
+        frames: log-mel `(B, 80, F)` to frames `(B, T, D)`.
+        projection: frames to condition tokens and a pooled vector.
+        extras: projections whose tokens are said besides, by name.
+        digest: of the files they come from.
+    """
+
+    frontend: Frontend = LogMel()
+
+    def __init__(
+        self,
+        frames: SpeechEncoder,
+        projection: QueryTransformer,
+        extras: Mapping[str, QueryTransformer],
+        digest: str = "",
+    ) -> None:
+        self.digest = digest
+        self.tokens = int(projection.config.num_queries)
+        self.token_width = int(projection.config.token_width)
+        self.embedding_width = int(projection.config.embedding_width)
+        self.extras: Mapping[str, int] = {name: int(each.config.num_queries) for name, each in extras.items()}
+        self._frames = frames
+        self._projection = projection
+        self._extras = extras
+
+    @torch.inference_mode()
+    def encode(self, features: Sequence[F16]) -> SpeechEmbedding:
+        """Log-mel features `(80, F_i)` of B utterances, of any mix of lengths, to their embeddings.
+
+        Rows of one length run together; no row depends on another.
+        """
+        device, dtype = self._projection.device, self._projection.dtype
+
+        def empty(tokens: int) -> torch.Tensor:
+            return torch.empty(len(features), tokens, self.token_width, device=device, dtype=dtype)
+
+        tokens, extras = empty(self.tokens), {name: empty(count) for name, count in self.extras.items()}
+        pooled = torch.empty(len(features), self.embedding_width, device=device)
+        by_length: dict[int, list[int]] = {}
+        for row, feature in enumerate(features):
+            by_length.setdefault(feature.shape[1], []).append(row)
+        for rows in by_length.values():
+            for start in range(0, len(rows), _ROWS):
+                some = rows[start : start + _ROWS]
+                batch = torch.from_numpy(np.stack([features[row] for row in some])).to(device, dtype)
+                frames = self._projection.thin(self._frames(batch))
+                tokens[some], pooled[some] = self._projection(frames)
+                for name, projection in self._extras.items():
+                    extras[name][some] = projection(frames)[0]
+        share = torch.tensor([_sounding_share(feature) for feature in features], dtype=torch.float32)
+        return SpeechEmbedding(tokens, pooled, share, extras)
+
+
+def load(config: WhisperEncoderConfig, folder: Path, device: str, dtype: torch.dtype) -> WhisperListener:
+    """That of a checkpoint.
+
+    Raises:
+        ModelError: a part is missing or damaged.
+    """
+    del config  # names the folder, and nothing else
+    own = folder / "layout_projection"
+    extras = {"layout": load_part(own, QueryTransformer, dtype).to(device)} if own.is_dir() else {}
+    return WhisperListener(
+        load_part(folder / "speech_encoder", SpeechEncoder, dtype).to(device),
+        load_part(folder / "projection", QueryTransformer, dtype).to(device),
+        extras,
+        speech_digest(folder),
+    )
+
+
+def _sounding_share(feature: F16) -> float:
+    """Share of the frames of a log-mel `(80, F)` that are louder than its floor: the rest is padding and pause."""
+    loud = feature.astype(np.float32).max(0)
+    return float((loud > loud.min() + 0.25).mean())

@@ -1,0 +1,296 @@
+"""The steps from utterances to rows: the local command, the jobs, the service and the evaluation call these alone.
+
+    utterances ─ embed ─▶ Embedded ─ plan ─▶ scenes ─ focus ─▶ SpeechEmbedding ─ draw_batch ─▶ Picture ─▶ image_row
+
+They run in the process that has the model; only `plan` and the rows need none, nor torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as arrays_of
+
+from s2i_core import identity
+from s2i_core.audio.listen import Heard, Utterance
+from s2i_core.config import ImageConfig, RunConfig
+from s2i_core.errors import ModelError
+from s2i_core.models.contracts import F16, U8, Drawing, Model, OnStep, Shown
+from s2i_core.records import Gap, ImageSample, Recording, Scene, Skip, SpeechEmbedding, Status, now
+from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.weights import scene_settings
+
+if TYPE_CHECKING:
+    import torch
+
+_LAID_END_TO_END = "layout"
+"""The one extra whose tokens followed the condition tokens in `focus_tokens`, in rows of before extras had names."""
+_AGAIN = "Delete the row from `scenes` and the recording's from `recordings`, and plan again."
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What drawing needs of a row of `scenes`."""
+
+    scene_id: str
+    recording_id: str
+    start_s: float
+    end_s: float
+    speech_share: float
+    focus_pooled: bytes
+    focus_tokens: bytes
+    focus_extras: bytes | None
+
+
+Drawable: TypeAlias = Scene | Planned
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels `(H, W, 3)` uint8 of a scene, and what is known of them.
+
+    Attributes:
+        similarity: cosine of the picture's vector to that of the speech it was made from.
+        compute_ms: its share of its batch's time.
+        shows: what is in it, where the decoder knows.
+    """
+
+    pixels: U8
+    seed: int
+    similarity: float
+    compute_ms: float
+    shows: tuple[Shown, ...] | None
+
+
+def encode(features: Sequence[F16], model: Model) -> SpeechEmbedding:
+    """Features of B utterances, as the frontend gave them, to their embeddings.
+
+    Raises:
+        ModelError: one is not finite.
+    """
+    import torch
+
+    speech = model.encoder.encode(features)
+    if not all(torch.isfinite(part).all() for part in (speech.tokens, speech.pooled, *speech.extras.values())):
+        raise ModelError("the speech encoder", "its output is not finite", "Try dtype float32.")
+    return speech
+
+
+def embed(utterances: Sequence[Utterance], model: Model) -> list[Embedded]:
+    """Utterances as the model sees them; raises as `encode`."""
+    speech = encode([utterance.features for utterance in utterances], model)
+    confidence = model.space.confidence(speech.pooled).tolist()
+    tokens, extras = _half(speech.tokens), {name: _half(extra) for name, extra in speech.extras.items()}
+    pooled = speech.pooled.float().cpu().numpy()
+    return [
+        Embedded(
+            start_s=utterance.start_s,
+            end_s=utterance.end_s,
+            tokens=tokens[row],
+            extras={name: extra[row] for name, extra in extras.items()},
+            pooled=pooled[row],
+            confidence=confidence[row],
+            speech_share=float(speech.speech_share[row]),
+        )
+        for row, utterance in enumerate(utterances)
+    ]
+
+
+def _half(x: torch.Tensor) -> F16:
+    return np.asarray(x.float().cpu().numpy().astype("<f2"))
+
+
+def plan(
+    utterances: Sequence[Embedded],
+    gaps: Sequence[Gap],
+    config: RunConfig,
+    *,
+    recording_id: str,
+    encoder_digest: str,
+    run_id: str,
+) -> list[Scene]:
+    """The scenes of a recording (`plan_scenes`), with the limit of confidence that holds for these settings."""
+    return plan_scenes(
+        utterances,
+        gaps,
+        scene_settings(config),
+        recording_id=recording_id,
+        model_digest=encoder_digest,
+        plan_digest=config.plan_digest,
+        run_id=run_id,
+    )
+
+
+def focus(scenes: Sequence[Drawable], model: Model) -> SpeechEmbedding:
+    """What the scenes' pictures are made from, out of their rows; in float16, as the tables keep it.
+
+    Raises:
+        ModelError: a row does not fit the model.
+    """
+    import torch
+
+    tokens, pooled, extras = zip(*(_stored(scene, model) for scene in scenes), strict=True)
+    unit = torch.nn.functional.normalize(torch.from_numpy(np.stack(pooled)).float(), dim=1)
+    return SpeechEmbedding(
+        torch.from_numpy(np.stack(tokens)),
+        unit,
+        torch.tensor([scene.speech_share for scene in scenes]),
+        {name: torch.from_numpy(np.stack([each[name] for each in extras])) for name in model.decoder.info.extras},
+    )
+
+
+def _stored(scene: Drawable, model: Model) -> tuple[F16, F16, dict[str, F16]]:
+    """Tokens `(K, C)`, pooled vector `(E,)` and extras of a row."""
+    encoder = model.encoder
+    try:
+        tokens = _floats(scene.focus_tokens).reshape(-1, encoder.token_width)
+        pooled = _floats(scene.focus_pooled).reshape(encoder.embedding_width)
+        extras = arrays_of(scene.focus_extras) if scene.focus_extras else {}
+        if scene.focus_extras is None:
+            tokens, extras[_LAID_END_TO_END] = tokens[: encoder.tokens], tokens[encoder.tokens :]
+        tokens = tokens.reshape(encoder.tokens, encoder.token_width)
+    except (ValueError, TypeError, SafetensorError) as error:
+        raise ModelError(
+            f"scene {scene.scene_id}", f"its stored focus_tokens does not fit the model ({error})", _AGAIN
+        ) from error
+    for name in model.decoder.info.extras:
+        wanted = (encoder.extras[name], encoder.token_width)
+        if name not in extras or extras[name].shape != wanted:
+            found = f"tokens {extras[name].shape}" if name in extras else "none"
+            reason = f"the decoder reads tokens {wanted} for the {name}, its focus_extras has {found}"
+            raise ModelError(f"scene {scene.scene_id}", reason, _AGAIN)
+    return tokens, pooled, extras
+
+
+def _floats(data: bytes) -> F16:
+    """Little-endian float16 as an array that may be written to.
+
+    Raises:
+        ValueError: they are no whole number of values, or one is not finite.
+    """
+    values = np.frombuffer(data, "<f2").astype(np.float16)
+    if not np.isfinite(values).all():
+        raise ValueError("it holds values that are not finite")
+    return values
+
+
+def draw(
+    speech: SpeechEmbedding, seeds: Sequence[int], image: ImageConfig, model: Model, on_step: OnStep | None = None
+) -> Drawing:
+    """Pictures of B embeddings; raises as the contract `ImageDecoder`."""
+    return model.decoder.draw(speech, seeds, image, on_step)  # type: ignore[no-any-return]
+
+
+def draw_batch(
+    scenes: Sequence[Drawable], seeds: Sequence[int], image: ImageConfig, model: Model, on_step: OnStep | None = None
+) -> list[Picture]:
+    """Pictures of scenes; raises as `focus` and `draw`."""
+    started = time.monotonic()
+    speech = focus(scenes, model)
+    drawing = draw(speech, seeds, image, model, on_step)
+    similarity = (model.space.embed_images(drawing.images).float().cpu() * speech.pooled).sum(1).tolist()
+    compute_ms = (time.monotonic() - started) * 1000 / len(seeds)
+    shows: Sequence[tuple[Shown, ...] | None] = drawing.shows or [None] * len(seeds)
+    rows = zip(drawing.images, seeds, similarity, shows, strict=True)
+    return [Picture(pixels, seed, alike, compute_ms, shown) for pixels, seed, alike, shown in rows]
+
+
+def image_row(
+    scene: Drawable,
+    picture: Picture,
+    data: bytes,
+    key: str,
+    *,
+    image: ImageConfig,
+    model: Model,
+    image_digest: str,
+    run_id: str,
+) -> ImageSample:
+    """The row of a picture whose file has these bytes and this key."""
+    height, width = picture.pixels.shape[:2]
+    return ImageSample(
+        image_id=identity.image_id(scene.scene_id, model.decoder_digest, image_digest),
+        scene_id=scene.scene_id,
+        recording_id=scene.recording_id,
+        start_s=scene.start_s,
+        end_s=scene.end_s,
+        key=key,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        format=image.format,
+        width_px=width,
+        height_px=height,
+        seed=picture.seed,
+        style=image.style,
+        steps=image.steps,
+        guidance=image.guidance,
+        similarity=picture.similarity,
+        compute_ms=picture.compute_ms,
+        device=model.device,
+        model_digest=model.decoder_digest,
+        image_digest=image_digest,
+        run_id=run_id,
+        created_at=now(),
+    )
+
+
+def recording_row(
+    source_uri: str,
+    etag: str,
+    size_bytes: int,
+    heard: Heard | None,
+    scenes: Sequence[Scene],
+    *,
+    encoder_digest: str,
+    plan_digest: str,
+    run_id: str,
+    status: Status | None = None,
+    reason: str | None = None,
+    retryable: bool = False,
+) -> Recording:
+    """The row of a recording.
+
+    Args:
+        heard: what is known of it; None where it was not read to its end.
+        scenes: what was planned.
+        status: how it ended, where its scenes do not tell.
+        reason: why, of a `status`.
+    """
+    planned = sum(scene.status == Status.OK for scene in scenes)
+    if status is None:
+        status = Status.OK if planned else Status.SKIPPED
+        reason = None if planned or heard is None else _why_empty(scenes, heard)
+    return Recording(
+        source_uri=source_uri,
+        etag=etag,
+        size_bytes=size_bytes,
+        recording_id=None if heard is None else identity.recording_id(heard.sha256),
+        status=status.value,
+        reason=reason,
+        codec=None if heard is None else heard.info.codec,
+        channels=None if heard is None else heard.info.channels,
+        sampling_rate_hz=None if heard is None else heard.info.sampling_rate_hz,
+        duration_s=None if heard is None else heard.duration_s,
+        speech_s=None if heard is None else heard.speech_s,
+        tracks=None if heard is None else heard.tracks,
+        damage=None if heard is None else heard.damage,
+        scenes=planned,
+        retryable=retryable,
+        model_digest=encoder_digest,
+        plan_digest=plan_digest,
+        run_id=run_id,
+        created_at=now(),
+    )
+
+
+def _why_empty(scenes: Sequence[Scene], heard: Heard) -> str:
+    if any(scene.reason == Skip.BELOW_CONFIDENCE for scene in scenes):
+        return Skip.BELOW_CONFIDENCE.value
+    music = any(gap.kind == Skip.NO_SPEECH for gap in heard.gaps)
+    return (Skip.NO_SPEECH if music else Skip.SILENCE).value

@@ -1,0 +1,84 @@
+"""A lake that version 0.1 wrote with the shipped model: nothing of it is done again, and what is left fits it.
+
+`lake_0_1/` has one recording, three of its scenes (two to draw, one skipped) and two images, as that version kept them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from deltalake import write_deltalake
+from PIL import Image
+
+from s2i_core import steps
+from s2i_core.config import CollageDecoderConfig, RunConfig, changed
+from s2i_core.models import registry
+from s2i_core.presets import cpu
+from s2i_core.publish.images import encode_image
+from s2i_core.records import AudioObject, row
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.tables import Lake
+from s2i_core.weights import digests
+
+OLD = Path(__file__).parent / "lake_0_1"
+CONFIG: RunConfig = changed(cpu(), {"image.format": "png"})
+
+
+@pytest.fixture
+def lake(objects: ObjectStore, bucket: str) -> Lake:
+    """The old rows but for the second image, which is still to be drawn."""
+    lake = Lake(objects.settings, f"s3://{bucket}/out")
+    for name, table in lake.tables.items():
+        if (path := OLD / f"{name}.parquet").exists():
+            rows = pq.read_table(path)
+            rows = rows.slice(0, 1) if name == "images" else rows
+            write_deltalake(table.uri, rows, storage_options=table._storage_options())
+    return lake
+
+
+def test_nothing_is_listened_to_or_drawn_again(lake: Lake) -> None:
+    (recording,) = pq.read_table(OLD / "recordings.parquet").to_pylist()
+    bucket, _, key = recording["source_uri"].removeprefix("s3://").partition("/")
+    source = AudioObject(bucket, key, recording["etag"], recording["size_bytes"])
+    names = digests(CONFIG)
+    assert lake.unplanned([source], names) == []
+    images = pq.read_table(OLD / "images.parquet").to_pylist()
+    left = lake.unillustrated(names)
+    assert left["scene_id"].to_pylist() == [images[1]["scene_id"]]
+
+    # Another decoder, another library, other settings of the image: only pictures.
+    for other in (
+        CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"decoder": CollageDecoderConfig()})}),
+        changed(CONFIG, {"image.style": "sketch"}),
+    ):
+        assert lake.unplanned([source], digests(other)) == []
+        assert lake.unillustrated(digests(other)).num_rows == 2
+
+    # What was left is drawn as that version would have drawn it, from its own rows, and goes into its tables.
+    model = registry.load(CONFIG.model)
+    (kept,) = left.select(list(steps.Planned.__annotations__)).to_pylist()
+    scene = steps.Planned(**kept)
+    (picture,) = steps.draw_batch([scene], [images[1]["seed"]], CONFIG.image, model)
+    data = encode_image(picture.pixels, CONFIG.image)
+    before = np.asarray(Image.open(OLD / "second.webp").convert("RGB"), int)
+    assert np.abs(picture.pixels - before).max() <= 1  # another processor may round otherwise
+    made = steps.image_row(
+        scene, picture, data, "k", image=CONFIG.image, model=model, image_digest=names.image, run_id="later"
+    )
+    assert made.image_id == images[1]["image_id"]
+    lake.images.merge([row(made)])
+    assert lake.unillustrated(names).num_rows == 0
+
+
+def test_new_rows_go_beside_the_old(lake: Lake) -> None:
+    old = lake.scenes.read()
+    assert old["focus_extras"].null_count == old.num_rows == 3
+    new = old.slice(0, 1).to_pylist()[0] | {"scene_id": "new", "focus_extras": b"named"}
+    lake.scenes.merge([new])
+    extras = dict(zip(*(lake.scenes.read(["scene_id", "focus_extras"])[n].to_pylist() for n in (0, 1)), strict=True))
+    assert extras["new"] == b"named" and sum(each is None for each in extras.values()) == 3
+    assert lake.scenes.read(["scene_id"], pc.field("focus_extras").is_valid())["scene_id"].to_pylist() == ["new"]
