@@ -177,6 +177,8 @@ def _illustrated(
 ) -> RunSummary:
     started, started_at = time.monotonic(), datetime.now(UTC)
     archive = validate(source, destination, preset, checkpoint, settings)
+    if (said := archive.renamed()) is not None:
+        Log("flows", flow="illustrate-archive", run_id=run_id).warning(said)
     if address is not None:
         run_id = take_up(archive, address, limit, run_id)
     progress = ProgressArtifact(artifact_key("progress", run_id), [PLAN, ILLUSTRATE, PUBLISH])

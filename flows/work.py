@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +16,8 @@ from s2i_core.records import AudioObject
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import keep_apart
-from s2i_core.storage.tables import Lake, drawn
-from s2i_core.weights import digests
+from s2i_core.storage.tables import Lake, drawn, planned
+from s2i_core.weights import digests, name_in_0_1
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,17 @@ class Archive:
             unillustrated=scenes.num_rows,
             pages=len(self.pages.pending()),
             unchanged=len(self.recordings) - unplanned,
+        )
+
+    def renamed(self) -> str | None:
+        """What to say where version 0.1 made this destination with these parts, which have other names by now."""
+        before = name_in_0_1(self.config.model)
+        scenes = self.lake.recordings.read(["etag"], planned(replace(self.digests, encoder=before))).num_rows
+        images = self.lake.images.read(["seed"], drawn(replace(self.digests, decoder=before))).num_rows
+        again = [f"{scenes} recordings are planned"] * (before != self.digests.encoder and scenes > 0)
+        again += [f"{images} pictures are drawn"] * (before != self.digests.decoder and images > 0)
+        return (
+            f"the model's parts have names of their own since 0.2: {' and '.join(again)} once more" if again else None
         )
 
     def found(self, unchanged: int) -> Found:

@@ -29,6 +29,7 @@ EXIT_ERROR = 2
 #: Commands of the core that have a module of their own, and what the list of commands says of them.
 CORE = {
     "library": ("s2i_core.build_library:app", "Build a library of your own illustrations, for a house style."),
+    "models": ("s2i_core.models.commands:models", "List the parts that a model can be put together from."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
     "eval": ("s2i_core.evaluation.commands:evaluate", "Measure the model, beside a cascade of recogniser and text."),
     "store": ("s2i_core.storage.commands:app", "Start, find and stop the embedded object store of this machine."),

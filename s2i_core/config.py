@@ -159,13 +159,23 @@ class ImageConfig(Settings):
 class PartConfig(Settings):
     """A part of a model: its `kind` says which, and its files lie in a checkpoint."""
 
+    parts: ClassVar[tuple[str, ...]] = ()
+    """Folders of the checkpoint that decide what it does: those that its digest is of."""
+
     checkpoint: str = Field(
         "", description="Folder of the saved pipeline that has it; empty means that of `model.checkpoint`."
     )
 
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """Its settings but for those that say which files it is of."""
+        return self.model_dump(exclude={"kind", "checkpoint", "library"})
+
 
 class WhisperEncoderConfig(PartConfig):
     """Whisper's encoder and query transformers, with the space that they share with pictures."""
+
+    parts = ("speech_encoder", "projection", "layout_projection")
 
     kind: Literal["whisper"] = Field("whisper", description="Which speech encoder; `s2i models` lists them.")
 
@@ -173,8 +183,6 @@ class WhisperEncoderConfig(PartConfig):
 class DecoderPartConfig(PartConfig):
     """An image decoder."""
 
-    parts: ClassVar[tuple[str, ...]] = ()
-    """Folders of the checkpoint that decide what it draws: those that its pictures are named by."""
     reads: ClassVar[tuple[str, ...]] = ("size_px", "style", "format", "quality")
     """Settings of an image that shape its pictures: those, with all its own, that they are named by."""
 
@@ -353,6 +361,6 @@ class RunConfig(Settings):
     def image_digest(self) -> str:
         """Digest of what shapes the images: of the settings that the chosen decoder reads, and no other's."""
         decoder = self.model.decoder
-        own = decoder.model_dump(exclude={"kind", "checkpoint", "library"})  # those are in the digest of its files
+        own = decoder.own_settings
         image = self.image.model_dump(include=set(decoder.reads))
         return config_digest({"image": image} | ({"decoder": own} if own else {}))

@@ -145,7 +145,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
 
     def _named(self, folder: Path) -> None:
         own = ModelConfig(checkpoint=str(folder))
-        self._digests = speech_digest(folder), space_digest(folder), decoder_digest(own)
+        self._digests = speech_digest(own.encoder, folder), space_digest(folder), decoder_digest(own)
 
     def with_library(self, library: SpriteLibrary) -> SpeechToImagePipeline:
         """Draw from another library, a house style for example; its vectors are made here where it has none.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from s2i_core.config import ModelConfig, RunConfig, SceneConfig
+from s2i_core.config import ModelConfig, NativeDecoderConfig, PartConfig, RunConfig, SceneConfig, SpeechEncoderConfig
 from s2i_core.errors import ModelError
-from s2i_core.identity import Digests, digest, files_digest
+from s2i_core.identity import Digests, config_digest, digest, files_digest
 
 FORMAT_VERSION = 3
 """2 had the limit of confidence in the settings, and one digest for all."""
@@ -21,7 +21,6 @@ GROUNDS_FOLDER = "grounds"
 ANCHORS = Path("space") / "anchors.safetensors"
 """What confidence is measured against, where that is not the checkpoint's own library."""
 FACTS = "s2i.json"
-_ENCODER_PARTS = ("speech_encoder", "projection", "layout_projection")
 _DECISIVE = {".safetensors", ".json"}
 DEFAULT_MIN_CONFIDENCE = 0.27
 """Of all spaces of format 2."""
@@ -84,9 +83,21 @@ def folder_digest(folder: Path) -> str:
     return files_digest((path for path in folder.rglob("*") if path.is_file() and path.suffix in _DECISIVE), folder)
 
 
-def speech_digest(folder: Path) -> str:
-    """Name of the speech encoder of a checkpoint."""
-    return digest("whisper", *(folder_digest(folder / part) for part in _ENCODER_PARTS))
+def part_digest(part: PartConfig, kind: str, folder: Path) -> str:
+    """Name of a part of a checkpoint: of the files that decide what it does, and of the kind of part that reads them.
+
+    Raises:
+        ModelError: it names a library, and there is none.
+    """
+    library = getattr(part, "library", "")
+    own = {LIBRARY_FOLDER: library_folder(library)} if library else {}
+    return digest(kind, *(folder_digest(own.get(name, folder / name)) for name in part.parts))
+
+
+def speech_digest(encoder: SpeechEncoderConfig, folder: Path) -> str:
+    """Name of the speech encoder of a checkpoint, with its own settings."""
+    name = part_digest(encoder, encoder.kind, folder)
+    return digest(name, config_digest(encoder.own_settings)) if encoder.own_settings else name
 
 
 def space_digest(folder: Path) -> str:
@@ -119,7 +130,7 @@ def encoder_digest(config: ModelConfig) -> str:
         ModelError: there is no checkpoint, or it is damaged.
     """
     folder = checkpoint_folder(config.encoder.checkpoint or config.checkpoint)
-    return scenes_named_by(speech_digest(folder), space_digest(folder))
+    return scenes_named_by(speech_digest(config.encoder, folder), space_digest(folder))
 
 
 def decoder_digest(config: ModelConfig) -> str:
@@ -129,11 +140,7 @@ def decoder_digest(config: ModelConfig) -> str:
         ModelError: there is no checkpoint, or no library.
     """
     decoder = config.decoder
-    folder = checkpoint_folder(decoder.checkpoint or config.checkpoint)
-    parts = {part: folder / part for part in decoder.parts}
-    if LIBRARY_FOLDER in parts and decoder.library:
-        parts[LIBRARY_FOLDER] = library_folder(decoder.library)
-    name = digest(decoder.kind, *(folder_digest(path) for path in parts.values()))
+    name = part_digest(decoder, decoder.kind, checkpoint_folder(decoder.checkpoint or config.checkpoint))
     return _NAMED_BEFORE.get(name, name)
 
 
@@ -157,6 +164,20 @@ def digests(config: RunConfig) -> Digests:
     """
     model = config.model
     return Digests(encoder_digest(model), config.plan_digest, decoder_digest(model), config.image_digest)
+
+
+def name_in_0_1(config: ModelConfig) -> str:
+    """The one name that version 0.1 gave the model of these settings, for its scenes and its images alike.
+
+    Raises:
+        ModelError: there is no checkpoint, or no library.
+    """
+    library = getattr(config.decoder, "library", "")
+    whole = config.model_copy(update={"decoder": NativeDecoderConfig(checkpoint=config.decoder.checkpoint)})
+    name = decoder_digest(whole)
+    if name not in _NAMED_BEFORE.values():  # not the shipped one, some of whose files have other names in them by now
+        name = folder_digest(checkpoint_folder(config.encoder.checkpoint or config.checkpoint))
+    return digest("library", name, folder_digest(library_folder(library))) if library else name
 
 
 def scene_settings(config: RunConfig) -> SceneConfig:

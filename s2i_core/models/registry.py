@@ -8,12 +8,12 @@ from typing import Any
 from s2i_core.config import ModelConfig, SpeechEncoderConfig
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.models.contracts import Frontend, ImageDecoder, Model, SpeechEncoder
-from s2i_core.weights import checkpoint_folder, decoder_digest, encoder_digest, facts
+from s2i_core.weights import checkpoint_folder, decoder_digest, encoder_digest, facts, speech_digest
 
 FRONTENDS = {"whisper": "s2i_core.audio.features:LogMel"}
 """For each kind of encoder its frontend, a class that needs no torch."""
 ENCODERS = {"whisper": "s2i_core.models.speech.listener:load"}
-"""For each kind of `model.encoder` what loads it: `(settings, folder, device, dtype) -> SpeechEncoder`."""
+"""For each kind of `model.encoder` what loads it: `(settings, folder, device, dtype, digest) -> SpeechEncoder`."""
 DECODERS = {
     "native": "s2i_core.models.decoders.native.decoder:load",
     "collage": "s2i_core.models.decoders.native.collage:load",
@@ -49,9 +49,9 @@ def load(config: ModelConfig) -> Model:
     )
     for folder in {hears, draws}:
         facts(folder)
-    dtype = getattr(torch, config.dtype)
+    dtype, heard_by = getattr(torch, config.dtype), speech_digest(config.encoder, hears)
     made = Model(
-        _named(ENCODERS[config.encoder.kind])(config.encoder, hears, device, dtype),
+        _named(ENCODERS[config.encoder.kind])(config.encoder, hears, device, dtype, heard_by),
         space.load(hears, device, dtype),
         _named(DECODERS[config.decoder.kind])(config.decoder, draws, device, dtype, decoder_digest(config)),
         device,

@@ -15,7 +15,6 @@ from s2i_core.models.parts import load_part
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
-from s2i_core.weights import speech_digest
 
 _ROWS = 16
 """Rows of one length that run at once; bounds the memory of a large batch."""
@@ -77,7 +76,7 @@ class WhisperListener:
         return SpeechEmbedding(tokens, pooled, share, extras)
 
 
-def load(config: WhisperEncoderConfig, folder: Path, device: str, dtype: torch.dtype) -> WhisperListener:
+def load(config: WhisperEncoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> WhisperListener:
     """That of a checkpoint.
 
     Raises:
@@ -90,7 +89,7 @@ def load(config: WhisperEncoderConfig, folder: Path, device: str, dtype: torch.d
         load_part(folder / "speech_encoder", SpeechEncoder, dtype).to(device),
         load_part(folder / "projection", QueryTransformer, dtype).to(device),
         extras,
-        speech_digest(folder),
+        digest,
     )
 
 
