@@ -43,6 +43,8 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
 _APPLICATION = "s2i"
 _LONGEST_WORDS = 300
+#: A proxy that is none, and what is not asked through it: for this client `*` is every name, and no address.
+_DIRECTLY = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
 _NO_ANSWER = ("error sending request", "HTTP error", "client error", "operation timed out", "error decoding response")
 _COMMIT_ATTEMPTS = 60
 _PAUSE_S = 0.4
@@ -333,7 +335,7 @@ class LakeTable:
             options["AWS_ALLOW_HTTP"] = str(self.settings.endpoint_url.startswith("http://")).lower()
         proxy = self.settings.proxy
         # Said in every case: this client would look for itself, and ask even loopback by way of a proxy.
-        return options | ({"proxy_url": proxy} if proxy else {"proxy_url": self.settings.url, "proxy_excludes": "*"})
+        return options | ({"proxy_url": proxy} if proxy else _DIRECTLY)
 
     def _check_schema(self, table: DeltaTable) -> None:
         there = pa.schema(table.schema().to_arrow())
