@@ -78,7 +78,7 @@ def lectures(
         ),
     ],
     split: Annotated[str, typer.Option(help="test, for reporting; dev, for choosing.")] = "test",
-    voice: Annotated[str, typer.Option(help="neural or robotic.")] = "neural",
+    voice: Annotated[str, typer.Option(help="neural, robotic, or people.")] = "neural",
     channel: Annotated[str, typer.Option(help="clean, noise (10 dB) or telephone.")] = "clean",
     checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
     work: Annotated[Path, typer.Option(help="Folder of the evaluation's data.")] = Path("data/eval"),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from s2i_core.config import ImageConfig
 from s2i_core.evaluation.cascade import Cascade
 from s2i_core.evaluation.lectures import transcribed
-from s2i_core.evaluation.lectures.score import Heard
+from s2i_core.evaluation.lectures.score import Guess
 from s2i_core.evaluation.lectures.spoken import Lecture, lectures
 from s2i_core.hearing import WIDTHS_S, Thing, frames_of, peaks, shares, windows
 from s2i_core.models.speech.grounding import Grounding
@@ -27,10 +27,10 @@ _STRONGEST = 0.002
 _BATCH = 256
 
 
-class Listener(Protocol):
+class ThingListener(Protocol):
     """Anything that hears things."""
 
-    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Heard]:
+    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Guess]:
         """What it hears in a lecture that came through as `sound` `(T,)`."""
         ...
 
@@ -57,8 +57,8 @@ class Windowed:
         count = max(1, round(_STRONGEST * len(cosines)))
         self._usual = np.sort(cosines, axis=0)[-count:].mean(0)
 
-    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Heard]:
-        """See `Listener`; the confidence is a difference of cosines."""
+    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Guess]:
+        """See `ThingListener`; the confidence is a difference of cosines."""
         by_width = [(cosines - self._usual, middles) for cosines, middles in self._cosines(sound)]
         return _heard(peaks(by_width, self.titles, -0.25))
 
@@ -84,8 +84,8 @@ class Grounded:
     widths_s: Sequence[float] = WIDTHS_S
     least: float = 0.02
 
-    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Heard]:
-        """See `Listener`; the confidence is the thing's share."""
+    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Guess]:
+        """See `ThingListener`; the confidence is the thing's share."""
         frames, things = frames_of(self.encoder, sound), torch.from_numpy(self.vectors)
         by_width = [
             (share.numpy(), middles)
@@ -102,12 +102,12 @@ class Transcribed:
     titles: Sequence[str]
     vectors: NDArray[np.float32]
 
-    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Heard]:
-        """See `Listener`; the confidence is a cosine."""
+    def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Guess]:
+        """See `ThingListener`; the confidence is a cosine."""
         return transcribed.hear(self.cascade, lecture, sound, self.titles, self.vectors)
 
 
-def listener_named(name: str, checkpoint: str | None, work: Path) -> Listener:
+def listener_named(name: str, checkpoint: str | None, work: Path) -> ThingListener:
     """A listener with the library of a checkpoint, in the style that is drawn by default.
 
     Args:
@@ -131,5 +131,5 @@ def listener_named(name: str, checkpoint: str | None, work: Path) -> Listener:
     return Grounded(pipeline.speech_encoder, Grounding.load(Path(name)), titles, vectors)
 
 
-def _heard(things: Sequence[Thing]) -> list[Heard]:
-    return [Heard(thing.title, (thing.start_s + thing.end_s) / 2, thing.confidence) for thing in things]
+def _heard(things: Sequence[Thing]) -> list[Guess]:
+    return [Guess(thing.title, (thing.start_s + thing.end_s) / 2, thing.confidence) for thing in things]

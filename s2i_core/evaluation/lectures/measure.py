@@ -6,23 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from s2i_core.evaluation.lectures.listeners import Listener
+from s2i_core.evaluation.lectures.listeners import ThingListener
 from s2i_core.evaluation.lectures.passages import Split
+from s2i_core.evaluation.lectures.people import clips
 from s2i_core.evaluation.lectures.score import Score, score
 from s2i_core.evaluation.lectures.spoken import Channel, lectures, through
 
-Voices = Literal["neural", "robotic"]
+Voices = Literal["neural", "robotic", "people"]
 RECALLS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Where the precision is reported."""
 
 
 def measure(
-    listener: Listener, split: Split, voices: Voices, channel: Channel, tell: Callable[[str], None] = lambda _: None
+    listener: ThingListener,
+    split: Split,
+    voices: Voices,
+    channel: Channel,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Score:
-    """How well it hears the passages of a split through a channel."""
+    """How well it hears the passages of a split through a channel; people's clips are all for reporting."""
     recordings = []
     minutes = 0.0
-    for lecture in lectures(split, voices):
+    for lecture in clips() if voices == "people" else lectures(split, voices):
         tell(f"{lecture.title}, {lecture.voice}")
         recordings.append((listener(lecture, through(lecture, channel)), lecture.said))
         minutes += lecture.duration_s / 60

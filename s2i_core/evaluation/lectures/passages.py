@@ -20,7 +20,7 @@ _MARK = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)")
 
 
 @dataclass(frozen=True)
-class Mention:
+class Marked:
     """Where a line names a thing.
 
     Attributes:
@@ -41,11 +41,11 @@ class Line:
     """A sentence as it is said, and what it names."""
 
     text: str
-    mentions: tuple[Mention, ...]
+    mentions: tuple[Marked, ...]
 
 
 @dataclass(frozen=True)
-class Passage:
+class Script:
     """Some eighty words on one topic; `topic` is `nothing` where nothing of the library is named."""
 
     title: str
@@ -54,10 +54,10 @@ class Passage:
 
 
 @cache
-def passages(split: Split) -> tuple[Passage, ...]:
+def passages(split: Split) -> tuple[Script, ...]:
     """The passages of a split, in the order of their file."""
     rows = tomllib.loads(_read(f"{split}.toml"))["passage"]
-    return tuple(Passage(row["title"], row["topic"], tuple(line(marked) for marked in row["lines"])) for row in rows)
+    return tuple(Script(row["title"], row["topic"], tuple(line(marked) for marked in row["lines"])) for row in rows)
 
 
 def line(marked: str) -> Line:
@@ -73,10 +73,15 @@ def line(marked: str) -> Line:
     for match in _MARK.finditer(marked):
         text += marked[at : match.start()]
         named = match[1] or match[2]
-        mentions.append(Mention(len(text), len(text) + len(named), _accepted()[named.lower()], match[1] is not None))
+        mentions.append(Marked(len(text), len(text) + len(named), _accepted()[named.lower()], match[1] is not None))
         text += named
         at = match.end()
     return Line(text + marked[at:], tuple(mentions))
+
+
+def accepted_for(named: str) -> frozenset[str]:
+    """The titles that are right where this is named, of what the passages name; none for anything else."""
+    return _accepted().get(named.lower(), frozenset())
 
 
 @cache

@@ -14,7 +14,7 @@ PRECISION = 0.85
 
 
 @dataclass(frozen=True)
-class Heard:
+class Guess:
     """What a listener makes of a moment.
 
     Attributes:
@@ -29,8 +29,8 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is named, and when; see `passages.Mention`."""
+class TimedMention:
+    """What is named, and when; see `passages.Marked`."""
 
     start_s: float
     end_s: float
@@ -94,7 +94,7 @@ class Score:
         return max((point.precision for point in self.curve if point.recall >= recall), default=0.0)
 
 
-def judge(heard: Sequence[Heard], said: Sequence[Said]) -> list[Judged]:
+def judge(heard: Sequence[Guess], said: Sequence[TimedMention]) -> list[Judged]:
     """Set what was heard in one recording against what was said, the surest first.
 
     Each mention can be found once: the same thing heard twice where it is said once is wrong the second time.
@@ -121,7 +121,7 @@ def judge(heard: Sequence[Heard], said: Sequence[Said]) -> list[Judged]:
     return judged
 
 
-def score(recordings: Sequence[tuple[Sequence[Heard], Sequence[Said]]], minutes: float) -> Score:
+def score(recordings: Sequence[tuple[Sequence[Guess], Sequence[TimedMention]]], minutes: float) -> Score:
     """Score a listener: what it heard in each recording, and what was said there."""
     judged = [one for heard, said in recordings for one in judge(heard, said)]
     needed = sum(mention.needed for _, said in recordings for mention in said)
@@ -151,5 +151,5 @@ def score(recordings: Sequence[tuple[Sequence[Heard], Sequence[Said]]], minutes:
     )
 
 
-def _middle(mention: Said) -> float:
+def _middle(mention: TimedMention) -> float:
     return (mention.start_s + mention.end_s) / 2

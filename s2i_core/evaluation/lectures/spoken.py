@@ -26,8 +26,8 @@ from s2i_core.corpus.sources import voices
 from s2i_core.corpus.sources.packages import default_cache
 from s2i_core.corpus.sources.voices import voice_named
 from s2i_core.corpus.sources.word_times import Spoken, TimedWord
-from s2i_core.evaluation.lectures.passages import Line, Passage, Split, passages
-from s2i_core.evaluation.lectures.score import Said
+from s2i_core.evaluation.lectures.passages import Line, Script, Split, passages
+from s2i_core.evaluation.lectures.score import TimedMention
 
 Channel = Literal["clean", "noise", "telephone"]
 CHANNELS: tuple[Channel, ...] = ("clean", "noise", "telephone")
@@ -64,7 +64,7 @@ class Lecture:
     topic: str
     voice: str
     sound: NDArray[np.float32]
-    said: tuple[Said, ...]
+    said: tuple[TimedMention, ...]
     words: tuple[tuple[str, float, float], ...]
 
     @property
@@ -81,7 +81,7 @@ def lectures(split: Split, kind: Literal["neural", "robotic"]) -> Iterator[Lectu
             yield speak(passage, names[(place + take * (len(names) // TAKES)) % len(names)])
 
 
-def speak(passage: Passage, voice: str) -> Lecture:
+def speak(passage: Script, voice: str) -> Lecture:
     """One passage by one voice."""
     rng = np.random.default_rng(zlib.crc32(f"{passage.title} {voice}".encode()))
     pieces, said, words = [np.zeros(SAMPLING_RATE_HZ // 2, np.float32)], [], []
@@ -111,12 +111,12 @@ def through(lecture: Lecture, channel: Channel) -> NDArray[np.float32]:
     return lecture.sound
 
 
-def _said(line: Line, words: Sequence[TimedWord], start_s: float) -> Iterator[Said]:
+def _said(line: Line, words: Sequence[TimedWord], start_s: float) -> Iterator[TimedMention]:
     for mention in line.mentions:
         own = [word for word in words if word.start < mention.end and mention.start < word.end]
         if own:
             first, last = start_s + own[0].start_s, start_s + own[-1].end_s
-            yield Said(first, last, mention.accepted, mention.needed)
+            yield TimedMention(first, last, mention.accepted, mention.needed)
 
 
 def _spoken(voice: str, text: str) -> Spoken:

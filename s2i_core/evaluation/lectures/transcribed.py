@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.evaluation.cascade import Cascade
-from s2i_core.evaluation.lectures.score import Heard
+from s2i_core.evaluation.lectures.score import Guess
 from s2i_core.evaluation.lectures.spoken import Lecture
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -35,7 +35,7 @@ _LITTLE_WORDS = frozenset([
 
 
 def hear(cascade: Cascade, lecture: Lecture, sound: NDArray[np.float32], titles: Sequence[str],
-         vectors: NDArray[np.float32]) -> list[Heard]:  # fmt: skip
+         vectors: NDArray[np.float32]) -> list[Guess]:  # fmt: skip
     """What a cascade makes of a lecture whose sound came through as `sound`.
 
     Args:
@@ -59,13 +59,13 @@ def hear(cascade: Cascade, lecture: Lecture, sound: NDArray[np.float32], titles:
         return []
     cosines = cascade.embed([text for text, _ in asked]) @ vectors.T
     best = cosines.argmax(1)
-    heard = [Heard(titles[best[row]], at_s, float(cosines[row, best[row]])) for row, (_, at_s) in enumerate(asked)]
+    heard = [Guess(titles[best[row]], at_s, float(cosines[row, best[row]])) for row, (_, at_s) in enumerate(asked)]
     return distinct(heard)
 
 
-def distinct(heard: Sequence[Heard]) -> list[Heard]:
+def distinct(heard: Sequence[Guess]) -> list[Guess]:
     """The surest of what is near to each other in time, as the model's own peaks are."""
-    kept: list[Heard] = []
+    kept: list[Guess] = []
     for one in sorted(heard, key=lambda one: -one.confidence):
         if all(abs(one.at_s - other.at_s) >= (_AGAIN_S if one.title == other.title else _APART_S) for other in kept):
             kept.append(one)

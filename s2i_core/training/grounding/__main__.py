@@ -10,12 +10,13 @@ import torch
 import typer
 
 from s2i_core.config import changed, chosen
+from s2i_core.corpus import lexicon
 from s2i_core.corpus.sources import voices
 from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.training.grounding import frames as frame_shards
-from s2i_core.training.grounding import lexicon, sentences, spoken, trainer
+from s2i_core.training.grounding import sentences, spoken, trainer
 from s2i_core.training.grounding.trainer import GroundingConfig
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)

@@ -22,10 +22,10 @@ from safetensors.numpy import save_file
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.corpus.augment import Augmentation, augment, resample
+from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.hearing import CROP_S, FRAMES_HZ
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
-from s2i_core.training.grounding.lexicon import Lexicon
 from s2i_core.training.grounding.spoken import Said, read
 
 _BATCH = 8
@@ -106,7 +106,7 @@ def named(said: Said, lexicon: Lexicon) -> Iterator[TimedName]:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedShard:
     """A shard.
 
     Attributes:
@@ -120,12 +120,12 @@ class Encoded:
     names: list[list[TimedName]]
 
 
-def read_frames(path: Path) -> Encoded:
+def read_frames(path: Path) -> EncodedShard:
     """A shard that `build` wrote."""
     with safe_open(path, framework="np") as file:
         names = json.loads(file.metadata()["names"])
         listed = [[TimedName(*name) for name in of_crop] for of_crop in names]
-        return Encoded(file.get_tensor("frames"), file.get_tensor("durations_s"), listed)
+        return EncodedShard(file.get_tensor("frames"), file.get_tensor("durations_s"), listed)
 
 
 def _crop(sounds: Sequence[NDArray[np.float32]], names: Sequence[TimedName], rng: np.random.Generator) -> Crop:

@@ -4,15 +4,15 @@ import math
 
 import pytest
 
-from s2i_core.evaluation.lectures.score import Heard, Said, judge, score
+from s2i_core.evaluation.lectures.score import Guess, TimedMention, judge, score
 
-OWL = Said(1.0, 1.4, frozenset({"owl", "bird"}), True)
-SHIP = Said(3.0, 3.4, frozenset({"ship"}), True)
-MONK = Said(5.0, 5.4, frozenset({"bald man"}), False)
+OWL = TimedMention(1.0, 1.4, frozenset({"owl", "bird"}), True)
+SHIP = TimedMention(3.0, 3.4, frozenset({"ship"}), True)
+MONK = TimedMention(5.0, 5.4, frozenset({"bald man"}), False)
 
 
 def test_what_is_right_is_right_at_its_time_only():
-    heard = [Heard("owl", 1.3, 0.9), Heard("ship", 1.3, 0.8), Heard("ship", 3.9, 0.7), Heard("ship", 4.1, 0.6)]
+    heard = [Guess("owl", 1.3, 0.9), Guess("ship", 1.3, 0.8), Guess("ship", 3.9, 0.7), Guess("ship", 4.1, 0.6)]
     judged = judge(heard, [OWL, SHIP])
     assert [one.right for one in judged] == [True, False, True, False]
     assert judged[0].off_s == pytest.approx(0.1)
@@ -21,24 +21,24 @@ def test_what_is_right_is_right_at_its_time_only():
 
 
 def test_the_second_of_a_double_is_wrong_and_the_surer_one_counts():
-    judged = judge([Heard("bird", 1.2, 0.5), Heard("owl", 1.6, 0.9)], [OWL])
+    judged = judge([Guess("bird", 1.2, 0.5), Guess("owl", 1.6, 0.9)], [OWL])
     assert [(one.title, one.right) for one in judged] == [("owl", True), ("bird", False)]
 
 
 def test_what_need_not_be_shown_is_neither_right_nor_wrong():
-    judged = judge([Heard("bald man", 5.1, 0.9), Heard("bald man", 5.3, 0.8), Heard("king", 5.2, 0.7)], [MONK])
+    judged = judge([Guess("bald man", 5.1, 0.9), Guess("bald man", 5.3, 0.8), Guess("king", 5.2, 0.7)], [MONK])
     assert [one.right for one in judged] == [None, None, False]
 
 
 def test_a_mention_said_twice_is_found_twice():
-    again = Said(2.0, 2.4, OWL.accepted, True)
-    judged = judge([Heard("owl", 1.2, 0.9), Heard("owl", 2.1, 0.8)], [OWL, again])
+    again = TimedMention(2.0, 2.4, OWL.accepted, True)
+    judged = judge([Guess("owl", 1.2, 0.9), Guess("owl", 2.1, 0.8)], [OWL, again])
     assert [one.right for one in judged] == [True, True]
 
 
 def test_the_curve_is_counted_over_all_recordings():
-    first = ([Heard("owl", 1.2, 0.9), Heard("ship", 1.3, 0.5)], [OWL, MONK])
-    second = ([Heard("ship", 3.1, 0.7), Heard("owl", 3.1, 0.7)], [SHIP])
+    first = ([Guess("owl", 1.2, 0.9), Guess("ship", 1.3, 0.5)], [OWL, MONK])
+    second = ([Guess("ship", 3.1, 0.7), Guess("owl", 3.1, 0.7)], [SHIP])
     found = score([first, second], minutes=2.0)
     assert [(point.limit, point.shown) for point in found.curve] == [(0.9, 1), (0.7, 3), (0.5, 4)]
     assert [point.precision for point in found.curve] == [1.0, pytest.approx(2 / 3), 0.5]
@@ -50,7 +50,7 @@ def test_the_curve_is_counted_over_all_recordings():
 
 
 def test_a_listener_that_is_never_sure_enough_has_no_recall():
-    found = score([([Heard("ship", 1.0, 0.9), Heard("owl", 1.2, 0.1)], [OWL])], 1.0)
+    found = score([([Guess("ship", 1.0, 0.9), Guess("owl", 1.2, 0.1)], [OWL])], 1.0)
     assert (found.recall, found.limit, math.isnan(found.off_s)) == (0.0, math.inf, True)
     silent = score([([], [OWL])], 1.0)
     assert (silent.curve, silent.recall, silent.average_precision, silent.at_recall(0.1)) == ((), 0.0, 0.0, 0.0)

@@ -5,10 +5,10 @@ import pytest
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.corpus.augment import rms
-from s2i_core.evaluation.lectures.passages import Passage, line
+from s2i_core.evaluation.lectures.passages import Script, line
 from s2i_core.evaluation.lectures.spoken import speak, through
 
-PASSAGE = Passage("Owls", "birds", (line("Up there, an [owl] saw it all."), line("Then the (monk) took a [ladder].")))
+PASSAGE = Script("Owls", "birds", (line("Up there, an [owl] saw it all."), line("Then the (monk) took a [ladder].")))
 VOICE = "espeak:en+m8"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.evaluation.lectures import transcribed
-from s2i_core.evaluation.lectures.score import Heard
+from s2i_core.evaluation.lectures.score import Guess
 from s2i_core.evaluation.lectures.spoken import Lecture
 
 SAID = (("an", 0.0, 0.2), ("owl", 0.2, 0.6), ("on", 0.6, 0.8), ("a", 0.8, 0.9), ("ladder", 0.9, 1.5))
@@ -51,7 +51,7 @@ def test_things_are_the_titles_nearest_to_words_and_pairs_of_them():
     sound = np.zeros(2 * SAMPLING_RATE_HZ, np.float32)
     cascade = FakeCascade("An owl on a ladder.")
     heard = transcribed.hear(cascade, lecture(sound), sound, ["owl", "ladder"], np.eye(2, dtype=np.float32))
-    assert heard == [Heard("owl", 0.4, 1.0), Heard("ladder", 1.2, 1.0)]
+    assert heard == [Guess("owl", 0.4, 1.0), Guess("ladder", 1.2, 1.0)]
 
 
 def test_silence_names_nothing():
@@ -71,5 +71,5 @@ def test_long_talk_is_cut_where_it_is_quiet():
 
 
 def test_of_what_is_near_in_time_the_surest_stays():
-    heard = [Heard("owl", 1.0, 0.5), Heard("ship", 1.2, 0.9), Heard("owl", 1.7, 0.4), Heard("ship", 2.1, 0.3)]
-    assert transcribed.distinct(heard) == [Heard("ship", 1.2, 0.9), Heard("owl", 1.7, 0.4)]
+    heard = [Guess("owl", 1.0, 0.5), Guess("ship", 1.2, 0.9), Guess("owl", 1.7, 0.4), Guess("ship", 2.1, 0.3)]
+    assert transcribed.distinct(heard) == [Guess("ship", 1.2, 0.9), Guess("owl", 1.7, 0.4)]

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.sources import wordnet
 from s2i_core.corpus.sources.captions import Concept, Name
 from s2i_core.training.grounding import sentences
-from s2i_core.training.grounding.lexicon import Lexicon
 from s2i_core.training.grounding.sentences import FRAMES, Composer
 
 KINDS = ("animal", "food", "vehicle", "person", "building", "thing", "plant", "body")

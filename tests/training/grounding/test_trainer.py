@@ -53,7 +53,7 @@ class Beeper:
 def lexicon(monkeypatch):
     for name in ("nouns", "other_words", "adverbs"):
         monkeypatch.setattr(wordnet, name, frozenset)
-    from s2i_core.training.grounding.lexicon import Lexicon
+    from s2i_core.corpus.lexicon import Lexicon
 
     return Lexicon([Concept("", (Name(name, f"{name}s", "count"),), "thing", "plain") for name in PITCHES_HZ], {})
 

@@ -29,7 +29,7 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 @dataclass(frozen=True)
-class Thing:
+class Nameable:
     """Something that may be named.
 
     Attributes:
@@ -65,7 +65,7 @@ class Lexicon:
     """
 
     def __init__(self, concepts: Iterable[Concept], others: Mapping[str, str]) -> None:
-        self.things = [Thing(c.names[0].indefinite(), c.category, c.names) for c in concepts]
+        self.things = [Nameable(c.names[0].indefinite(), c.category, c.names) for c in concepts]
         self.drawn = len(self.things)
         self._forms: dict[str, int] = {}
         # A plain name goes before another concept's synonym, and a singular before a plural.
@@ -78,7 +78,7 @@ class Lexicon:
         for noun, kind in others.items():
             if noun not in self._forms and noun not in _SELDOM_NOUNS and noun not in wordnet.adverbs():
                 number, name = len(self.things), Name(noun, plural_of(noun), "count")
-                self.things.append(Thing(name.indefinite(), kind, (name,)))
+                self.things.append(Nameable(name.indefinite(), kind, (name,)))
                 for form in (name.singular, name.plural):
                     self._forms.setdefault(str(form), number)
 

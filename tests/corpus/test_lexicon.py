@@ -2,9 +2,9 @@
 
 import pytest
 
+from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.sources import wordnet
 from s2i_core.corpus.sources.captions import Concept, Name
-from s2i_core.training.grounding.lexicon import Lexicon
 
 
 def concept(name, *synonyms, plural="", number="count"):
