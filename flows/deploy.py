@@ -353,7 +353,7 @@ def _apply(spec: DeploymentSpec, flow: Flow[..., Any], environment: Mapping[str,
         enforce_parameter_schema=True,
         work_pool_name=spec.work_pool.name,
         work_queue_name=spec.work_pool.work_queue_name,
-        job_variables=spec.work_pool.job_variables | {"env": variables},
+        job_variables=spec.work_pool.job_variables | {"env": _with(spec.work_pool.job_variables.get("env"), variables)},
         # By module, as both a process and a container have it installed.
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
@@ -363,6 +363,14 @@ def _apply(spec: DeploymentSpec, flow: Flow[..., Any], environment: Mapping[str,
     )
     made = deployment.apply(image=image or None)
     return cast("UUID", made)  # Prefect's functions are typed for callers with an event loop as well
+
+
+def _with(own: Any, variables: Mapping[str, str]) -> dict[str, Any] | list[Any]:
+    """Variables beside those that a deployment brings: by name, or in a list as Kubernetes writes them."""
+    if isinstance(own, list):
+        names = {each.get("name") for each in own}
+        return own + [{"name": name, "value": value} for name, value in variables.items() if name not in names]
+    return {**variables, **(own or {})}
 
 
 def automations(block: UUID | None, budget: timedelta, late: timedelta) -> list[AutomationCore]:

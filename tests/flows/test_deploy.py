@@ -303,3 +303,16 @@ def test_a_destination_within_the_source_is_not_deployed(destination: str, monke
     asked = CliRunner().invoke(cli.app, ["deploy", "s3://a/talks/", destination])
     assert asked.exit_code == 2
     assert "lie in each other" in asked.stderr
+
+
+def test_variables_of_a_deployments_own_stay_beside_ours() -> None:
+    """As the pool's template has them, by name or in a list as Kubernetes writes them; the deployment's own win."""
+    ours = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "A": "ours"}
+    assert deploying._with(None, ours) == ours
+    assert deploying._with({"A": "own", "B": "2"}, ours) == {
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "A": "own",
+        "B": "2",
+    }
+    secret = {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    assert deploying._with([secret], ours) == [secret, {"name": "PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "value": "30"}]

@@ -3,6 +3,7 @@ here is what is written, not what AWS makes of it."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import kubernetes_validate
 import operator_kinds
 import pytest
 import yaml
 from hcl import FOLDERS, TERRAFORM, Block, blocks, files
 from kuberay_kinds import KUBERNETES
+from prefect.utilities.templating import apply_values
 
 RESOURCES = blocks("resource")
 MODULES = TERRAFORM / "modules"
@@ -232,6 +235,51 @@ def test_the_launchers_machines_have_the_profiles_that_a_module_makes() -> None:
     assert named == {name.replace("${var.name}", "s2i") for name in made.values()} == {"s2i-head", "s2i-writer"}
 
 
+def test_the_pods_of_flows_can_start_and_may_do_what_they_must() -> None:
+    """By the worker's base job template: Kubernetes takes it, its profile is restricted, what it names is there."""
+    platform = (MODULES / "platform" / "main.tf").read_text()
+    given = re.search(r"job-template\.json\.tftpl\", \{(.*?)\n +\}\)", platform, re.DOTALL)
+    assert given is not None
+    names = set(re.findall(r"(\w+) +=", given[1]))
+    text = (MODULES / "platform" / "job-template.json.tftpl").read_text()
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == names
+    secrets = dict(
+        re.findall(r'(\w+) += optional\(string, "([^"]*)"\)', (MODULES / "platform/variables.tf").read_text())
+    )
+    values = {"region": "eu-central-1", "image": f"registry.example/s2i@sha256:{'1' * 64}"}
+    for name in names:
+        text = text.replace(f"${{{name}}}", values.get(name) or secrets[name])
+    template = json.loads(text)
+    variables = template["variables"]["properties"]
+    assert set(re.findall(r"\{\{ (\w+) \}\}", text)) <= variables.keys()
+    filled = {name: each["default"] for name, each in variables.items() if "default" in each}
+    filled |= {"name": "a-run", "command": ["prefect", "flow-run", "execute"]}
+    manifest = apply_values(template["job_configuration"]["job_manifest"], filled)
+    kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    pod = manifest["spec"]["template"]["spec"]
+    assert (
+        pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+    )
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert container["image"] == values["image"] and manifest["metadata"]["namespace"] == "s2i"
+    # The account that the module gives a writer's rights, and secrets that the README makes in this namespace.
+    accounts = next(block for block in blocks("variable", MODULES / "identities") if block.name == "service_accounts")
+    assert accounts.body["default"]["writer"] == {"namespace": "s2i", "name": pod["serviceAccountName"]}
+    readme = (TERRAFORM / "README.md").read_text()
+    references = [each["valueFrom"]["secretKeyRef"] for each in container["env"] if "valueFrom" in each]
+    assert {each["name"] for each in references} == {"s2i-ray-token", "prefect-auth"}
+    assert "-n s2i create secret generic s2i-ray-token --from-literal auth_token" in readme
+    assert (
+        "for name in prefect s2i; do kubectl -n $name create secret generic prefect-auth --from-literal auth-string"
+        in readme
+    )
+    # The network lets in who comes from where these pods are, and the worker is there too.
+    assert 'submitterNamespace = kubernetes_namespace_v1.this["s2i"]' in platform
+    worker = platform[platform.index('"prefect_worker"') :]
+    assert 'kubernetes_namespace_v1.this["s2i"]' in worker[: worker.index("repository")]
+
+
 @pytest.mark.parametrize("size", ["small", "medium", "large"])
 def test_what_a_size_asks_for_is_within_what_may_be_bought(size: str) -> None:
     """By the sums of `examples/complete`, which refuses less; an hour's upper bound follows the size."""
@@ -260,6 +308,13 @@ def test_karpenter_takes_the_pools(tool: Callable[[str], str]) -> None:
         answer = subprocess.run([tool("helm"), *command, *values], capture_output=True, text=True, check=False)
         assert answer.returncode == 0, answer.stdout + answer.stderr
     resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+    (storage,) = (resource for resource in resources if resource["kind"] == "StorageClass")
+    kubernetes_validate.validate(storage, KUBERNETES, strict=True)
+    # The class that Prefect's volume asks for, by a driver that is installed.
+    assert storage["metadata"]["name"] == default(MODULES / "platform", "storage_class")
+    (eks,) = (block for block in blocks("module") if block.name == "eks")
+    assert storage["provisioner"] == "ebs.csi.aws.com" and "aws-ebs-csi-driver" in eks.body["addons"]
+    resources.remove(storage)
     assert sorted(resource["kind"] for resource in resources) == ["EC2NodeClass"] * 3 + ["NodePool"] * 3
     for resource in resources:
         operator_kinds.check(resource)

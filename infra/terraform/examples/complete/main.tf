@@ -104,6 +104,7 @@ module "platform" {
   values = var.values
 
   prefect_ingress = { host = var.prefect_host }
+  secrets         = { prefect_database = var.prefect_database }
 
   depends_on = [module.identities]
 }

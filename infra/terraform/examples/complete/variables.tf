@@ -88,3 +88,9 @@ variable "analysts" {
   type        = list(string)
   default     = []
 }
+
+variable "prefect_database" {
+  description = "Name of a secret in the namespace prefect with the connection-string of a PostgreSQL; empty means SQLite on a volume, for one person."
+  type        = string
+  default     = ""
+}

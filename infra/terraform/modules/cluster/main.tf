@@ -92,6 +92,10 @@ module "eks" {
     coredns                = {}
     kube-proxy             = {}
     eks-pod-identity-agent = { before_compute = true }
+    # Without it every claim of a volume waits for ever.
+    aws-ebs-csi-driver = {
+      pod_identity_association = [{ role_arn = aws_iam_role.volumes.arn, service_account = "ebs-csi-controller-sa" }]
+    }
     vpc-cni = {
       before_compute = true
       # Without this, network policies are accepted and do nothing.
@@ -120,6 +124,27 @@ module "eks" {
   }
 
   node_security_group_tags = { "karpenter.sh/discovery" = var.name }
+}
+
+data "aws_iam_policy_document" "volumes" {
+  statement {
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["pods.eks.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "volumes" {
+  name               = "${var.name}-volumes"
+  assume_role_policy = data.aws_iam_policy_document.volumes.json
+}
+
+resource "aws_iam_role_policy_attachment" "volumes" {
+  role       = aws_iam_role.volumes.name
+  policy_arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
 }
 
 module "karpenter" {

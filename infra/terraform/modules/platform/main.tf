@@ -2,7 +2,7 @@
 # by your secret manager, and named here: none passes through the state.
 
 terraform {
-  required_version = ">= 1.8"
+  required_version = ">= 1.9"
   required_providers {
     helm = {
       source  = "hashicorp/helm"
@@ -94,13 +94,17 @@ resource "helm_release" "prefect_server" {
     }
     secret     = { create = false }
     postgresql = { enabled = false }
-    sqlite     = { enabled = var.secrets.prefect_database == "" }
+    sqlite = {
+      enabled     = var.secrets.prefect_database == ""
+      persistence = { storageClassName = var.storage_class }
+    }
   })]
 }
 
+# Beside the clusters that the flows send their jobs to: their pods take the writer's account and the token's secret there.
 resource "helm_release" "prefect_worker" {
   name       = "prefect-worker"
-  namespace  = kubernetes_namespace_v1.this["prefect"].metadata[0].name
+  namespace  = kubernetes_namespace_v1.this["s2i"].metadata[0].name
   repository = "https://prefecthq.github.io/prefect-helm"
   chart      = "prefect-worker"
   version    = var.versions.prefect
@@ -108,11 +112,30 @@ resource "helm_release" "prefect_worker" {
   values = [yamlencode({
     worker = {
       apiConfig = "selfHostedServer"
-      config    = { workPool = var.work_pool, type = "kubernetes" }
+      config = {
+        workPool = var.work_pool
+        type     = "kubernetes"
+        baseJobTemplate = {
+          configuration = templatefile("${path.module}/job-template.json.tftpl", {
+            image          = "${var.image["repository"]}@${var.image["digest"]}"
+            region         = var.region
+            ray_token      = var.secrets.ray_token
+            prefect_server = var.secrets.prefect_server
+          })
+        }
+      }
       selfHostedServerApiConfig = {
         apiUrl    = "http://prefect-server.prefect.svc.cluster.local:4200/api"
         basicAuth = { enabled = true, existingSecret = var.secrets.prefect_server }
       }
+      # By reference in each job, as the template has it: the worker would write its own login into them in the clear.
+      extraEnvVars = [
+        { name = "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_NAME", value = var.secrets.prefect_server },
+        { name = "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET_KEY", value = "auth-string" },
+      ]
+      # What the namespace's profile, restricted, wants beside the chart's own.
+      containerSecurityContext = { capabilities = { drop = ["ALL"] } }
+      initContainer            = { containerSecurityContext = { capabilities = { drop = ["ALL"] } } }
     }
   })]
 
@@ -167,7 +190,7 @@ resource "helm_release" "s2i" {
       image   = var.image
       auth    = { secretName = var.secrets.ray_token }
       store   = { region = var.region }
-      network = { podIdentity = true }
+      network = { podIdentity = true, submitterNamespace = kubernetes_namespace_v1.this["s2i"].metadata[0].name }
       metrics = { podMonitor = var.monitoring }
       redis = var.redis == null ? { enabled = false } : {
         enabled        = true

@@ -30,7 +30,7 @@ variable "image" {
 }
 
 variable "secrets" {
-  description = "Names of Kubernetes secrets that you have made: see the README. An empty prefect_database means SQLite on a volume."
+  description = "Names of Kubernetes secrets that you have made: see the README. prefect_server in both namespaces, prefect and s2i. An empty prefect_database means SQLite on a volume."
   type = object({
     ray_token        = optional(string, "s2i-ray-token")
     prefect_server   = optional(string, "prefect-auth")
@@ -59,6 +59,17 @@ variable "prefect_ingress" {
     condition     = var.prefect_ingress.tls_secret != ""
     error_message = "Name the secret with the certificate: nothing is served in the clear."
   }
+
+  validation {
+    condition     = var.prefect_ingress.host == "" || var.secrets.prefect_database != ""
+    error_message = "Where more than one person uses Prefect, it wants a PostgreSQL: name the secret with its connection-string in secrets.prefect_database."
+  }
+}
+
+variable "storage_class" {
+  description = "Storage class of the volume for Prefect's SQLite: the one that the module `cluster` makes."
+  type        = string
+  default     = "s2i"
 }
 
 variable "work_pool" {
