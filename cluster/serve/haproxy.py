@@ -30,7 +30,9 @@ _DEREGISTERED_S = 1
 """A new list of replicas reaches HAProxy in less."""
 _MOST_CONNECTIONS = 8192
 _FILES_BESIDE = 256
-"""Open files of HAProxy besides those of its connections, of which each takes two."""
+"""Open files of HAProxy besides those of its connections."""
+_FILES_OF_FOUR = 10
+"""Two for each connection, and two more for every fourth, which may take its data through a pipe (`maxpipes`)."""
 _REPLICA_PORTS = 1000
 _PR_SET_PDEATHSIG = 1
 _KEEP_ALIVE_S = 30
@@ -101,7 +103,7 @@ def environment(
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     connections = _MOST_CONNECTIONS
     if files != resource.RLIM_INFINITY:
-        connections = max(1, min(connections, (files - _FILES_BESIDE) // 2))
+        connections = max(1, min(connections, 4 * (files - _FILES_BESIDE) // _FILES_OF_FOUR))
     # Where one of these is taken, the replica tries the next. They lie below those that Linux lends to clients.
     first = 10_000 + secrets.randbelow(20_000 - _REPLICA_PORTS)
     values: dict[str, object] = {

@@ -55,6 +55,7 @@ class Front:
             server_state_base=values["RAY_SERVE_HAPROXY_SERVER_STATE_BASE"],
             server_state_file=values["RAY_SERVE_HAPROXY_SERVER_STATE_FILE"],
             timeout_client_s=int(values["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"]),
+            maxconn=int(values["RAY_SERVE_HAPROXY_MAXCONN"]),
             nbthread=1,
         )
         self._loop = asyncio.new_event_loop()

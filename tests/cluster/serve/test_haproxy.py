@@ -154,3 +154,18 @@ def test_it_ends_with_the_process_that_started_it(front: Front, tmp_path: Path) 
         parent.kill()
     psutil.wait_procs([child], 10)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("files", [512, 2048])
+def test_it_starts_with_few_open_files(files: int) -> None:
+    code = f"""
+import pathlib, resource, sys, tempfile
+resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from fronted import haproxy_before
+with tempfile.TemporaryDirectory(prefix="s2i-") as folder, haproxy_before("http://127.0.0.1:1", {BINARY!r},
+        pathlib.Path(folder)) as front:
+    print("up", front.pid)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert ran.stdout.startswith("up"), ran.stderr
