@@ -15,22 +15,25 @@ import psutil
 import pytest
 from archives import SAMPLES, check_images, mp3, speech
 from fronts import archived, front, refusal
+from tiny import tiny_library
 
 from cluster.jobs.illustrate import illustrate
-from cluster.jobs.model import model_digest
 from cluster.jobs.plan import plan
 from cluster.jobs.request import JobSummary, Progress
-from s2i_core.config import ImageConfig, ModelConfig
+from s2i_core.config import ImageConfig, ModelConfig, changed
 from s2i_core.errors import ModelError, StorageError
 from s2i_core.identity import image_id
+from s2i_core.models import registry
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.records import Status
 from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.weights import digests
 from tests.chaos.proxy import proxy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
-def test_an_archive(objects, bucket, request_for, lake) -> None:
+def test_an_archive(objects, bucket, request_for, lake, tmp_path) -> None:
     talk, other = speech(25), speech(20, start_s=40)
     archive = {
         "in/a talk.wav": talk,
@@ -109,6 +112,17 @@ def test_an_archive(objects, bucket, request_for, lake) -> None:
     assert image["image_id"] == image_id(image["scene_id"], summary.decoder_digest, summary.image_digest)
     summary = illustrate(request_for())
     assert (summary.rows_in, summary.images) == (0, 0)
+
+    # Another decoder, or another library, listens to nothing again and draws all.
+    config = third.config
+    house = SpriteLibrary.joined([tiny_library(), tiny_library()])
+    house.embed(registry.load(config.model))
+    house.save(tmp_path)
+    for change in ({"model.decoder.kind": "collage"}, {"model.decoder.library": str(tmp_path)}):
+        other = request_for(config=changed(config, change))
+        assert plan(other).rows_in == 0
+        summary = illustrate(other)
+        assert (summary.rows_in, summary.images) == (len(wanted), len(wanted))
 
 
 def test_a_killed_worker_loses_nothing(objects, bucket, request_for, make_scenes, lake, config) -> None:
@@ -279,5 +293,5 @@ def test_what_aws_lists_as_archived_is_not_asked_for(
         made.listing = archived("DEEP_ARCHIVE", "wav", restored)
         request = request_for(store=aws)
         listed = ObjectStore(aws).list(bucket, "in/")
-        pending = lake.unplanned(listed, request.config.plan_digest, model_digest(request.config.model))
+        pending = lake.unplanned(listed, digests(request.config))
         assert len(pending) == 3

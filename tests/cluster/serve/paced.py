@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cluster.serve.deployments import Drawing, Encoder, Generator, _Order, cost
+from cluster.serve.deployments import Encoder, Generator, _Order
 from s2i_core.audio.features import FRAMES_PER_S
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.scenes import Embedded
+from s2i_core.steps import Picture
 
 LISTEN_S = 0.05
 """Listening to a clip takes so long, …"""
@@ -62,9 +63,9 @@ class PacedGenerator(Generator):
     steps = 0
     """How many it has made."""
 
-    def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[Drawing]:
+    def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[list[Picture]]:
         images = [order.request.image for order in orders]
-        total = sum(cost(image, len(order.request.seeds), 0) for image, order in zip(images, orders, strict=True))
+        total = sum(self._cost(image, len(order.request.seeds)) for image, order in zip(images, orders, strict=True))
 
         def paced() -> bool:
             time.sleep(DRAW_S * total / images[0].steps)
