@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cluster.jobs.pools import held
 from s2i_core.config import ResourceConfig
 from s2i_core.doctor import Check, Subject, fetch
 from s2i_core.errors import ConfigError
@@ -80,16 +81,9 @@ def capacity(address: str) -> Capacity:
 
 def here(config: ResourceConfig) -> Capacity:
     """What this machine gives to a run with these settings: no more than its pools hold."""
-    pools = (config.decode, config.encode, config.generate)
-    wanted = {
-        name: max(sum(holds[:2]), holds[2])
-        for name, holds in {
-            "cpus": [pool.maximum * pool.num_cpus for pool in pools],
-            "gpus": [pool.maximum * pool.num_gpus for pool in pools],
-        }.items()
-    }
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return Capacity(1, min(os.cpu_count() or 1, math.ceil(wanted["cpus"])), min(gpus, math.ceil(wanted["gpus"])))
+    cpus = math.ceil(held(config, "num_cpus"))
+    return Capacity(1, min(os.cpu_count() or 1, cpus), min(gpus, math.ceil(held(config, "num_gpus"))))
 
 
 def _asks_for_token(address: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray.autoscaler.sdk import request_resources
 
+from cluster.jobs.pools import JOBS
 from cluster.jobs.request import JobFailed, JobName
 from s2i_core.config import PoolConfig, ResourceConfig
 
@@ -24,7 +25,7 @@ def await_capacity(job: JobName, config: ResourceConfig, nodes: Callable[[], lis
     Raises:
         JobFailed: there is not, `config.wait_s` later.
     """
-    pools = {"plan": (config.decode, config.encode), "illustrate": (config.generate,)}[job]
+    pools = [pool.settings(config) for pool in JOBS[job]]
     workers = [_holds(pool) for pool in pools for _ in range(max(1, pool.minimum))]
     deadline = time.monotonic() + config.wait_s
     asked = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cluster.jobs.pools import GENERATE, JOBS
 from s2i_core.config import LimitConfig, PoolConfig, ResourceConfig
 from s2i_core.storage.objects import S3Settings
 
@@ -72,14 +73,10 @@ def within(resources: ResourceConfig, limits: LimitConfig) -> ResourceConfig:
     most = limits.s3_requests
     if most is None:
         return resources
-    generate = _at_most(resources.generate, most)
-    return resources.model_copy(
-        update={
-            "decode": _at_most(resources.decode, most),
-            "generate": generate,
-            "write_concurrency": max(1, min(resources.write_concurrency, most // generate.maximum)),
-        }
-    )
+    asking = [pool for pools in JOBS.values() for pool in pools if pool.asks_store]
+    fewer = {pool.name: _at_most(pool.settings(resources), most) for pool in asking}
+    writing = max(1, min(resources.write_concurrency, most // fewer[GENERATE.name].maximum))
+    return resources.model_copy(update=fewer | {"write_concurrency": writing})
 
 
 def connections(store: S3Settings, resources: ResourceConfig) -> S3Settings:

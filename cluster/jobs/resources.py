@@ -7,6 +7,7 @@ from typing import Any
 
 from ray.data import ActorPoolStrategy
 
+from cluster.jobs.pools import held
 from s2i_core.config import PoolConfig, ResourceConfig
 
 IN_FLIGHT = 2
@@ -53,5 +54,4 @@ def full(*, concurrency: int = 1, alone: bool = False) -> float:
 
 def logical_cpus(config: ResourceConfig) -> int:
     """CPUs that a cluster must have for all pools of the larger job at their maximum at once."""
-    decode, encode, generate = (p.maximum * p.num_cpus for p in (config.decode, config.encode, config.generate))
-    return max(1, math.ceil(max(decode + encode, generate)))
+    return max(1, math.ceil(held(config, "num_cpus")))
