@@ -9,7 +9,7 @@ from s2i_core.errors import ObjectArchived
 from s2i_core.records import Failure
 
 
-def judged(failure: Failure, failed_before: int, config: ResourceConfig) -> Failure:
+def limit_retries(failure: Failure, failed_before: int, config: ResourceConfig) -> Failure:
     """The failure; one for good where its subject has failed in as many runs as it may.
 
     Args:

@@ -36,6 +36,11 @@ class StageCall:
     pool: PoolConfig
     concurrency: int = 1
 
+    @classmethod
+    def of(cls, stage: type[Any], config: ResourceConfig, *arguments: Any) -> StageCall:
+        """The stage in the pool that it names."""
+        return cls(stage, arguments, stage.pool.settings(config), stage.pool.concurrency)
+
 
 def run(
     source: Callable[[bool], Dataset],

@@ -21,6 +21,7 @@ from safetensors.numpy import save
 from cluster import metrics
 from cluster.jobs import model, rows
 from cluster.jobs.patience import Patience
+from cluster.jobs.pools import DECODE, ENCODE, GENERATE
 from cluster.jobs.request import JobRequest
 from s2i_core import identity, logs, steps, tracing
 from s2i_core.audio.isolated import DecoderProcess
@@ -40,12 +41,14 @@ _FACTS = "s2i-image"
 _RECORDINGS_LISTED = 64  # whose images a worker remembers
 
 
-class Hear:
+class Decode:
     """Objects (`rows.OBJECTS`) to their utterances and one end each (`rows.HEARD`), as a stream.
 
     Reads, decodes, finds speech and computes features in one task, so that no waveform leaves it. Needs no torch. The
     decoder is a process of its own: a file that crashes it, or makes it hang, costs that process and nothing else.
     """
+
+    pool = DECODE
 
     def __init__(self, request: JobRequest) -> None:
         self._store = ObjectStore(request.store)
@@ -115,6 +118,8 @@ class Encode:
     until its scenes are planned, and tokens are most of them.
     """
 
+    pool = ENCODE
+
     def __init__(self, request: JobRequest, digest: str) -> None:
         self._log = _log("encode", request)
         self._model = model.load(request.config.model, request.config.resources.encode, encoder=digest)
@@ -169,6 +174,8 @@ class Draw:
     An image that a killed run wrote is adopted with the facts in its metadata. Two calls may run at a time: one draws
     while the other looks up and writes.
     """
+
+    pool = GENERATE
 
     def __init__(self, request: JobRequest, digest: str) -> None:
         self._log = _log("draw", request)

@@ -1,6 +1,6 @@
 """Long recordings in constant memory: peak memory of a decode worker on ten hours over that on ten minutes.
 
-Each recording lies in the embedded S3 server and goes through the decode stage of the job (`Hear`: ranged reads,
+Each recording lies in the embedded S3 server and goes through the decode stage of the job (`Decode`: ranged reads,
 decoder, voice activity detection, features) in a process of its own, which hands its rows on and keeps none. The peak
 is that of the process and its decoder together. The ten hours are the ten minutes again and again.
 """
@@ -69,11 +69,11 @@ def _heard(key: str) -> dict[str, Any]:
 def _hear(key: str) -> dict[str, Any]:
     """In a process of its own."""
     from cluster.jobs import rows
-    from cluster.jobs.stages import Hear
+    from cluster.jobs.stages import Decode
 
     request = JobRequest(source=f"s3://{_BUCKET}", destination=f"s3://{_BUCKET}/out", run_id="x", config=presets.cpu())
     (source,) = ObjectStore(request.store).list(_BUCKET, key)
-    stage = Hear(request)
+    stage = Decode(request)
     utterances = 0
     end = None
     began = time.monotonic()

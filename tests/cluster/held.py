@@ -19,7 +19,7 @@ import pyarrow as pa
 from cluster.jobs import __main__ as program
 from cluster.jobs import illustrate, plan
 from cluster.jobs.request import JobRequest
-from cluster.jobs.stages import Draw, Encode, Hear
+from cluster.jobs.stages import Decode, Draw, Encode
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import parse_uri
 
@@ -40,10 +40,10 @@ class _Gate:
             time.sleep(_LOOK_S)
 
 
-class HeldHear(Hear):
+class HeldDecode(Decode):
     def __init__(self, request: JobRequest) -> None:
         super().__init__(request)
-        self._gate = _Gate("Hear", request)
+        self._gate = _Gate("Decode", request)
 
     def __call__(self, objects: pa.Table) -> Iterator[pa.Table]:
         if any("held" in key for key in objects["key"].to_pylist()):
@@ -72,7 +72,10 @@ class HeldDraw(Draw):
 
 
 if __name__ == "__main__":
-    held: dict[Any, dict[str, type]] = {plan: {"Hear": HeldHear, "Encode": HeldEncode}, illustrate: {"Draw": HeldDraw}}
+    held: dict[Any, dict[str, type]] = {
+        plan: {"Decode": HeldDecode, "Encode": HeldEncode},
+        illustrate: {"Draw": HeldDraw},
+    }
     for module, stages in held.items():
         for name, stage in stages.items():
             setattr(module, name, stage)

@@ -47,7 +47,7 @@ def test_the_pools_that_decode_and_encode(elastic, objects, bucket, request_of_p
     for number in range(FREE + LATER):
         name = "held" if number >= FREE else "free"
         objects.put(bucket, f"in/{name}-{number}.wav", speech(8, start_s=6 * number))
-    pools = {"Hear": 2, "Encode": 2}
+    pools = {"Decode": 2, "Encode": 2}
     summary = grown("plan", pools, {"cpu": 2, "gpu": 2}, elastic, objects, bucket, request_of_pools)
     assert (summary.rows_in, summary.failed, summary.left) == (FREE + LATER, 0, 0)
     assert len(lake.recordings.read().to_pylist()) == FREE + LATER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from cluster.jobs.attempts import judged
+from cluster.jobs.attempts import limit_retries
 from cluster.jobs.limits import Budget, connections, remaining, within
 from s2i_core.config import LimitConfig, PoolConfig, ResourceConfig
 from s2i_core.errors import StorageUnavailable
@@ -56,8 +56,8 @@ def test_open_requests_are_shared_out_among_the_workers() -> None:
 def test_what_failed_too_often_is_left_alone() -> None:
     config = ResourceConfig(max_failed_runs=3)
     passing = Failure.of(StorageUnavailable("x", "ill", "Wait."), subject="x", stage=Stage.READ, run_id="r")
-    assert judged(passing, 1, config) is passing
-    final = judged(passing, 2, config)
+    assert limit_retries(passing, 1, config) is passing
+    final = limit_retries(passing, 2, config)
     assert not final.retryable
     assert "--retry-failed" in final.remedy
     assert final.remedy.startswith("Wait. It failed in 3 runs")

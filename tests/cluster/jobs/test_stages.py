@@ -10,7 +10,7 @@ from archives import SAMPLES, speech
 
 from cluster.jobs import rows
 from cluster.jobs.model import load
-from cluster.jobs.stages import Draw, Encode, Hear
+from cluster.jobs.stages import Decode, Draw, Encode
 from s2i_core.config import ModelConfig, PoolConfig
 from s2i_core.errors import GenerationError, ModelError, StorageUnavailable
 from s2i_core.records import AudioObject
@@ -18,9 +18,9 @@ from s2i_core.storage.objects import ObjectStore
 from s2i_core.weights import decoder_digest, digests, encoder_digest
 
 
-def hear(request, *sources: AudioObject, stage: Hear | None = None):
+def hear(request, *sources: AudioObject, stage: Decode | None = None):
     given = rows.table([{"row": n, **vars(source)} for n, source in enumerate(sources)], rows.OBJECTS)
-    return [row for table in (stage or Hear(request))(given) for row in table.to_pylist()]
+    return [row for table in (stage or Decode(request))(given) for row in table.to_pylist()]
 
 
 def listed(objects: ObjectStore, bucket: str, key: str, data: bytes) -> AudioObject:
