@@ -104,7 +104,7 @@ def test_what_failed_for_good_is_told_with_how_to_take_it_up(
 ) -> None:
     monkeypatch.setattr("flows.launch.PrefectServer", _not_now)
     work = Archive(archive[0], archive[1], checkpoint=checkpoint)
-    digests = {"model_digest": work.model_digest, "plan_digest": work.config.plan_digest}
+    digests = {"model_digest": work.digests.encoder, "plan_digest": work.digests.plan}
     for item in work.recordings:
         failed = {"source_uri": item.uri, "etag": item.etag, "status": "failed", "retryable": item.key != "broken.mp3"}
         made = recording("x", recording_id=None, reason="no audio", **failed, **digests)
