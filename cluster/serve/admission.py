@@ -1,7 +1,7 @@
 """Who is taken, and how long they may wait: what cannot be answered soon is refused at the door, before any work.
 
 A clip waits at several places on its way: for a thread that decodes, for a batch of the encoder, for one of the
-generator. `Clips` sees all of them as one queue and refuses, at once, who would wait too long in it. `Patience` goes
+generator. `Clips` sees all of them as one queue and refuses, at once, who would wait too long in it. `TimeLeft` goes
 with a clip that was taken, and is what it may still wait: a stage that cannot begin within it refuses. So an answer
 comes within `max_wait_s` and the time of the work itself, or it is a 503 within `max_wait_s`.
 """
@@ -205,7 +205,7 @@ class Clips:
 
 
 @dataclass
-class Patience:
+class TimeLeft:
     """What is left to a clip that was taken."""
 
     deadline: float

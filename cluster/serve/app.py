@@ -23,11 +23,11 @@ from starlette.types import Receive, Scope, Send
 
 from cluster.serve import desk as desks
 from cluster.serve import documentation, faults, metrics, page, problems
-from cluster.serve.deployments import Drawn, Encoder, Generator
+from cluster.serve.deployments import Encoder, Generator
 from cluster.serve.desk import Desk
 from cluster.serve.guard import Caller, Doorkeeper, Guard
 from cluster.serve.live import live
-from cluster.serve.messages import DESK
+from cluster.serve.messages import DESK, DrawnFiles
 from cluster.serve.ports import keep_to_loopback
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import (
@@ -123,16 +123,16 @@ async def _draw_clip(request: Request, options: ImageOptions, service: Service, 
         clip = b"".join([each async for each in audio(request, service.limits.max_clip_bytes, service.limits, form)])
     chosen = _with_fields(ImageOptions, options, form)
     started = time.monotonic()
-    patience = service.patience(chosen.timeout_s)
+    time_left = service.time_left(chosen.timeout_s)
     if chosen.n > service.limits.max_images:
         raise Refusal(422, "invalid", f"n must be 1 to {service.limits.max_images}.", "Ask for fewer pictures.")
     image = await service.image_config(chosen)
     with service.clips.take(await service.cost(image, chosen.n), caller.key_name):
-        async with service.within(patience):
+        async with service.within(time_left):
             await _spend(service, caller, chosen.n)
-            heard = await service.hear(clip, patience)
+            heard = await service.hear(clip, time_left)
             drawing = time.monotonic()
-            drawn = await service.draw(heard.scene, seeds(heard.scene, chosen), image, patience)
+            drawn = await service.draw(heard.scene, seeds(heard.scene, chosen), image, time_left)
     now = time.monotonic()
     service.meter.step("total", now - started)
     scene = heard.scene
@@ -271,11 +271,11 @@ async def style_image(name: str, request: Request, service: ServiceOf) -> Respon
         # One at a time: all who wait get the same picture.
         async with request.app.state.style_lock:
             if name not in made:
-                patience = service.patience(_WARM_S)
+                time_left = service.time_left(_WARM_S)
                 image = await service.image_config(Options(style=name))
-                async with service.within(patience):
-                    clip = await service.hear(example(), patience)
-                    drawn = await service.draw(clip.scene, seeds(clip.scene, ImageOptions()), image, patience)
+                async with service.within(time_left):
+                    clip = await service.hear(example(), time_left)
+                    drawn = await service.draw(clip.scene, seeds(clip.scene, ImageOptions()), image, time_left)
                 made[name] = (drawn.files[0], drawn.content_type)
     return Response(made[name][0], media_type=made[name][1], headers={"Cache-Control": "public, max-age=3600"})
 
@@ -520,7 +520,7 @@ def _or_raise(value: Value | Refusal) -> Value:
     return value
 
 
-def _pictures(drawn: Drawn, chosen: tuple[int, ...], image: ImageConfig) -> list[Picture]:
+def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) -> list[Picture]:
     return [
         Picture(
             image=base64.b64encode(file).decode(),

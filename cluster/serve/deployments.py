@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from safetensors.numpy import save
 from cluster.jobs import model
 from cluster.serve import faults
 from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
+from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, PreviewFile, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.ports import keep_to_loopback
 from cluster.serve.settings import ServeSettings
@@ -35,66 +35,6 @@ from s2i_core.publish.images import content_type, encode_image
 from s2i_core.scenes import Embedded
 
 Result = TypeVar("Result")
-
-
-class Refused(StrEnum):
-    """Why a deployment has no result."""
-
-    FULL = "full"
-    """No place, or it would begin too late."""
-    LATE = "late"
-    """It has not begun in time."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the model is."""
-
-    model_digest: str
-    encoder_digest: str
-    decoder: DecoderInfo
-    device: str
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Embeddings of the utterances of one clip, in order."""
-
-    embedded: list[Embedded]
-    waited_s: float
-    """How long the clip waited for its batch."""
-
-
-@dataclass(frozen=True)
-class DrawRequest:
-    """Pictures of one scene: one for each seed."""
-
-    scene: steps.Drawable
-    seeds: tuple[int, ...]
-    image: ImageConfig
-    begin_by: float = float("inf")
-    """On the clock of `time.time()`; what has not begun by then is not begun."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Files of the pictures, in the order of the seeds."""
-
-    files: tuple[bytes, ...]
-    content_type: str
-    similarity: tuple[float, ...]
-    compute_ms: float
-    """The share of the batch's time."""
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What the picture looks like after a step."""
-
-    step: int
-    steps: int
-    file: bytes
-    content_type: str
 
 
 class Encoder:
@@ -121,10 +61,10 @@ class Encoder:
             self._run([(Utterance(0.0, seconds, silence, 0.0),)], lambda: True)
         self._batcher.learn(silence.shape[-1] / frontend.rate_hz, time.monotonic() - started)
 
-    async def facts(self) -> Facts:
+    async def facts(self) -> ModelInfo:
         """What the model is."""
         known = self._model
-        return Facts(known.digest, known.encoder_digest, known.decoder.info, known.device)
+        return ModelInfo(known.digest, known.encoder_digest, known.decoder.info, known.device)
 
     async def encode(self, utterances: Sequence[Utterance], begin_by: float = float("inf")) -> Encoded | Refused:
         """Embeddings of the utterances of one clip; what has not begun by then is not begun."""
@@ -171,12 +111,12 @@ class Generator:
         )
         self._warm(settings.config().image)
 
-    async def draw(self, request: DrawRequest) -> Drawn | Refused:
+    async def draw(self, request: DrawRequest) -> DrawnFiles | Refused:
         """The pictures of a scene."""
         drawing = await _refusing(self._batcher(_Order(request), request.begin_by))
         return drawing if isinstance(drawing, Refused) else await self._drawn(request, drawing)
 
-    async def draw_live(self, request: DrawRequest) -> AsyncIterator[Preview | Drawn | Refused]:
+    async def draw_live(self, request: DrawRequest) -> AsyncIterator[PreviewFile | DrawnFiles | Refused]:
         """The same, with previews of the first picture while it is denoised; the last item is the result."""
         loop = asyncio.get_running_loop()
         shown: asyncio.Queue[tuple[int, NDArray[np.uint8]] | None] = asyncio.Queue()
@@ -196,18 +136,18 @@ class Generator:
                 step, pixels = preview
                 if shown.empty():  # else a later one is there already
                     file = await loop.run_in_executor(self._files, encode_image, pixels, request.image)
-                    yield Preview(step, request.image.steps, file, content_type(request.image.format))
+                    yield PreviewFile(step, request.image.steps, file, content_type(request.image.format))
             drawing = await task
         finally:
             task.cancel()
         yield drawing if isinstance(drawing, Refused) else await self._drawn(request, drawing)
 
-    async def _drawn(self, request: DrawRequest, pictures: list[steps.Picture]) -> Drawn:
+    async def _drawn(self, request: DrawRequest, pictures: list[steps.Picture]) -> DrawnFiles:
         loop = asyncio.get_running_loop()
         files = [await loop.run_in_executor(self._files, encode_image, each.pixels, request.image) for each in pictures]
         kind = content_type(request.image.format)
         compute_ms = sum(each.compute_ms for each in pictures)
-        return Drawn(tuple(files), kind, tuple(each.similarity for each in pictures), compute_ms)
+        return DrawnFiles(tuple(files), kind, tuple(each.similarity for each in pictures), compute_ms)
 
     def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[list[steps.Picture]]:
         """Draw; where nobody wants any of them any more, it ends after the step."""

@@ -22,9 +22,9 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import faults, problems
-from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Refused
 from cluster.serve.guard import Caller, Doorkeeper
 from cluster.serve.keys import Key, Quotas
+from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, Refused
 from cluster.serve.metrics import Gathered
 from cluster.serve.ports import keep_to_loopback
 from cluster.serve.problems import Refusal
@@ -60,7 +60,7 @@ class Event:
 
 
 @dataclass
-class Recording:
+class RecordingTask:
     """A recording that is being illustrated, or was."""
 
     id: str
@@ -137,7 +137,7 @@ class Desk:
         self._limits = settings.limits
         self._encoder = encoder
         self._generator = generator
-        self._recordings: dict[str, Recording] = {}
+        self._recordings: dict[str, RecordingTask] = {}
         self._doorkeeper = Doorkeeper(settings)
         self._quotas = Quotas()
         self._gathered = Gathered()
@@ -174,7 +174,7 @@ class Desk:
         if uri is not None and (refusal := self._forbidden(uri)):
             return refusal
         file = tempfile.TemporaryFile() if uri is None else None  # noqa: SIM115 -- closed with the recording
-        recording = Recording(secrets.token_urlsafe(16), owner, image, file, uri, key)
+        recording = RecordingTask(secrets.token_urlsafe(16), owner, image, file, uri, key)
         self._recordings[recording.id] = recording
         if self._forgetting is None or self._forgetting.done():
             self._forgetting = asyncio.get_running_loop().create_task(self._forget_in_time())
@@ -235,7 +235,7 @@ class Desk:
         await self._drop(recording)
         return True
 
-    def _find(self, id: str, owner: str) -> Recording | None:
+    def _find(self, id: str, owner: str) -> RecordingTask | None:
         recording = self._recordings.get(id)
         return recording if recording is not None and recording.owner == owner else None
 
@@ -257,7 +257,7 @@ class Desk:
             if recording.file is not None:
                 recording.file.close()
 
-    async def _drop(self, recording: Recording) -> None:
+    async def _drop(self, recording: RecordingTask) -> None:
         self._recordings.pop(recording.id, None)
         if recording.task is not None and not recording.task.done():
             recording.task.cancel()
@@ -286,10 +286,10 @@ class Desk:
 
     # -------------------------------------------------------------------------------------------------------- work
 
-    def _start(self, recording: Recording) -> None:
+    def _start(self, recording: RecordingTask) -> None:
         recording.task = asyncio.get_running_loop().create_task(self._work(recording))
 
-    async def _work(self, recording: Recording) -> None:
+    async def _work(self, recording: RecordingTask) -> None:
         try:
             await recording.progress()
             async with self._doorkeeper.holding(Caller(recording.owner, recording.key)), self._turn:
@@ -310,17 +310,17 @@ class Desk:
                 recording.file.close()
                 recording.file = None
 
-    async def _failed(self, recording: Recording, problem: Problem) -> None:
+    async def _failed(self, recording: RecordingTask, problem: Problem) -> None:
         recording.status, recording.error = "failed", problem
         await recording.tell("failed", {"error": problem.model_dump(exclude_none=True)})
 
-    async def _illustrate(self, recording: Recording) -> None:
+    async def _illustrate(self, recording: RecordingTask) -> None:
         recording.status = "listening"
         await recording.progress()
         embedded, heard = await self._hear(recording)
         recording.duration_s = recording.heard_s = round(heard.duration_s, 3)
         recording.damage, recording.tracks = heard.damage, heard.tracks
-        facts: Facts = await self._encoder.facts.remote()
+        facts: ModelInfo = await self._encoder.facts.remote()
         scenes = await asyncio.to_thread(
             steps.plan,
             embedded,
@@ -346,7 +346,7 @@ class Desk:
             for scene in wanted:
                 group.create_task(one(scene))
 
-    async def _hear(self, recording: Recording) -> tuple[list[Embedded], Heard]:
+    async def _hear(self, recording: RecordingTask) -> tuple[list[Embedded], Heard]:
         limited = self._config.audio.model_copy(
             update={
                 "max_size_bytes": self._limits.max_recording_bytes,
@@ -375,7 +375,7 @@ class Desk:
                     await recording.progress()
         return embedded, listening.result
 
-    def _charge(self, recording: Recording, utterances: Sequence[Utterance]) -> None:
+    def _charge(self, recording: RecordingTask, utterances: Sequence[Utterance]) -> None:
         key = recording.key
         if key is None:
             return
@@ -405,7 +405,7 @@ class Desk:
                 return result.embedded
             await asyncio.sleep(0.5)  # clips come first
 
-    async def _draw(self, recording: Recording, scene: Scene) -> None:
+    async def _draw(self, recording: RecordingTask, scene: Scene) -> None:
         view = recording.scenes[scene.index]
         seed = identity.seed(scene.scene_id)
         while True:
@@ -413,7 +413,9 @@ class Desk:
                 await asyncio.sleep(min(wait_s, 5.0))
                 continue
             try:
-                drawn: Drawn | Refused = await self._generator.draw.remote(DrawRequest(scene, (seed,), recording.image))
+                drawn: DrawnFiles | Refused = await self._generator.draw.remote(
+                    DrawRequest(scene, (seed,), recording.image)
+                )
             except BackPressureError:
                 drawn = Refused.FULL
             except (RayError, RayServeException, S2IError) as error:

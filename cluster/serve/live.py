@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.serve import faults, problems
-from cluster.serve.admission import Patience
-from cluster.serve.deployments import Drawn, Preview
+from cluster.serve.admission import TimeLeft
 from cluster.serve.guard import REFUSED, WS_PROTOCOL, Caller, Doorkeeper
+from cluster.serve.messages import DrawnFiles, PreviewFile
 from cluster.serve.problems import Refusal, log
 from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
 from cluster.serve.server import MAX_MESSAGE_BYTES
@@ -287,11 +287,11 @@ class _Clip:
 
     async def _draw(self, said: _Said) -> None:
         service = self._service
-        patience = service.patience()
-        async with service.within(patience):
-            await self._draw_within(said, patience)
+        time_left = service.time_left()
+        async with service.within(time_left):
+            await self._draw_within(said, time_left)
 
-    async def _draw_within(self, said: _Said, patience: Patience) -> None:
+    async def _draw_within(self, said: _Said, time_left: TimeLeft) -> None:
         service = self._service
         if self._caller.key is not None:
             wait_s: float = await service.desk.spend_images.remote(self._caller.key, 1)
@@ -300,12 +300,12 @@ class _Clip:
         segment = said.segment
         features = await asyncio.to_thread(log_mel, segment.waveform)
         utterance = Utterance(segment.start_s, segment.end_s, features, level_dbfs(segment.waveform))
-        (embedded,) = await service.encode([utterance], patience)
+        (embedded,) = await service.encode([utterance], time_left)
         scene = await self._scene(embedded, features)
         seed = identity.seed(scene.scene_id) if self._start.seed is None else self._start.seed
         started = time.monotonic()
-        async for item in service.draw_live(scene, seed, self._image, patience):
-            if isinstance(item, Preview):
+        async for item in service.draw_live(scene, seed, self._image, time_left):
+            if isinstance(item, PreviewFile):
                 if self._start.previews:
                     await self._preview(said, item)
             else:
@@ -325,7 +325,7 @@ class _Clip:
             run_id=RUN_ID,
         )[0]
 
-    async def _preview(self, said: _Said, preview: Preview) -> None:
+    async def _preview(self, said: _Said, preview: PreviewFile) -> None:
         await self._connection.send(
             {
                 "type": "preview",
@@ -338,7 +338,7 @@ class _Clip:
         )
 
     async def _picture(
-        self, said: _Said, scene: Scene, seed: int, drawn: Drawn, draw_ms: float, total_ms: float
+        self, said: _Said, scene: Scene, seed: int, drawn: DrawnFiles, draw_ms: float, total_ms: float
     ) -> None:
         self._confidence[said.number] = scene.confidence
         await self._connection.send(

@@ -23,8 +23,8 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import problems
-from cluster.serve.admission import Clips, Patience, Places
-from cluster.serve.deployments import Drawn, DrawRequest, Encoded, Facts, Preview, Refused
+from cluster.serve.admission import Clips, Places, TimeLeft
+from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, PreviewFile, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import MAX_SEED, ImageOptions, Options
@@ -75,10 +75,10 @@ class Service:
         self._encoder = encoder
         self._generator = generator
         self._generator_stream = generator.options(stream=True)
-        self._facts: Facts | None = None
+        self._facts: ModelInfo | None = None
         self._listen = Listener(self.limits.max_listening, self.config.resources.decoder)
 
-    async def facts(self) -> Facts:
+    async def facts(self) -> ModelInfo:
         """What the model is.
 
         Raises:
@@ -86,7 +86,7 @@ class Service:
         """
         if self._facts is None:
             try:
-                facts: Facts = await asyncio.wait_for(self._encoder.facts.remote(), _FACTS_S)
+                facts: ModelInfo = await asyncio.wait_for(self._encoder.facts.remote(), _FACTS_S)
             except (TimeoutError, RayError, RayServeException):
                 raise problems.starting() from None
             self._facts = facts
@@ -122,24 +122,24 @@ class Service:
         decoder = (await self.facts()).decoder
         return images * decoder.cost(image) + decoder.cost(self.config.image)
 
-    def patience(self, timeout_s: float | None = None) -> Patience:
+    def time_left(self, timeout_s: float | None = None) -> TimeLeft:
         """Of a request that comes now."""
-        return Patience(time.time() + (timeout_s or self.limits.timeout_s), self.limits.max_wait_s)
+        return TimeLeft(time.time() + (timeout_s or self.limits.timeout_s), self.limits.max_wait_s)
 
     @contextlib.asynccontextmanager
-    async def within(self, patience: Patience) -> AsyncIterator[None]:
+    async def within(self, time_left: TimeLeft) -> AsyncIterator[None]:
         """End the block at the deadline, and with it what it waits for in the deployments.
 
         Raises:
             Refusal: the deadline passed.
         """
         try:
-            async with patience.timeout():
+            async with time_left.timeout():
                 yield
         except TimeoutError:
             raise problems.late(self.clips.wait_s) from None
 
-    async def hear(self, audio: bytes, patience: Patience) -> Clip:
+    async def hear(self, audio: bytes, time_left: TimeLeft) -> Clip:
         """Decode a clip, find its speech, embed it, and find its surest scene.
 
         Raises:
@@ -151,25 +151,25 @@ class Service:
             update={
                 "max_size_bytes": self.limits.max_clip_bytes,
                 "max_duration_s": self.limits.max_clip_s,
-                "max_decode_s": min(self.limits.max_clip_decode_s, max(0.1, patience.deadline - time.time())),
+                "max_decode_s": min(self.limits.max_clip_decode_s, max(0.1, time_left.deadline - time.time())),
             }
         )
         try:
             with tracing.span("listen", {"s2i.bytes": len(audio)}):
-                listened_to = await self._listen(audio, limited, patience.begin_by)
+                listened_to = await self._listen(audio, limited, time_left.begin_by)
         except S2IError as error:
-            if time.time() >= patience.deadline:
+            if time.time() >= time_left.deadline:
                 raise problems.late(self.clips.wait_s) from None
             raise problems.of_audio(error) from None
         if listened_to is None:
-            raise patience.refusal(self.clips.wait_s)
+            raise time_left.refusal(self.clips.wait_s)
         utterances, heard, waited_s = listened_to
-        patience.waited(waited_s)
+        time_left.waited(waited_s)
         listened = time.monotonic()
         self.meter.step("listen", listened - started)
         if not utterances:
             raise problems.no_speech(any(gap.kind == Skip.NO_SPEECH for gap in heard.gaps))
-        embedded = await self.encode(utterances, patience)
+        embedded = await self.encode(utterances, time_left)
         # By the settings of a batch job: the service's own limits shape no scene.
         scenes = steps.plan(
             embedded,
@@ -185,19 +185,19 @@ class Service:
         self.meter.step("encode", encoded - listened)
         return Clip(surest, heard, (listened - started) * 1000, (encoded - listened) * 1000)
 
-    async def encode(self, utterances: list[Utterance], patience: Patience) -> list[Embedded]:
+    async def encode(self, utterances: list[Utterance], time_left: TimeLeft) -> list[Embedded]:
         """Embeddings of utterances.
 
         Raises:
             Refusal: no place, or not in time.
         """
         with tracing.span("encode", {"s2i.utterances": len(utterances)}):
-            answer = await self._answer(self._encoder.encode.remote(utterances, patience.begin_by))
-            encoded: Encoded = self._or_refuse(answer, patience)
-        patience.waited(encoded.waited_s)
+            answer = await self._answer(self._encoder.encode.remote(utterances, time_left.begin_by))
+            encoded: Encoded = self._or_refuse(answer, time_left)
+        time_left.waited(encoded.waited_s)
         return encoded.embedded
 
-    async def draw(self, scene: Scene, seeds: tuple[int, ...], image: ImageConfig, patience: Patience) -> Drawn:
+    async def draw(self, scene: Scene, seeds: tuple[int, ...], image: ImageConfig, time_left: TimeLeft) -> DrawnFiles:
         """Pictures of a scene.
 
         Raises:
@@ -205,23 +205,23 @@ class Service:
         """
         started = time.monotonic()
         with tracing.span("draw", {"s2i.images": len(seeds)}):
-            request = DrawRequest(scene, seeds, image, patience.begin_by)
-            drawn: Drawn = self._or_refuse(await self._answer(self._generator.draw.remote(request)), patience)
+            request = DrawRequest(scene, seeds, image, time_left.begin_by)
+            drawn: DrawnFiles = self._or_refuse(await self._answer(self._generator.draw.remote(request)), time_left)
         self.meter.step("draw", time.monotonic() - started)
         return drawn
 
     async def draw_live(
-        self, scene: Scene, seed: int, image: ImageConfig, patience: Patience
-    ) -> AsyncIterator[Preview | Drawn]:
+        self, scene: Scene, seed: int, image: ImageConfig, time_left: TimeLeft
+    ) -> AsyncIterator[PreviewFile | DrawnFiles]:
         """Previews of a picture and then the picture.
 
         Raises:
             Refusal: no place, or not in time.
         """
-        stream = self._generator_stream.draw_live.remote(DrawRequest(scene, (seed,), image, patience.begin_by))
+        stream = self._generator_stream.draw_live.remote(DrawRequest(scene, (seed,), image, time_left.begin_by))
         try:
             async for item in stream:
-                yield self._or_refuse(item, patience)
+                yield self._or_refuse(item, time_left)
         except BackPressureError:
             raise problems.busy(self.clips.wait_s) from None
         finally:
@@ -237,9 +237,9 @@ class Service:
             response.cancel()
             raise
 
-    def _or_refuse(self, result: Any, patience: Patience) -> Any:
+    def _or_refuse(self, result: Any, time_left: TimeLeft) -> Any:
         if isinstance(result, Refused):
-            raise patience.refusal(self.clips.wait_s)
+            raise time_left.refusal(self.clips.wait_s)
         return result
 
 

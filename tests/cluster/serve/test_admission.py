@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cluster.serve import admission, batching
-from cluster.serve.admission import Clips, Patience
+from cluster.serve.admission import Clips, TimeLeft
 from cluster.serve.batching import Batcher, Expired, QueueFull
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
@@ -99,14 +99,14 @@ def service(loop: _Clock) -> Callable[[float], Coroutine[Any, Any, Asked]]:
         came = loop.time()
         try:
             with clips.take(_PICTURE + cost):
-                patience = Patience(came + 30, _WAIT_S)
+                time_left = TimeLeft(came + 30, _WAIT_S)
                 async with threads:
-                    patience.waited(loop.time() - came)
+                    time_left.waited(loop.time() - came)
                     await asyncio.sleep(_HEAR_S)
                 for stage, size in ((encoder, 4.0), (generator, cost)):
                     since = loop.time()
-                    await stage(size, patience.begin_by)
-                    patience.waited(max(0.0, loop.time() - since - 0.05 - 0.03 * size))
+                    await stage(size, time_left.begin_by)
+                    time_left.waited(max(0.0, loop.time() - since - 0.05 - 0.03 * size))
         except (QueueFull, Expired, Refusal):
             return Asked(False, loop.time() - came)
         return Asked(True, loop.time() - came)

@@ -18,7 +18,8 @@ from test_serve_images import WAV, problem
 
 from cluster.serve import admission, service
 from cluster.serve.admission import Clips
-from cluster.serve.deployments import DrawRequest, blank_scene
+from cluster.serve.deployments import blank_scene
+from cluster.serve.messages import DrawRequest
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
 from cluster.serve.settings import Replicas, ServeSettings
