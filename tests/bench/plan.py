@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from flows.plan import Cluster, Rates, plan, stored_bytes
+from flows.estimate import Cluster, Rates, plan, stored_bytes
 from s2i_core.storage.objects import ObjectStore
 from tests.bench.results import ROOT, Options
 from tests.bench.setting import own_store

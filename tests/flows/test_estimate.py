@@ -15,7 +15,7 @@ from small_archive import SAMPLES, clip
 from typer.testing import CliRunner
 
 from flows.archive import RunSummary
-from flows.plan import (
+from flows.estimate import (
     Cluster,
     Header,
     NodeGroup,
