@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import json
 import os
+import warnings
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
@@ -257,6 +258,8 @@ def styles(
 def main() -> None:
     """Entry point of the program `s2i`."""
     _stand_in()
+    warnings.filterwarnings("default", category=DeprecationWarning, module=r"s2i_core\.|flows\.|cluster\.")
+    warnings.showwarning = lambda message, *_: typer.secho(f"warning: {message}", fg="yellow", err=True)
     network.spare_loopback()
     with contextlib.suppress(ConfigError):  # the store says it, where a certificate is needed
         network.trust()

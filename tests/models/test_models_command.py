@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from tiny import tiny_pipeline
@@ -11,6 +13,14 @@ from typer.testing import CliRunner
 
 from s2i_core import cli
 from s2i_core.models.registry import DECODERS, ENCODERS, FRONTENDS
+
+
+def test_an_old_name_is_told_on_the_terminal(tmp_path: Path) -> None:
+    arguments = ["illustrate", str(tmp_path / "none.wav"), "--out", str(tmp_path), "--set", "model.library=house"]
+    program = [sys.executable, "-c", "from s2i_core.cli import main; main()", *arguments]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert "warning: the setting model.library is now model.decoder.library" in done.stderr
+    assert "error: house: there is no library here" in done.stderr
 
 
 def test_all_kinds_are_listed_with_what_they_need(tmp_path: Path) -> None:
