@@ -65,7 +65,7 @@ def frames_of(encoder: SpeechEncoder, waveform: NDArray[np.float32]) -> torch.Te
     for first in range(0, len(starts), _ENCODE_CROPS):
         chosen = starts[first : first + _ENCODE_CROPS]
         features = np.stack([log_mel(_crop(waveform, start_s - OVERLAP_S)) for start_s in chosen])
-        made = QueryTransformer.thin(encoder(torch.from_numpy(features).to(parameter.device, parameter.dtype)))
+        made = QueryTransformer.halve_rate(encoder(torch.from_numpy(features).to(parameter.device, parameter.dtype)))
         skipped, kept = round(OVERLAP_S * FRAMES_HZ), round(inner_s * FRAMES_HZ)
         pieces += list(made[:, skipped : skipped + kept])
     return torch.cat(pieces)[: max(1, round(duration_s * FRAMES_HZ))]

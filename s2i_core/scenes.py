@@ -30,7 +30,7 @@ from s2i_core.config import SceneConfig
 from s2i_core.records import Gap, Scene, Skip, Status, now
 
 _SAME_TIME_S = 1e-6
-_DEAREST_SCENE = 1e4
+_HIGHEST_SCENE_COST = 1e4
 _STEPS_TO_LIMIT = 8
 _PAUSE_BOUND = 1.5
 """Past this, up or down, a pause says no more (logarithm of its ratio to the median)."""
@@ -149,7 +149,7 @@ def _limited_parts(utterances: Sequence[Embedded], gaps: Sequence[Gap], config: 
         return parts
     most = max(1, math.floor(config.images_an_hour * parts[-1].end_s / 3600))
     low, high = 0.0, 1.0
-    while scenes(parts) > most and high < _DEAREST_SCENE:
+    while scenes(parts) > most and high < _HIGHEST_SCENE_COST:
         low, high = high, 4 * high
         parts = _parts(utterances, gaps, config, high)
     for _ in range(_STEPS_TO_LIMIT if low else 0):

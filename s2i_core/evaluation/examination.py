@@ -24,7 +24,7 @@ from s2i_core.evaluation.judges import Judges, shipped
 from s2i_core.evaluation.testset import SpokenPhrase, TestSet
 from s2i_core.identity import config_digest
 from s2i_core.models.decoders.native.decoder import NativeDecoder, canvas_tensor
-from s2i_core.models.decoders.native.grounds import begun
+from s2i_core.models.decoders.native.grounds import start_picture
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -207,5 +207,5 @@ class Examination:
         if grounds is None:
             grounds = np.full((len(self.references), 1, 1, 3), 255, np.uint8)
         canvases = canvas_tensor(self.references)
-        starts = torch.stack([begun(*each) for each in zip(grounds, canvases, strict=True)])
+        starts = torch.stack([start_picture(*each) for each in zip(grounds, canvases, strict=True)])
         return ((starts.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()

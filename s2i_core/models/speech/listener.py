@@ -68,7 +68,7 @@ class WhisperListener:
             for start in range(0, len(rows), _ROWS):
                 some = rows[start : start + _ROWS]
                 batch = torch.from_numpy(np.stack([features[row] for row in some])).to(device, dtype)
-                frames = self._projection.thin(self._frames(batch))
+                frames = self._projection.halve_rate(self._frames(batch))
                 tokens[some], pooled[some] = self._projection(frames)
                 for name, projection in self._extras.items():
                     extras[name][some] = projection(frames)[0]

@@ -87,12 +87,12 @@ class QueryTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
 
     @staticmethod
-    def thin(frames: torch.Tensor) -> torch.Tensor:
+    def halve_rate(frames: torch.Tensor) -> torch.Tensor:
         """Frames `(B, T, D)` at 50 Hz to `(B, T / 2, D)` at 25 Hz by averaging pairs: half the work, no loss."""
         return frames.unflatten(1, (-1, 2)).mean(2)
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames at 25 Hz (see `thin`) to (tokens, pooled)."""
+        """Frames at 25 Hz (see `halve_rate`) to (tokens, pooled)."""
         x = self.queries.expand(frames.shape[0], -1, -1)
         for layer in self.layers:
             x = layer(x, frames)

@@ -110,7 +110,7 @@ def build_frames(folder: Path, speech: SpeechSet, encoder: SpeechEncoder, batch:
             for first in range(0, len(items), batch):
                 mels = torch.from_numpy(np.stack([f for _, f in items[first : first + batch]])).float()
                 with torch.autocast("cpu", torch.bfloat16):
-                    pieces.append(QueryTransformer.thin(encoder(mels)).half().numpy())
+                    pieces.append(QueryTransformer.halve_rate(encoder(mels)).half().numpy())
             arrays[f"frames_{length}"] = np.concatenate(pieces)
             arrays[f"texts_{length}"] = np.array([text for text, _ in items], dtype=np.int64)
         temporary = path.with_suffix(".part")

@@ -29,7 +29,7 @@ from s2i_core.errors import ConfigError
 from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.decoder import canvas_tensor
 from s2i_core.models.decoders.native.denoiser import Denoiser
-from s2i_core.models.decoders.native.grounds import begun, coarse
+from s2i_core.models.decoders.native.grounds import coarse, start_picture
 from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
 from s2i_core.models.decoders.native.reference import Slot
 from s2i_core.models.speech.projection import QueryTransformer
@@ -204,7 +204,7 @@ def _draw(
         canvases.append(book.painter.reference(disturb(spec.slots, len(book.library), config, rng), config.size_px))
         grounds.append(coarse(ground))
     canvas = canvas_tensor(np.stack(canvases))
-    start = torch.stack([begun(*each) for each in zip(grounds, canvas, strict=True)])
+    start = torch.stack([start_picture(*each) for each in zip(grounds, canvas, strict=True)])
     return as_tensor(np.stack(pictures)), canvas, start
 
 

@@ -110,7 +110,7 @@ class EncodedRecordings:
         """Frames `(B, T, D)` at 25 Hz with their texts."""
         device = next(self._encoder.parameters()).device
         for waveforms, texts in self._recordings.batches(size):
-            yield QueryTransformer.thin(self._encoder(features(waveforms).to(device))), texts
+            yield QueryTransformer.halve_rate(self._encoder(features(waveforms).to(device))), texts
 
 
 def features(waveforms: list[Waveform]) -> torch.Tensor:
@@ -157,9 +157,9 @@ def train(
         spoken, bank = targets.spoken(texts, config.bank, rng)
         with loop.precision():
             with torch.no_grad():
-                frames = QueryTransformer.thin(encoder_before(features(kept).to(loop.device)))
+                frames = QueryTransformer.halve_rate(encoder_before(features(kept).to(loop.device)))
                 wanted = [before(frames)[0] for before in projections_before]
-            frames = QueryTransformer.thin(encoder(features(noisy).to(loop.device)))
+            frames = QueryTransformer.halve_rate(encoder(features(noisy).to(loop.device)))
             made = [each(frames) for each in projections]
         contrast = contrastive_loss(made[0][1], targets.texts[spoken], config.temperature, bank)
         change = torch.stack([moved(tokens, before) for (tokens, _), before in zip(made, wanted, strict=True)])

@@ -25,4 +25,4 @@ def test_early_queries_do_not_see_later_ones() -> None:
 
 def test_thin_averages_pairs() -> None:
     frames = torch.arange(8.0).reshape(1, 4, 2)
-    torch.testing.assert_close(QueryTransformer.thin(frames), torch.tensor([[[1.0, 2.0], [5.0, 6.0]]]))
+    torch.testing.assert_close(QueryTransformer.halve_rate(frames), torch.tensor([[[1.0, 2.0], [5.0, 6.0]]]))

@@ -85,9 +85,9 @@ def test_tokens_move_less_where_they_are_held(spoken: Path, tmp_path: Path) -> N
         waveforms, _ = Recordings(spoken / "speech-voices").batch(np.random.default_rng(0), 4)
         features = finetune.features(waveforms)
         with torch.no_grad():
-            before = projection(QueryTransformer.thin(encoder(features)))[0]
+            before = projection(QueryTransformer.halve_rate(encoder(features)))[0]
         finetune.train(spoken, tmp_path / str(weight), encoder, projection, None, config)
         with torch.no_grad():
-            after = projection(QueryTransformer.thin(encoder(features)))[0]
+            after = projection(QueryTransformer.halve_rate(encoder(features)))[0]
         moved.append(float((after - before).square().mean()))
     assert moved[1] < moved[0] / 2

@@ -12,7 +12,7 @@ import torch
 from s2i_core.config import CollageDecoderConfig, ImageConfig, NativeDecoderConfig
 from s2i_core.models.contracts import Drawing, OnStep
 from s2i_core.models.decoders.native import decoder as native
-from s2i_core.models.decoders.native.grounds import begun
+from s2i_core.models.decoders.native.grounds import start_picture
 from s2i_core.models.decoders.native.reference import SpritePainter
 from s2i_core.records import SpeechEmbedding
 
@@ -45,7 +45,7 @@ class CollageDecoder:
         grounds = self._native.places(layout, seeds, image.style)
         if grounds is None:
             grounds = np.full((len(slots), 1, 1, 3), 255, np.uint8)
-        x = torch.stack([begun(*each) for each in zip(grounds, canvases, strict=True)])
+        x = torch.stack([start_picture(*each) for each in zip(grounds, canvases, strict=True)])
         if on_step is not None:
             on_step(0, lambda rows: native.pixels(x[list(rows)]))
         return Drawing(native.pixels(x), self._native.shows(slots, image.style))

@@ -21,7 +21,7 @@ from s2i_core.config import ImageConfig, NativeDecoderConfig
 from s2i_core.errors import ModelError
 from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, Shown, refuse_non_finite
 from s2i_core.models.decoders.native.denoiser import Denoiser
-from s2i_core.models.decoders.native.grounds import Grounds, begun
+from s2i_core.models.decoders.native.grounds import Grounds, start_picture
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.recolour import COLOURS
@@ -181,7 +181,7 @@ class NativeDecoder:
         most = 1.0
         if grounds is not None:
             most = image.start_noise
-            start = torch.stack([begun(*each) for each in zip(grounds, canvas_tensor(canvas), strict=True)])
+            start = torch.stack([start_picture(*each) for each in zip(grounds, canvas_tensor(canvas), strict=True)])
             x = torch.lerp(start.to(device), x, most)
 
         guided = image.guidance > 1

@@ -93,7 +93,7 @@ def coarse(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).resize((COARSE_PX, COARSE_PX), Image.Resampling.BOX))
 
 
-def begun(ground: NDArray[np.uint8], canvas: torch.Tensor) -> torch.Tensor:
+def start_picture(ground: NDArray[np.uint8], canvas: torch.Tensor) -> torch.Tensor:
     """What a picture starts from under its noise: the references of a canvas before a coarse ground.
 
     Args:

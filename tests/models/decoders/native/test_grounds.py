@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from s2i_core.errors import ModelError
-from s2i_core.models.decoders.native.grounds import COARSE_PX, Grounds, begun, coarse
+from s2i_core.models.decoders.native.grounds import COARSE_PX, Grounds, coarse, start_picture
 
 
 def four() -> Grounds:
@@ -58,6 +58,6 @@ def test_coarse_is_the_mean_of_each_part() -> None:
 def test_references_stand_before_the_ground() -> None:
     canvas = torch.zeros(4, 32, 32)
     canvas[:, :16] = torch.tensor([0.5, -0.5, 0.0, 1.0])[:, None, None]
-    start = begun(np.full((4, 4, 3), 255, np.uint8), canvas)
+    start = start_picture(np.full((4, 4, 3), 255, np.uint8), canvas)
     assert start[:, 0, 0].tolist() == [0.5, -0.5, 0.0]
     assert start[:, 31, 31].tolist() == [1.0, 1.0, 1.0]
