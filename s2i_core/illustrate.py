@@ -179,7 +179,7 @@ def _folder(out_dir: Path) -> Path:
 
 def _listen(file: Any, path: Path, config: RunConfig, model: Model, tell: Progress) -> tuple[Heard, list[Embedded]]:
     tell("Listening", 0, None)
-    listening = listen(file, str(path), config.audio)
+    listening = listen(file, str(path), config.audio, frontend=model.encoder.frontend)
     embedded: list[Embedded] = []
     for utterances in _batches(listening, config.resources.encode.batch_size):
         embedded += steps.embed(utterances, model)

@@ -28,6 +28,7 @@ from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import Utterance, listen
 from s2i_core.errors import DecodeError, ObjectGone, StorageError, StorageUnavailable
 from s2i_core.logs import Log
+from s2i_core.models import registry
 from s2i_core.publish.images import content_type, encode_image
 from s2i_core.records import AudioObject, Failure, Stage, row
 from s2i_core.steps import Planned
@@ -53,6 +54,7 @@ class Decode:
     def __init__(self, request: JobRequest) -> None:
         self._store = ObjectStore(request.store)
         self._audio = request.config.audio
+        self._frontend = registry.frontend(request.config.model.encoder)
         self._resources = request.config.resources
         self._decoder = DecoderProcess(request.config.resources.decoder)
         self._run_id = request.run_id
@@ -76,7 +78,7 @@ class Decode:
         while True:
             try:
                 with self._store.open(source) as file:
-                    listening = listen(file, source.uri, self._audio, self._decoder.decode)
+                    listening = listen(file, source.uri, self._audio, self._decoder.decode, self._frontend)
                     for index, heard in enumerate(listening):
                         if index < given:  # the same bytes give the same utterances: those were given before
                             continue

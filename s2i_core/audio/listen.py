@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2i_core.audio.decode import AudioInfo, Decoder, decode
-from s2i_core.audio.features import log_mel
+from s2i_core.audio.features import LogMel
 from s2i_core.audio.isolated import Decode, IsolatedDecoder
 from s2i_core.audio.vad import level_dbfs, segment
 from s2i_core.config import AudioConfig
+from s2i_core.models.contracts import Frontend
 from s2i_core.records import Gap, Segment
 
 
@@ -21,7 +22,7 @@ from s2i_core.records import Gap, Segment
 class Utterance:
     """A stretch of speech, ready for the speech encoder.
 
-    `features`: float16 `(80, F)`, log-mel with its trailing silence. `level_dbfs`: root mean square of the speech.
+    `features`: float16, as the frontend of the encoder gives them. `level_dbfs`: root mean square of the speech.
     """
 
     start_s: float
@@ -56,10 +57,11 @@ class Heard:
 class Listening:
     """Iterate once for the `Utterance`s, in order and without overlap; then `result` is there."""
 
-    def __init__(self, decoder: Decoder | IsolatedDecoder, config: AudioConfig) -> None:
+    def __init__(self, decoder: Decoder | IsolatedDecoder, config: AudioConfig, frontend: Frontend) -> None:
         self.info = decoder.info
         self._decoder = decoder
         self._config = config
+        self._frontend = frontend
         self._result: Heard | None = None
 
     def __iter__(self) -> Iterator[Utterance]:
@@ -68,7 +70,7 @@ class Listening:
         for part in segment(self._decoder, self._config):
             if isinstance(part, Segment):
                 speech_s += part.duration_s
-                yield Utterance(part.start_s, part.end_s, log_mel(part.waveform), level_dbfs(part.waveform))
+                yield Utterance(part.start_s, part.end_s, self._frontend(part.waveform), level_dbfs(part.waveform))
             else:
                 gaps.append(part)
         contents = self._decoder.contents()
@@ -100,6 +102,7 @@ def listen(
     name: str,
     config: AudioConfig,
     decode: Decode = decode,
+    frontend: Frontend = LogMel(),  # noqa: B008 -- it has no state
 ) -> Listening:
     """Opens a recording and finds its speech.
 
@@ -107,6 +110,7 @@ def listen(
         file: seekable, read as the utterances are taken; stays open, and its owner closes it.
         name: URI or path, for messages.
         config: limits, thresholds and lengths.
+        frontend: of the speech encoder that is to hear it.
         decode: a decoder in this process, or `DecoderProcess.decode` for files that nobody vouches for.
 
     Raises (here, or while the utterances are taken):
@@ -114,4 +118,4 @@ def listen(
         LimitExceeded: the recording is larger or longer than allowed, or takes too long.
         Exception: whatever the file's own `read` raised, unchanged.
     """
-    return Listening(decode(file, name, config), config)
+    return Listening(decode(file, name, config), config, frontend)
