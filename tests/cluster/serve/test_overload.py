@@ -89,7 +89,8 @@ def test_a_deadline_is_kept_in_every_stage(
     if stage == "listen":
         monkeypatch.setattr(service, "listen", slow(service.listen))
     elif stage == "encode":
-        monkeypatch.setattr(paced.encoder, "_embed", slow(paced.encoder._embed))
+        encoder = paced.encoder._model.encoder
+        monkeypatch.setattr(encoder, "encode", slow(encoder.encode))
     steps, query = paced.generator.steps, "timeout_s=0.6"
     if stage == "draw":
         query += "&steps=40"  # two seconds
