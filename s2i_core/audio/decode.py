@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -256,11 +256,18 @@ class Decoder:
         """The sound of the open container."""
         voices = {stream.index: self._voice(stream, self._rate_hz) for stream in self._streams}
         mixed = _Together(list(voices), self._rate_hz)
+        alone = voices[self._streams[0].index] if len(voices) == 1 else None
         demuxed = self._container.demux(*self._streams)
         while (packet := self._next(demuxed)) is not None:
-            voice = voices[packet.stream.index]
-            for part in self._decoded(packet, voice):
-                yield from mixed.add(packet.stream.index, part)
+            voice = alone or voices[packet.stream.index]
+            frames = self._frames(packet)
+            if frames is None:
+                for part in voice.lose():
+                    yield from mixed.add(packet.stream.index, part)
+                continue
+            for frame in frames:
+                for part in voice.push(frame):
+                    yield from mixed.add(packet.stream.index, part)
         for index, voice in voices.items():
             for part in voice.flush():
                 yield from mixed.add(index, part)
@@ -273,7 +280,8 @@ class Decoder:
             ]
         self._compare_with_claim(voices)
 
-    def _decoded(self, packet: av.Packet, voice: _Voice) -> Iterator[NDArray[np.float32]]:
+    def _frames(self, packet: av.Packet) -> Sequence[AudioFrame] | None:
+        """The frames of a packet; None where it is damaged."""
         self._packets += packet.size > 0
         try:
             frames = packet.decode()
@@ -281,15 +289,18 @@ class Decoder:
             self._reraise_read_error()
             _reraise_memory_error(error)
             self._count_damaged()
-            yield from voice.lose()
-            return
+            return None
+        whole: list[AudioFrame] = []
+        lowest_hz, highest_hz = SAMPLING_RATES_HZ
         for frame in frames:
             assert isinstance(frame, AudioFrame)
-            if not _plausible(frame):
+            samples, rate_hz = frame.samples, frame.sample_rate
+            if not lowest_hz <= rate_hz <= highest_hz:
                 self._count_damaged()
-            elif frame.samples:
-                self._decoded_s += frame.samples / frame.sample_rate
-                yield from voice.push(frame)
+            elif samples:
+                self._decoded_s += samples / rate_hz
+                whole.append(frame)
+        return whole
 
     def _count_damaged(self) -> None:
         if not self._damaged:
@@ -367,13 +378,23 @@ class _Voice:
         self._given = 0
         self._last_s: float | None = None
 
-    def push(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
-        self._last_s = frame.samples / frame.sample_rate
-        stamp_s = None if self.timeline.origin_s is None else frame.time
-        if self.timeline.gap_before(stamp_s, self._last_s):
-            before = self._given
-            yield from self._silence_until(self.timeline.position_s - self._last_s)
-            self.silent += self._given - before
+    def push(self, frame: AudioFrame) -> Iterable[NDArray[np.float32]]:
+        """What is ready after a frame; taken before the next is pushed."""
+        self._last_s = last_s = frame.samples / frame.sample_rate
+        line = self.timeline
+        if line.origin_s is None:
+            line.position_s += last_s
+        elif line.gap_before(frame.time, last_s):
+            return self._after_gap(frame)
+        ready = self._mixer.push(frame)
+        for part in ready:
+            self._given += len(part)
+        return ready
+
+    def _after_gap(self, frame: AudioFrame) -> Iterator[NDArray[np.float32]]:
+        before = self._given
+        yield from self._silence_until(self.timeline.position_s - frame.samples / frame.sample_rate)
+        self.silent += self._given - before
         for part in self._mixer.push(frame):
             self._given += len(part)
             yield part

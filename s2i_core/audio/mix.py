@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -33,9 +36,19 @@ DROWNED = 0.1
 """A channel that makes up less than this share of the mix's power may be drowned: whether it is speech is heard."""
 
 _PARTS = 4
-_LOOKED_AT = 1024
+_EACH_PART = tuple(range(_PARTS))
+_GLANCED_AT = (1, 3)
+"""Where the mix holds every channel in these by far, the others are not looked at. Of two in a row one is here."""
+_MARGIN = 1.5
+_LOOKED_AT = 512
 _LOUDEST = np.float32(8.0)
-_DTYPES = {"u8": "u1", "s16": "<i2", "s32": "<i4", "s64": "<i8", "flt": "<f4", "dbl": "<f8"}
+_FEW = 4
+"""Of so few channels, inner products one by one are faster than a product of matrices."""
+_DTYPES = {
+    kind: np.dtype(code)
+    for kind, code in {"u8": "u1", "s16": "<i2", "s32": "<i4", "s64": "<i8", "flt": "<f4", "dbl": "<f8"}.items()
+}
+_SAMPLE_COUNT = operator.attrgetter("samples")
 _LOST_PARTS = 2
 _FLOOR = 1e-6
 """Power (-60 dBFS) under which a channel holds nothing."""
@@ -48,6 +61,8 @@ _UNSAFE_PLANES = 8
 _MOST_HEARD = 16
 """Of more channels, the loudest are listened to."""
 _SAMPLES_AT_ONCE = 1 << 15
+_BLOCKS_AT_ONCE, _MOST_WAITING = 16, 1 << 20
+"""So many blocks are measured at once, which is faster, if they hold no more samples than this."""
 _CHUNK_S = 2
 
 
@@ -56,8 +71,8 @@ class MonoMixer:
 
     Args:
         rate_hz: of what comes out.
-        samples_at_once: frames of so many samples gather before they are resampled, which is faster; 1 for a stream
-            that somebody waits for.
+        samples_at_once: frames of so many samples gather before they are resampled, and several blocks before they are
+            measured, which is faster; 1 for a stream that somebody waits for.
     """
 
     def __init__(self, rate_hz: int, samples_at_once: int = _SAMPLES_AT_ONCE) -> None:
@@ -70,8 +85,10 @@ class MonoMixer:
         self._rule: F32 | None = None
         """How FFmpeg mixes this layout; None where it has no rule."""
         self._chooser: _Chooser | None = None
-        self._block: list[AudioFrame] = []
+        self._blocks: list[list[AudioFrame]] = [[]]
         self._gathered = 0
+        """Samples in the last block."""
+        self._block_samples = self._most_blocks = 1
 
     def push(self, frame: AudioFrame) -> list[F32]:
         """Takes a frame; gives what is ready, `(T,)` each."""
@@ -84,45 +101,57 @@ class MonoMixer:
             self._shape = shape
             channels = len(frame.layout.channels)
             self._rule = _mixing_rule(frame.layout.name, channels) if channels > 1 else None
-            self._chooser = _Chooser(_even(channels) if self._rule is None else self._rule) if channels > 1 else None
+            self._block_samples = math.ceil(BLOCK_S * frame.sample_rate)
+            most = _MOST_WAITING // (self._block_samples * channels)
+            self._most_blocks = max(1, min(most, _BLOCKS_AT_ONCE)) if self._at_once > 1 else 1
+            usual = _even(channels) if self._rule is None else self._rule
+            self._chooser = _Chooser(usual, self._most_blocks) if channels > 1 else None
         if self._chooser is None:
-            return [*before, *self._through(frame, raw=True)]
-        self._block.append(frame)
+            through = self._through([frame], raw=True)
+            return before + through if before else through
+        self._blocks[-1].append(frame)
         self._gathered += frame.samples
-        if self._gathered >= BLOCK_S * frame.sample_rate:
-            before += self._mix()
+        if self._gathered < self._block_samples:
+            return before
+        self._gathered = 0
+        if len(self._blocks) >= self._most_blocks:
+            return before + self._mix()
+        self._blocks.append([])
         return before
 
     def flush(self) -> list[F32]:
         """Gives all that is left; the next frame begins anew."""
-        ready = self._mix() if self._block else []
+        ready = self._mix() if self._blocks[0] else []
         graph, self._graph = self._graph, None
         self._shape = None
         return ready + (graph.flush() if graph else [])
 
     def _mix(self) -> list[F32]:
-        frames, self._block, self._gathered = self._block, [], 0
+        blocks, self._blocks, self._gathered = [block for block in self._blocks if block], [[]], 0
         assert self._chooser is not None
-        weights = self._chooser(frames)
-        if weights is None and self._rule is not None:
-            return [part for frame in frames for part in self._through(frame, raw=True)]
-        samples = np.concatenate([_samples(frame) for frame in frames], axis=1)
-        mono = (self._chooser.usual if weights is None else weights) @ samples
-        made = AudioFrame.from_ndarray(mono[None].astype(np.float32), format="flt", layout="mono")
-        made.sample_rate = frames[0].sample_rate
-        return self._through(made, raw=False)
+        ready: list[F32] = []
+        for frames, weights in zip(blocks, self._chooser(blocks), strict=True):
+            if weights is None and self._rule is not None:
+                ready += self._through(frames, raw=True)
+                continue
+            samples = np.concatenate([_samples(frame) for frame in frames], axis=1)
+            mono = (self._chooser.usual if weights is None else weights) @ samples
+            made = AudioFrame.from_ndarray(mono[None].astype(np.float32), format="flt", layout="mono")
+            made.sample_rate = frames[0].sample_rate
+            ready += self._through([made], raw=False)
+        return ready
 
-    def _through(self, frame: AudioFrame, *, raw: bool) -> list[F32]:
+    def _through(self, frames: Sequence[AudioFrame], *, raw: bool) -> list[F32]:
         before: list[F32] = []
         if self._graph is not None and raw != self._raw:
             before, self._graph = self._graph.flush(), None
         if self._graph is None:
-            self._graph, self._raw = _Graph(frame, self._rate_hz, self._at_once), raw
-        return [*before, *self._graph.push(frame)]
+            self._graph, self._raw = _Graph(frames[0], self._rate_hz, self._at_once), raw
+        ready = self._graph.push(frames)
+        return before + ready if before else ready
 
 
-@dataclass(frozen=True)
-class _Measured:
+class _Measured(NamedTuple):
     """What a mix does to the channels of a block."""
 
     silent: bool
@@ -139,29 +168,54 @@ class _Chooser:
 
     Args:
         usual: weights of the usual mix `(C,)`.
+        most_blocks: that it is given at once.
     """
 
-    def __init__(self, usual: F32) -> None:
+    def __init__(self, usual: F32, most_blocks: int) -> None:
         self.usual = usual
+        # Of one size for the whole stream: new memory each time takes longer than what is done in it.
+        self._stretches, self._steps = np.empty((2, most_blocks, _PARTS, len(usual), _LOOKED_AT), np.float32)
         self._now: F32 | None = None
         self._well = 0
         self._before: list[AudioFrame] = []
         self._ears: _Ears | None = None
 
-    def __call__(self, frames: list[AudioFrame]) -> F32 | None:
-        """Weights `(C,)` for a block of frames; None stands for the usual mix."""
-        weights, self._ears_used = self._now, False
-        looked_at = _stretches(frames)
-        if looked_at.shape[2] > 1:
-            products = _products(looked_at, frames[0].sample_rate)
-            weights = self._now = self._chosen(products, _plain(looked_at), frames)
-        if not self._ears_used:
-            self._ears = None
-        self._before = frames
-        return weights
+    def __call__(self, blocks: Sequence[list[AudioFrame]]) -> list[F32 | None]:
+        """Weights `(C,)` for each of some blocks of frames; None stands for the usual mix."""
+        looked_at = [_places(frames) for frames in blocks]
+        chosen: list[F32 | None] = []
+        for length, group in itertools.groupby(looked_at, lambda places: places.length):
+            places = list(group)
+            some = blocks[len(chosen) : len(chosen) + len(places)]
+            if length < 2:
+                chosen += [self._now] * len(some)
+                self._before = some[-1]
+                continue
+            if self._now is None and all(
+                usual.fine
+                for usual in _measured(self._products(places, _GLANCED_AT), self.usual, margin=_MARGIN, most=0)
+            ):
+                chosen += [None] * len(some)
+                self._ears, self._before = None, some[-1]
+                continue
+            products = self._products(places, _EACH_PART)
+            for number, usual in enumerate(_measured(products, self.usual)):
+                self._ears_used = False
+                self._now = self._chosen(products[number], usual, some[number])
+                chosen.append(self._now)
+                if not self._ears_used:
+                    self._ears = None
+                self._before = some[number]
+        return chosen
 
-    def _chosen(self, products: F32, plain: F32, frames: list[AudioFrame]) -> F32 | None:
-        usual = _measured(products, plain, self.usual)
+    def _products(self, places: Sequence[_Places], parts: Sequence[int]) -> F32:
+        """Mean products of all pairs of channels in some parts of blocks, as `_products_of` gives them."""
+        length = places[0].length
+        stretches, steps = (space[: len(places), : len(parts), :, :length] for space in (self._stretches, self._steps))
+        _fill(stretches, places, parts)
+        return _products_of(stretches, steps[..., 1:], places[0].frames[0].sample_rate)
+
+    def _chosen(self, products: F32, usual: _Measured, frames: list[AudioFrame]) -> F32 | None:
         if usual.silent:
             return self._now
         self._well = self._well + 1 if usual.fine else 0
@@ -170,14 +224,15 @@ class _Chooser:
                 return None
             used, measured = self.usual, usual
         else:
-            used, measured = self._now, _measured(products, plain, self._now)
+            [measured] = _measured(products[None], self._now)
+            used = self._now
             if measured.fine:
                 return self._now
         return self._by_ear(products, frames, used, measured)
 
     def _by_ear(self, products: F32, frames: list[AudioFrame], used: F32, measured: _Measured) -> F32 | None:
         """The channels with speech, if the mix in use has lost it."""
-        total = products.sum(axis=0)
+        total = products[-2]
         power = np.diagonal(total)
         loudest = np.argsort(-power, kind="stable")[:_MOST_HEARD]
         if self._ears is None:
@@ -237,52 +292,88 @@ def _together(best: int, others: Sequence[int], products: F32) -> F32:
     return weights
 
 
-def _stretches(frames: list[AudioFrame]) -> F32:
-    """A stretch of each quarter of a block `(4, C, T)`: to tell what sounds there needs not all of it."""
-    length = min(frame.samples for frame in frames)
-    length = min(length, _LOOKED_AT) if len(frames) >= _PARTS else min(length // _PARTS, _LOOKED_AT)
-    if len(frames) >= _PARTS:
-        places = [(frames[part * len(frames) // _PARTS], 0) for part in range(_PARTS)]
-    else:
-        longest = max(frames, key=lambda frame: frame.samples)
-        places = [(longest, part * longest.samples // _PARTS) for part in range(_PARTS)]
-    return np.stack([_samples(frame, start, start + length) for frame, start in places])
+class _Places(NamedTuple):
+    """A stretch of each quarter of a block: frames, the first sample in each, and the length of all."""
+
+    frames: list[AudioFrame]
+    starts: tuple[int, ...]
+    length: int
 
 
-def _products(stretches: F32, rate_hz: int) -> F32:
-    """Mean products of all pairs of channels in each stretch `(4, C, C)`; the diagonals are the channels' power.
+def _places(frames: list[AudioFrame]) -> _Places:
+    """To tell what sounds in a block needs not all of it."""
+    if len(frames) < _PARTS:
+        longest = max(frames, key=_SAMPLE_COUNT)
+        quarter = longest.samples // _PARTS
+        return _Places([longest] * _PARTS, tuple(part * quarter for part in range(_PARTS)), min(quarter, _LOOKED_AT))
+    ends = [part * len(frames) // _PARTS for part in range(_PARTS + 1)]
+    taken = [frames[start] for start in ends[:_PARTS]]
+    if min(map(_SAMPLE_COUNT, taken)) < _LOOKED_AT:
+        # Some codecs' frames are now long, now short.
+        taken = [max(frames[start:end], key=_SAMPLE_COUNT) for start, end in itertools.pairwise(ends)]
+    return _Places(taken, (0,) * _PARTS, min(_LOOKED_AT, *map(_SAMPLE_COUNT, taken)))
 
-    They are taken of the differences of samples, with 1 kHz as it is: hum and rumble, far below speech, count little.
+
+def _fill(stretches: F32, blocks: Sequence[_Places], parts: Sequence[int]) -> None:
+    """Fills `(B, P, C, T)` with the samples at some of the places of blocks."""
+    like = blocks[0].frames[0]
+    copy = _copier(like)
+    for block, (frames, starts, _) in enumerate(blocks):
+        for number, part in enumerate(parts):
+            copy(frames[part], starts[part], stretches[block, number])
+    _scale(stretches, like.format.packed.name)
+
+
+def _products_of(stretches: F32, steps: F32, rate_hz: int) -> F32:
+    """Mean products of all pairs of channels `(B, P + 2, C, C)`; the diagonals are the channels' power.
+
+    The first are of each stretch, then comes their mean. They are taken of the differences of samples, with 1 kHz as it
+    is: hum and rumble, far below speech, count little. The last is of the samples as they are, less their mean: hum may
+    drown speech.
+
+    Args:
+        stretches: `(B, P, C, T)`.
+        steps: space for the differences `(B, P, C, T - 1)`.
+        rate_hz: of the samples.
     """
-    steps = stretches[:, :, 1:] - stretches[:, :, :-1]
-    scale = np.float32((rate_hz / (2 * np.pi * 1000)) ** 2 / steps.shape[2])
-    return np.asarray(scale * (steps @ steps.transpose(0, 2, 1)), np.float32)
+    blocks, parts, channels, length = stretches.shape
+    products = np.empty((blocks, parts + 2, channels, channels), np.float32)
+    np.subtract(stretches[..., 1:], stretches[..., :-1], out=steps)
+    scale = np.float32((rate_hz / (2 * np.pi * 1000)) ** 2 / (length - 1))
+    np.multiply(_of_pairs(steps), scale, out=products[:, :parts])
+    products[:, :parts].mean(axis=1, out=products[:, parts])
+    level = stretches @ np.full(length, 1 / length, np.float32)
+    plain = _of_pairs(stretches) / np.float32(length) - level[..., :, None] * level[..., None, :]
+    plain.mean(axis=1, out=products[:, -1])
+    return products
 
 
-def _plain(stretches: F32) -> F32:
-    """Mean products of all pairs of channels `(C, C)`, of the samples as they are: hum may drown speech."""
-    level = stretches - stretches.mean(axis=2, keepdims=True)
-    products = (level @ level.transpose(0, 2, 1)).mean(axis=0) / stretches.shape[2]
-    return np.asarray(products, np.float32)
+def _of_pairs(signals: F32) -> F32:
+    """Inner products of all pairs `(…, C, C)` of `(…, C, T)`."""
+    if signals.shape[-2] <= _FEW:
+        return np.asarray(np.vecdot(signals[..., :, None, :], signals[..., None, :, :]), np.float32)
+    return np.asarray(signals @ np.swapaxes(signals, -1, -2), np.float32)
 
 
-def _measured(products: F32, plain: F32, weights: F32) -> _Measured:
-    mixed = products @ weights
-    power = np.maximum(mixed @ weights, 0)
-    loudest = np.diagonal(products, axis1=1, axis2=2).max(axis=1)
-    lost = (loudest > _FLOOR) & (power < LOST * loudest)
-    return _Measured(
-        silent=bool((loudest <= _FLOOR).all()),
-        lost=int(lost.sum()) >= _LOST_PARTS,
-        drowned=_drowned(products.mean(axis=0), weights) or _drowned(plain, weights),
-    )
+def _measured(products: F32, weights: F32, margin: float = 1.0, most: int = _LOST_PARTS - 1) -> list[_Measured]:
+    """What a mix does to the channels of each of some blocks.
 
-
-def _drowned(products: F32, weights: F32) -> bool:
-    """Whether a channel makes up too little of a mix: the square of its correlation with it."""
-    mixed, alone = products @ weights, np.diagonal(products)
-    share = np.square(mixed) / np.maximum(alone * (mixed @ weights), 1e-20)
-    return bool(((alone > _FLOOR) & (share < DROWNED)).any())
+    Args:
+        products: from `_products_of`.
+        weights: of the mix `(C,)`.
+        margin: by so much more than the limits the mix must hold.
+        most: in so many stretches it may be lost.
+    """
+    mixed, alone = products @ weights, np.diagonal(products, axis1=2, axis2=3)
+    power, sounds = mixed @ weights, alone > _FLOOR
+    loudest = alone[:, :-2].max(axis=2)
+    lost = (loudest > _FLOOR) & (power[:, :-2] < margin * LOST * loudest)
+    # The share of a channel in the mix is the square of its correlation with it.
+    least = margin * DROWNED * np.maximum(alone[:, -2:] * power[:, -2:, None], 1e-20)
+    drowned = sounds[:, -2:] & (np.square(mixed[:, -2:]) < least)
+    silent = ~sounds[:, :-2].any(axis=(1, 2))
+    flags = np.stack([silent, lost.sum(axis=1) > most, drowned.any(axis=(1, 2))], axis=1)
+    return [_Measured(*of_one) for of_one in flags.tolist()]
 
 
 def _even(channels: int) -> F32:
@@ -297,32 +388,56 @@ def _mixing_rule(layout: str, channels: int) -> F32 | None:
     alone.sample_rate = SAMPLING_RATE_HZ
     try:
         graph = _Graph(alone, SAMPLING_RATE_HZ, 1)
-        rule = np.concatenate([*graph.push(alone), *graph.flush()])
+        rule = np.concatenate([*graph.push([alone]), *graph.flush()])
     except (av.FFmpegError, ValueError):
         return None
     return rule if len(rule) == channels else None
 
 
-def _samples(frame: AudioFrame, start: int = 0, end: int | None = None) -> F32:
-    """Some samples of a frame `(C, T)`, within -1 to 1."""
-    channels, kind = len(frame.layout.channels), frame.format.packed.name
-    if frame.format.is_planar and channels >= _UNSAFE_PLANES:
+def _samples(frame: AudioFrame) -> F32:
+    """The samples of a frame `(C, T)`, within -8 to 8."""
+    samples = np.empty((frame.layout.nb_channels, frame.samples), np.float32)
+    _copier(frame)(frame, 0, samples)
+    _scale(samples, frame.format.packed.name)
+    return samples
+
+
+def _copier(like: AudioFrame) -> Callable[[AudioFrame, int, F32], None]:
+    """What fills `(C, T)` with samples of a frame of this shape, from one on, as they are."""
+    kind, channels = like.format.packed.name, like.layout.nb_channels
+    dtype = _DTYPES[kind]
+
+    def packed(frame: AudioFrame, start: int, samples: F32) -> None:
+        plane = memoryview(frame.planes[0])
+        length = samples.shape[1]
+        there = np.frombuffer(plane, dtype, length * channels, start * channels * dtype.itemsize)
+        samples[:] = there.reshape(-1, channels).T
+
+    def planar(frame: AudioFrame, start: int, samples: F32) -> None:
+        offset, length = start * dtype.itemsize, samples.shape[1]
+        for channel, plane in enumerate(frame.planes):
+            samples[channel] = np.frombuffer(memoryview(plane), dtype, length, offset)
+
+    def many_planes(frame: AudioFrame, start: int, samples: F32) -> None:
         [frame] = AudioResampler(kind, frame.layout.name, frame.sample_rate).resample(frame)
-    end = frame.samples if end is None else end
-    if frame.format.is_planar:
-        samples = np.stack([np.frombuffer(memoryview(plane), _DTYPES[kind])[start:end] for plane in frame.planes])
-    else:
-        plane = np.frombuffer(memoryview(frame.planes[0]), _DTYPES[kind])
-        samples = plane[start * channels : end * channels].reshape(-1, channels).T
-    scaled = samples.astype(np.float32, copy=False)
+        packed(frame, start, samples)
+
+    if not like.format.is_planar:
+        return packed
+    return many_planes if channels >= _UNSAFE_PLANES else planar
+
+
+def _scale(samples: F32, kind: str) -> None:
+    """Brings samples of a format that FFmpeg names so to a full scale of 1."""
     if kind == "u8":
-        return (scaled - np.float32(128.0)) / np.float32(128.0)
-    if kind in ("s16", "s32", "s64"):
-        return scaled * np.float32(2.0 ** (1 - 8 * samples.itemsize))
+        samples -= np.float32(128.0)
+        samples *= np.float32(1 / 128)
+    elif kind in ("s16", "s32", "s64"):
+        samples *= np.float32(2.0 ** (1 - 8 * _DTYPES[kind].itemsize))
     # Damage makes floats of any size, of which the squares must still be numbers; a comparison is false for NaN.
-    if not (np.abs(scaled) < _LOUDEST).all():
-        scaled = np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).clip(-_LOUDEST, _LOUDEST)
-    return scaled
+    elif samples.size and not (samples.max() < _LOUDEST and samples.min() > -_LOUDEST):
+        np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        samples.clip(-_LOUDEST, _LOUDEST, out=samples)
 
 
 class _Graph:
@@ -350,9 +465,10 @@ class _Graph:
         self._at_once = samples_at_once
         self._waiting = 0
 
-    def push(self, frame: AudioFrame) -> list[F32]:
-        self._source.push(frame)
-        self._waiting += frame.samples
+    def push(self, frames: Sequence[AudioFrame]) -> list[F32]:
+        for frame in frames:
+            self._source.push(frame)
+            self._waiting += frame.samples
         return self._pull() if self._waiting >= self._at_once else []
 
     def flush(self) -> list[F32]:
