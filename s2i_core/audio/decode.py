@@ -42,6 +42,9 @@ MAX_DAMAGED_SHARE = 0.1
 _FORMATS = (
     "aac,ac3,aiff,amr,amrnb,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,voc,w64,wav,wv"
 )
+_LATE = {"mpegts", "mpeg"}
+"""Demuxers that know a track only once its sound begins, which may be long after the picture."""
+_LOOK_FAR = {"analyzeduration": str(3600 * 1_000_000), "probesize": str(64 << 20)}
 _MAX_FRAME_SAMPLES = 1 << 22
 _LARGE_BYTES = 32 << 20
 _MOST_SKEW_S = 60
@@ -168,7 +171,8 @@ class Decoder:
             return streams
         found = self._listened_to(streams)
         taken = tracks.chosen(found, self._config.tracks)
-        self.tracks = tracks.note(found, taken)
+        note = tracks.note(found, taken)
+        self.tracks = note if self.tracks in (None, note) else f"{self.tracks}; then {note}"
         # Opened again: a demuxer that has come to its end is not the same as a new one in every format.
         self._container.close()
         self._container = _opened(self.source, self._link, self._edits, self._head())
@@ -241,7 +245,7 @@ class Decoder:
             self._container.close()
             try:
                 self._container = _opened(self.source, self._link, self._edits, self._head())
-                self._streams = _audio_streams(self._container, self.source.name)[:1]
+                self._streams = self._chosen_streams()
             except DecodeError as error:
                 self._ends.append(f"what follows after {self._decoded_s:.1f} s cannot be read ({error.reason})")
                 continue
@@ -313,7 +317,7 @@ class Decoder:
             None if value is None else value / av.time_base for value in (container.start_time, container.duration)
         )
         line = timeline.begin(container.format.name, start_s, claimed_s, self._config.max_duration_s)
-        if self._link is not None and line.origin_s is not None:
+        if container.format.name == "ogg":
             line.origin_s = None if stream.start_time is None else float(stream.start_time * (stream.time_base or 0))
         return _Voice(line, rate_hz)
 
@@ -323,7 +327,9 @@ class Decoder:
         except av.FFmpegError as error:
             self._reraise_read_error()
             _reraise_memory_error(error)
-            self._ends.append(f"the data end early ({error.strerror}), after {self._decoded_s:.1f} s")
+            # FFmpeg takes each end of WavPack but that of the whole file for damage.
+            if not (self._container.format.name == "wv" and self._link and self._link.next_start == self._link.at):
+                self._ends.append(f"the data end early ({error.strerror}), after {self._decoded_s:.1f} s")
             return None
         if self.source.error is not None:
             raise self.source.error
@@ -338,12 +344,16 @@ class Decoder:
     def _compare_with_claim(self, voices: Mapping[int, _Voice]) -> None:
         """Some formats say how long they are: a decoder that stopped long before has lost something."""
         kind = self._container.format.name.partition(",")[0]
-        if kind not in _CLAIMING or self._ends:
+        # A length that FFmpeg took from the size of the file is that of all recordings in it.
+        of_size = kind in ("wav", "w64") and self._link is not None
+        # Matroska tells the length of the longest track only.
+        of_another = kind == "matroska" and len(self._container.streams) > 1
+        if kind not in _CLAIMING or self._ends or of_size or of_another:
             return
         for stream in self._streams:
             if stream.duration is not None and stream.time_base is not None:
                 claimed_s = float(stream.duration * stream.time_base)
-            elif kind == "matroska" and len(self._container.streams) == 1 and self._container.duration is not None:
+            elif kind == "matroska" and self._container.duration is not None:
                 claimed_s = self._container.duration / av.time_base
             else:
                 continue
@@ -513,16 +523,16 @@ def _opened(source: AudioSource, link: Link | None, edits: bool, head: bytes) ->
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
     if not edits:
         options["advanced_editlist"] = "0"
-    file = source if link is None else link
-    file.seek(0)
+    file: AudioSource | Link = source if link is None else link
+    # Tags in old encodings are not a reason to refuse the audio.
+    how = {"metadata_errors": "replace"}
     try:
-        container: InputContainer = av.open(
-            file,
-            "r",
-            options=options,
-            # Tags in old encodings are not a reason to refuse the audio.
-            metadata_errors="replace",
-        )
+        file.seek(0)
+        container: InputContainer = av.open(file, "r", options=options, **how)
+        if container.format.name in _LATE and not any(map(_is_usable, container.streams.audio)):
+            container.close()
+            file.seek(0)
+            container = av.open(file, "r", options=options | _LOOK_FAR, **how)
         return container
     except Exception as error:
         if source.error is not None:
@@ -548,6 +558,10 @@ def _audio_streams(container: InputContainer, name: str) -> list[AudioStream]:
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_samples": str(_MAX_FRAME_SAMPLES)}
     return usable
+
+
+def _is_usable(stream: AudioStream) -> bool:
+    return _why_unusable(stream) is None
 
 
 def _why_unusable(stream: AudioStream) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Files that are several recordings one after the other: chained Ogg, and WAV, FLAC and MP3 files put together.
+"""Files that are several recordings one after the other: chained Ogg, and files of most other formats put together.
 
 FFmpeg opens the first of them. It stops where the next begins, or takes its header for sound, or takes its sound for
 that of the first. So each is opened by itself, as a file that ends where the next one's header begins.
@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Callable
 
+from s2i_core.audio import mp4
 from s2i_core.audio.source import AudioSource
 
 Find = Callable[[bytes, int], int]
@@ -24,7 +25,22 @@ _OGG_FIRST = re.compile(
 )
 _OGG_LATER = re.compile(rb"OggS\x00[\x00\x01\x04\x05]")
 _WAV = re.compile(rb"RIFF.{4}WAVE(?:fmt |JUNK|bext|LIST)", re.DOTALL)
-_FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+#: The first bytes of a file in other formats, long enough not to be met by chance.
+_BEGINNINGS = {
+    b"fLaC": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"),
+    b"\x1a\x45\xdf\xa3": re.compile(rb"\x1a\x45\xdf\xa3.{1,40}?\x42\x82.{1,8}?(?:matroska|webm)", re.DOTALL),
+    b"FORM": re.compile(rb"FORM.{4}AIF[FC](?:COMM|FVER|MARK|INST|NAME|AUTH|ANNO|COMT|ID3 |CHAN)", re.DOTALL),
+    b"caff": re.compile(rb"caff\x00\x01..desc\x00{7}\x20", re.DOTALL),
+    b".snd": re.compile(rb"\.snd\x00\x00.{6}\x00\x00\x00[\x01-\x1b]\x00.{3}\x00\x00\x00[\x01-\x20]", re.DOTALL),
+    b"riff": re.compile(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"),
+    b"FLV\x01": re.compile(rb"FLV\x01[\x00-\x05]\x00\x00\x00\x09\x00{4}"),
+    b"TTA1": re.compile(rb"TTA1[\x01\x02]\x00[\x01-\x20]\x00"),
+    b"#!AMR": re.compile(rb"#!AMR(?:-WB)?\n"),
+    b"\x30\x26\xb2\x75": re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
+}
+# WavPack counts samples; the first block of all has the number 0.
+_WAVPACK_FIRST = re.compile(rb"wvpk.{4}[\x02-\x10]\x04\x00.{5}\x00{4}", re.DOTALL)
+_WAVPACK_LATER = re.compile(rb"wvpk.{4}[\x02-\x10]\x04\x00.{5}(?!\x00{4})", re.DOTALL)
 _ID3 = re.compile(rb"ID3[\x02-\x04]\x00[\x00\x10\x20\x40\x60\x80\xa0\xc0\xe0][\x00-\x7f]{4}")
 
 
@@ -35,10 +51,11 @@ class Link:
         source: the whole file.
         start: where the recording begins.
         find: looks for the next one's header.
+        next_start: where the next one begins, where that is known.
     """
 
-    def __init__(self, source: AudioSource, start: int, find: Find) -> None:
-        self.next_start: int | None = None
+    def __init__(self, source: AudioSource, start: int, find: Find, next_start: int | None = None) -> None:
+        self.next_start = next_start
         """Where the next recording begins, once that was met."""
         self._source = source
         self._start = start
@@ -49,6 +66,8 @@ class Link:
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes; empty where the next recording begins."""
+        if self._at >= self._source.size_bytes:
+            return b""
         size = _READ_BYTES if size < 0 else size
         if self.next_start is None:
             # A mark may begin in these bytes and end in the next, so some more are looked at.
@@ -82,6 +101,11 @@ class Link:
         """Current position."""
         return self._at - self._start
 
+    @property
+    def at(self) -> int:
+        """Current position in the whole file."""
+        return self._at
+
     def pass_over(self) -> None:
         """Reads what nobody wanted, until the next recording or the end."""
         self.seek(max(0, min(self._at, self._searched) - self._start))
@@ -103,50 +127,62 @@ def first_link(source: AudioSource, head: bytes) -> Link | None:
 
     Args:
         source: the file; where it stands afterwards is not said.
-        head: its first 16 bytes.
+        head: its first bytes, 16 or more.
     """
+    if head[4:8] == b"ftyp":
+        following = mp4.next_file(source, 0, source.size_bytes)
+        return None if following is None else Link(source, 0, _nowhere, following)
     if head.startswith(b"OggS"):
-        return Link(source, 0, _OggFinder())
-    if head.startswith(b"fLaC"):
-        return Link(source, 0, _finder(_FLAC))
+        return Link(source, 0, _LaterFinder(_OGG_LATER, _OGG_FIRST))
+    if head.startswith(b"wvpk"):
+        return Link(source, 0, _LaterFinder(_WAVPACK_LATER, _WAVPACK_FIRST))
     if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
-        return Link(source, 0, _finder(_WAV)) if _may_hold_another(source, head) else None
+        return Link(source, 0, _finder(b"RIFF", _WAV)) if _may_hold_another(source, head) else None
     source.seek(_tags(source, 0))
     sync = source.read(2)
     # The last bits of an MP3 frame's sync tell its layer; ADTS AAC has zeros there, and may have many tags in it.
-    if len(sync) == 2 and sync[0] == 0xFF and sync[1] >= 0xE0 and sync[1] & 0x06:
-        return Link(source, 0, _finder(_ID3))
-    return None
+    mpeg = len(sync) == 2 and sync[0] == 0xFF and sync[1] >= 0xE0 and sync[1] & 0x06
+    found = (b"ID3", _ID3) if mpeg else next((each for each in _BEGINNINGS.items() if head.startswith(each[0])), None)
+    return None if found is None else Link(source, 0, _finder(*found))
 
 
 def next_link(source: AudioSource, link: Link) -> Link | None:
     """The recording after one that was read, or given up; None after the last."""
     link.pass_over()
-    if link.next_start is None:
+    if link.next_start is None or link.next_start >= source.size_bytes:
         return None
-    find = _OggFinder() if isinstance(link._find, _OggFinder) else link._find
-    return Link(source, link.next_start, find)
+    find = link._find.anew() if isinstance(link._find, _LaterFinder) else link._find
+    following = mp4.next_file(source, link.next_start, source.size_bytes) if find is _nowhere else None
+    return Link(source, link.next_start, find, source.size_bytes if find is _nowhere and not following else following)
 
 
-class _OggFinder:
-    """Streams that sound together all begin before the first of their later pages."""
+class _LaterFinder:
+    """Looks for a first page or block after a later one: of streams that sound together, all begin before those."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: re.Pattern[bytes], first: re.Pattern[bytes]) -> None:
+        self._later, self._first = later, first
         self._begun = False
+
+    def anew(self) -> _LaterFinder:
+        """The same, for the next recording."""
+        return _LaterFinder(self._later, self._first)
 
     def __call__(self, data: bytes, start: int) -> int:
         if not self._begun:
-            later = _OGG_LATER.search(data, start)
+            later = self._later.search(data, start)
             if later is None:
                 return -1
             self._begun, start = True, later.start()
-        found = _OGG_FIRST.search(data, start)
+        found = self._first.search(data, start)
         return found.start() if found else -1
 
 
-def _finder(mark: re.Pattern[bytes]) -> Find:
-    literal = {_WAV: b"RIFF", _FLAC: b"fLaC", _ID3: b"ID3"}[mark]
+def _nowhere(data: bytes, start: int) -> int:
+    """MP4 files say where they end."""
+    return -1
 
+
+def _finder(literal: bytes, mark: re.Pattern[bytes]) -> Find:
     def find(data: bytes, start: int) -> int:
         # Faster than the expression, and what follows the letters by chance is rare.
         while (start := data.find(literal, start)) >= 0:

@@ -1,12 +1,13 @@
-"""Whether the edit lists of an MP4 or QuickTime file change what is heard (ISO/IEC 14496-12, 8.6.5 and 8.6.6).
+"""The boxes of an MP4 or QuickTime file: where another file begins, and whether edit lists change what is heard.
 
-FFmpeg keeps the place of every packet of such a file in memory. To play edit lists exactly it keeps all of them twice,
-for ten hours of audio some 50 MB more. Nearly all lists do no more than skip the first samples of the codec, which
-needs no second copy.
+The edit lists are those of ISO/IEC 14496-12, 8.6.5 and 8.6.6. FFmpeg keeps the place of every packet of such a file in
+memory. To play edit lists exactly it keeps all of them twice, for ten hours of audio some 50 MB more. Nearly all lists
+do no more than skip the first samples of the codec, which needs no second copy.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -43,6 +44,26 @@ def plays_whole(file: Seekable, size_bytes: int) -> bool:
         return all(_track_plays_whole(file, start, end, movie[0]) for start, end in tracks)
     except (KeyError, ValueError, ZeroDivisionError):
         return False
+
+
+def next_file(file: Seekable, start: int, size_bytes: int) -> int | None:
+    """Where the second of files that were put one after the other begins; None where there is one.
+
+    Only the heads of boxes are read, as far as they make sense.
+
+    Args:
+        file: seekable; where it stands afterwards is not said.
+        start: of the first file.
+        size_bytes: of all.
+    """
+    met = set()
+    with contextlib.suppress(ValueError):
+        for kind, body, _ in _boxes(file, start, size_bytes):
+            if kind == b"ftyp" and b"moov" in met:
+                # A size of 64 bits is for what is larger than any `ftyp`.
+                return body - 8
+            met.add(kind)
+    return None
 
 
 def _track_plays_whole(file: Seekable, start: int, end: int, movie_hz: int) -> bool:

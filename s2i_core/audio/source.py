@@ -81,8 +81,9 @@ class AudioSource:
         try:
             self._position = self._file.seek(offset, whence)
         except Exception as error:
-            # A demuxer that follows a damaged offset may ask for a place before the start: the data's fault.
-            if not (isinstance(error, ValueError | OSError) and whence == io.SEEK_SET and offset < 0):
+            # A demuxer that follows a damaged offset may ask for a place outside of the file: the data's fault.
+            outside = whence == io.SEEK_SET and not 0 <= offset <= self.size_bytes
+            if not (isinstance(error, ValueError | OSError | OverflowError) and outside):
                 self.error = self.error or error
             raise
         return self._position

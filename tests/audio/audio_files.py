@@ -88,7 +88,7 @@ def stamped(
 ) -> bytes:
     """Tracks `(tracks, T)`, mono, cut into as many equal parts as there are `starts_s`, each stamped from its start on.
 
-    `tracks`: the metadata of each; `video`: a picture at 0 s beside them.
+    `tracks`: the metadata of each; `video`: a second of pictures from 0 s on beside them.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
@@ -100,12 +100,16 @@ def stamped(
                 stream.codec_context.open()
                 streams.append(stream)
             if video:
-                picture = output.add_stream("mpeg4", rate=10)
+                picture = output.add_stream("flv1" if container == "flv" else "mpeg2video", rate=25)
                 picture.width = picture.height = 64
                 picture.pix_fmt = "yuv420p"
-                output.mux(picture.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
-                output.mux(picture.encode(None))
             packets = []
+            if video:
+                for pts in range(25):
+                    image = av.VideoFrame.from_ndarray(np.full((64, 64, 3), pts, np.uint8), format="rgb24")
+                    image.pts = pts
+                    packets += picture.encode(image)
+                packets += picture.encode(None)
             size = streams[0].codec_context.frame_size or 1024
             part = samples.shape[1] // len(starts_s)
             for stream, sound in zip(streams, samples, strict=True):

@@ -67,6 +67,7 @@ def originals() -> dict[str, bytes]:
         "index-first.m4a": encoded(
             speech("weather-and-seasons.m4a", 24_000, 1), 24_000, "ipod", "aac", options={"movflags": "faststart"}
         ),
+        "mkv": encoded(speech("night-sky.m4a", 24_000, 1), 24_000, "matroska", "aac"),
         "wav": wav(speech("transport-over-the-telephone.wav", 8_000, 1), 8_000),
     }
 
@@ -123,6 +124,10 @@ def _splice_a_body(data: bytes, other: bytes, random: np.random.Generator) -> by
     return data[: int(random.integers(len(data)))] + other[int(random.integers(len(other))) :]
 
 
+def _join(data: bytes, other: bytes, random: np.random.Generator) -> bytes:
+    return data + data[: int(len(data) * random.uniform())] + (other if random.integers(2) else data)
+
+
 def _insert_noise(data: bytes, other: bytes, random: np.random.Generator) -> bytes:
     at = int(random.integers(len(data)))
     return data[:at] + random.bytes(int(2 ** random.uniform(0, 14))) + data[at:]
@@ -139,6 +144,7 @@ _DAMAGES: dict[str, Damage] = {
     "spliced-header": _splice_a_header,
     "spliced-body": _splice_a_body,
     "noise": _insert_noise,
+    "joined": _join,
 }
 
 
