@@ -188,7 +188,7 @@ def test_every_module_of_the_core_has_a_floor() -> None:
         ("s2i_core.pipeline", "from s2i_core.training.trainers import align"),
         ("s2i_core.publish.page", "import s2i_core.cli"),
         ("s2i_core.training.trainers.align", "from s2i_core.evaluation import statistics"),
-        ("s2i_core.evaluation.namer", "from s2i_core.training.trainers import align"),
+        ("s2i_core.evaluation.native.namer", "from s2i_core.training.trainers import align"),
         ("s2i_core.corpus.compose", "from s2i_core.training.recipe import Recipe"),
     ],
 )

@@ -12,15 +12,16 @@ import typer
 
 from s2i_core.config import ImageConfig
 from s2i_core.corpus.compose import SpriteBook
-from s2i_core.evaluation import blind, latency
-from s2i_core.evaluation import judges as judging
+from s2i_core.evaluation import latency
 from s2i_core.evaluation import sentences as recorded
 from s2i_core.evaluation.lectures.listeners import listener_named
 from s2i_core.evaluation.lectures.measure import Voices, line, measure, summary
 from s2i_core.evaluation.lectures.passages import Split
 from s2i_core.evaluation.lectures.spoken import CHANNELS
-from s2i_core.evaluation.namer import NamerConfig
-from s2i_core.evaluation.scenery import SceneryConfig
+from s2i_core.evaluation.native import blind
+from s2i_core.evaluation.native import judges as judging
+from s2i_core.evaluation.native.namer import NamerConfig
+from s2i_core.evaluation.native.scenery import SceneryConfig
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 

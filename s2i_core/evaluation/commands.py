@@ -18,8 +18,17 @@ from s2i_core.weights import folder_digest
 if TYPE_CHECKING:
     from s2i_core.models.decoders.native.library import SpriteLibrary
 
-PARTS = ("retrieval", "composition", "fidelity", "robustness", "passages", "latency", "pictures")
+_MODULES = {
+    "retrieval": "retrieval",
+    "composition": "native.composition",
+    "fidelity": "native.fidelity",
+    "robustness": "robustness",
+    "passages": "passages",
+    "latency": "latency",
+    "pictures": "native.pictures",
+}
 """Modules of this package with a function `run(Examination) -> Part`, in the order of the page."""
+PARTS = tuple(_MODULES)
 JUDGED_PARTS = ("composition", "fidelity")
 """Those that ask the judge of pictures: another judge, other figures."""
 HEARING_PARTS = ("retrieval", "robustness")
@@ -108,7 +117,7 @@ def measure(
 
     from s2i_core.config import ImageConfig
     from s2i_core.evaluation.examination import Examination
-    from s2i_core.evaluation.judges import judge_digest, shipped
+    from s2i_core.evaluation.native.judges import judge_digest, shipped
     from s2i_core.evaluation.testset import TestSet
     from s2i_core.pipeline import SpeechToImagePipeline
     from s2i_core.weights import shipped_checkpoint
@@ -142,7 +151,7 @@ def measure(
             continue
         tell(name)
         started = time.monotonic()
-        part = importlib.import_module(f"s2i_core.evaluation.{name}").run(exam)
+        part = importlib.import_module(f"s2i_core.evaluation.{_MODULES[name]}").run(exam)
         found = part.to_json() | {"seconds": round(time.monotonic() - started, 1), "weights": weights[name]}
         temporary = path.with_suffix(".part")
         temporary.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -173,10 +182,10 @@ def hearing_digest(folder: Path, library: SpriteLibrary) -> str:
 
 def write(results: dict[str, Any], out: Path) -> dict[str, Any]:
     """Write `model.json`, the page and the model card; return the content of the first."""
-    from s2i_core.evaluation.card import card
-    from s2i_core.evaluation.page import page
+    from s2i_core.evaluation.report.card import card
+    from s2i_core.evaluation.report.page import page
+    from s2i_core.evaluation.report.targets import compare
     from s2i_core.evaluation.statistics import cell
-    from s2i_core.evaluation.targets import compare
     from s2i_core.results import write_result
     from s2i_core.weights import shipped_checkpoint
 

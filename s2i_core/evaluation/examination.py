@@ -20,7 +20,7 @@ from s2i_core.corpus.sources import voices
 from s2i_core.corpus.spec import SceneSpec, split_of
 from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
-from s2i_core.evaluation.judges import Judges, shipped
+from s2i_core.evaluation.native.judges import Judges, shipped
 from s2i_core.evaluation.testset import SpokenPhrase, TestSet
 from s2i_core.identity import config_digest
 from s2i_core.models.decoders.native.decoder import NativeDecoder, canvas_tensor

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.spec import SceneSpec
-from s2i_core.evaluation.composed import as_input, disturb
+from s2i_core.evaluation.native.composed import as_input, disturb
 from s2i_core.learning.checkpoint import say
 from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.recolour import COLOURS

@@ -8,8 +8,8 @@ import torch
 from tiny import tiny_library
 
 from s2i_core.corpus.compose import SpriteBook, bare_spec, render
-from s2i_core.evaluation import scenery
-from s2i_core.evaluation.scenery import SETTING_NAMES, SceneryConfig, summarise
+from s2i_core.evaluation.native import scenery
+from s2i_core.evaluation.native.scenery import SETTING_NAMES, SceneryConfig, summarise
 from s2i_core.learning import checkpoint
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from s2i_core.corpus.compose import render
 from s2i_core.corpus.spec import SceneSpec
-from s2i_core.evaluation import planned
-from s2i_core.evaluation.composed import test_scenes
 from s2i_core.evaluation.examination import Examination
-from s2i_core.evaluation.judges import ASPECTS
+from s2i_core.evaluation.native import planned
+from s2i_core.evaluation.native.composed import test_scenes
+from s2i_core.evaluation.native.judges import ASPECTS
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
 from s2i_core.models.decoders.native.reference import Slot
 

@@ -8,8 +8,8 @@ import torch
 from tiny import tiny_library
 
 from s2i_core.corpus.compose import SpriteBook, sample_spec
-from s2i_core.evaluation.judges import RELATIONS
-from s2i_core.evaluation.namer import CROP_PX, Namer, Seen, colour_of, covered, cut, look, stands
+from s2i_core.evaluation.native.judges import RELATIONS
+from s2i_core.evaluation.native.namer import CROP_PX, Namer, Seen, colour_of, covered, cut, look, stands
 from s2i_core.models.decoders.native.reference import Slot
 
 BLUE = 2

@@ -5,7 +5,7 @@ from tiny import tiny_library
 
 from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.spec import Group, SceneSpec
-from s2i_core.evaluation import planned
+from s2i_core.evaluation.native import planned
 from s2i_core.models.decoders.native.layout import Layout
 from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 

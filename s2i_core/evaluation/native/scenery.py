@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.spec import SceneSpec
-from s2i_core.evaluation.composed import as_input, disturb
-from s2i_core.evaluation.namer import Block, convolution
+from s2i_core.evaluation.native.composed import as_input, disturb
+from s2i_core.evaluation.native.namer import Block, convolution
 from s2i_core.learning.checkpoint import say
 from s2i_core.learning.loop import Loop, LoopConfig
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from s2i_core.evaluation.fidelity import frechet, kernel, precision_recall
+from s2i_core.evaluation.native.fidelity import frechet, kernel, precision_recall
 
 
 @pytest.fixture

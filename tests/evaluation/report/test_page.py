@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from s2i_core.config import ImageConfig
-from s2i_core.evaluation.card import card
-from s2i_core.evaluation.page import page
+from s2i_core.evaluation.report.card import card
+from s2i_core.evaluation.report.page import page
+from s2i_core.evaluation.report.targets import TARGETS, compare
 from s2i_core.evaluation.statistics import Figure, Part, Table, cell, share
-from s2i_core.evaluation.targets import TARGETS, compare
 from s2i_core.publish.images import encode_image
 from s2i_core.results import write_result
 

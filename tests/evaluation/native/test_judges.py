@@ -12,11 +12,11 @@ from tiny import tiny_library
 from s2i_core.corpus.compose import SpriteBook, bare_spec, render
 from s2i_core.corpus.spec import Group, SceneSpec
 from s2i_core.errors import ConfigError, ModelError
-from s2i_core.evaluation import judges
-from s2i_core.evaluation.composed import test_scenes as unseen_scenes
-from s2i_core.evaluation.judges import Judges, JudgesConfig, judge_digest, shipped
-from s2i_core.evaluation.namer import NamerConfig
-from s2i_core.evaluation.scenery import SceneryConfig
+from s2i_core.evaluation.native import judges
+from s2i_core.evaluation.native.composed import test_scenes as unseen_scenes
+from s2i_core.evaluation.native.judges import Judges, JudgesConfig, judge_digest, shipped
+from s2i_core.evaluation.native.namer import NamerConfig
+from s2i_core.evaluation.native.scenery import SceneryConfig
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.reference import Slot
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint

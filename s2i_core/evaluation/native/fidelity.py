@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from s2i_core.corpus.compose import render, sample_spec
 from s2i_core.corpus.folder import read_scenes
 from s2i_core.corpus.spec import SceneSpec, split_of
-from s2i_core.evaluation.composed import as_input, test_scenes
 from s2i_core.evaluation.examination import Examination
+from s2i_core.evaluation.native.composed import as_input, test_scenes
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
 
 _REAL, _TRAINING = 500, 3000

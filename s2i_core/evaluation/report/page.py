@@ -36,7 +36,7 @@ def page(result: dict[str, Any], pictures: Path) -> str:
         {"name": name, "text": text, "data": base64.b64encode((pictures / name).read_bytes()).decode()}
         for name, text in parts.get("pictures", {}).get("pictures", ())
     ]
-    template = environment.from_string(files("s2i_core.evaluation").joinpath("page.html").read_text("utf-8"))
+    template = environment.from_string(files("s2i_core.evaluation.report").joinpath("page.html").read_text("utf-8"))
     return template.render(
         result=result,
         facts=result["figures"],

@@ -7,9 +7,9 @@ import json
 import numpy as np
 
 from s2i_core.config import ImageConfig
-from s2i_core.evaluation import blind
 from s2i_core.evaluation import sentences as recorded
 from s2i_core.evaluation.examination import Examination
+from s2i_core.evaluation.native import blind
 from s2i_core.evaluation.statistics import Cell, Part, Table, mean, share
 from s2i_core.publish.images import encode_image
 

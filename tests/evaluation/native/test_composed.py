@@ -8,8 +8,8 @@ from tiny import tiny_library
 
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.spec import split_of
-from s2i_core.evaluation.composed import as_input, disturb, scenes
-from s2i_core.evaluation.composed import test_scenes as unseen_scenes
+from s2i_core.evaluation.native.composed import as_input, disturb, scenes
+from s2i_core.evaluation.native.composed import test_scenes as unseen_scenes
 
 
 def test_scenes_are_made_once_and_without_the_combinations_of_the_test(tmp_path):

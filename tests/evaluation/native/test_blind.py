@@ -3,7 +3,8 @@
 import pytest
 
 from s2i_core.config import ImageConfig
-from s2i_core.evaluation import blind, sentences
+from s2i_core.evaluation import sentences
+from s2i_core.evaluation.native import blind
 from s2i_core.pipeline import SpeechToImagePipeline
 
 

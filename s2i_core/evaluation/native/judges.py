@@ -24,11 +24,11 @@ from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.compose import SpriteBook, render
 from s2i_core.corpus.spec import SceneSpec
 from s2i_core.errors import ConfigError, ModelError
-from s2i_core.evaluation import namer as naming
-from s2i_core.evaluation import scenery as looking
-from s2i_core.evaluation.composed import scenes, test_scenes
-from s2i_core.evaluation.namer import COLOUR_NAMES, PICTURE_PX, Namer, NamerConfig
-from s2i_core.evaluation.scenery import Scenery, SceneryConfig
+from s2i_core.evaluation.native import namer as naming
+from s2i_core.evaluation.native import scenery as looking
+from s2i_core.evaluation.native.composed import scenes, test_scenes
+from s2i_core.evaluation.native.namer import COLOUR_NAMES, PICTURE_PX, Namer, NamerConfig
+from s2i_core.evaluation.native.scenery import Scenery, SceneryConfig
 from s2i_core.identity import files_digest
 from s2i_core.models.decoders.native.reference import Slot
 
@@ -138,7 +138,7 @@ class Judges:
 
 def shipped() -> Path:
     """Folder of the judges that the package carries."""
-    return Path(str(resources.files("s2i_core"))) / "evaluation" / "judge"
+    return Path(str(resources.files("s2i_core.evaluation.native"))) / "judge"
 
 
 def judge_digest(folder: Path) -> str:
