@@ -18,6 +18,7 @@ from s2i_core.listing import Listing
 from s2i_core.records import Status
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import Place
+from s2i_core.weights import digests
 
 FOLDERS = 36
 STEMS = ["ep1", "EP 2", "ünï", "a.b.c", "100%", "C#", "Q&A", "Thumbs", ".hidden"]
@@ -75,7 +76,7 @@ def test_every_recording_has_an_outcome_and_every_second_a_scene_or_a_gap(
     for folder in [f"in/{number:02}" for number in range(FOLDERS)] + ["in"]:
         listing = Listing(objects, Place.of(f"s3://{bucket}/{folder}"), request.config.source)
         recordings = list(listing)
-        what = found(lake, listing, recordings, request.config, summaries[0].model_digest, 0)
+        what = found(lake, listing, recordings, digests(request.config), 0)
         assert what.listed == what.recordings + what.left_out.count
         assert what.recordings == what.ok + what.skipped + what.failed + what.pending
         assert what.pending == 0

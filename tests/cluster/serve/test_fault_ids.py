@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -53,7 +54,7 @@ def test_a_fault_has_an_id_a_line_and_a_traceback(
     assert error["request_id"] == "ask-1" and "ask-1" in error["remedy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     made = problem(bad, 500)["request_id"]
-    assert len(made) == 32
+    assert UUID(made)
     assert view["error"]["request_id"] == begun["id"]
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     for name in ("ask-1", made, begun["id"]):
