@@ -159,7 +159,7 @@ def _tell(console: Console, outcome: RunOutcome) -> None:
     head = f"{outcome.new_images} new images" if outcome.run_id else _why_nothing(outcome.found)
     if outcome.adopted_images:
         head += f", and {outcome.adopted_images} found that a run before had left unentered"
-    console.print(f"\n[bold]{head}[/] [dim]in {outcome.elapsed_s:.0f} s[/]")
+    console.print(f"\n[bold]{head}[/] [dim]({outcome.elapsed_s:.0f} s)[/]")
     if outcome.stopped:
         console.print(f"  [yellow]stopped[/] at {outcome.stopped}; run it again to go on")
     console.print(
@@ -173,15 +173,18 @@ def _tell(console: Console, outcome: RunOutcome) -> None:
 
 def _why_nothing(found: Found) -> str:
     """Why a run had nothing to do: not all of what there is need be illustrated for it."""
-    if not found.listed:
-        return "Nothing to do: there is no object in the source"
-    if not found.recordings:
-        return "Nothing to do: none of the objects in the source is a recording"
-    if found.for_good:
-        return "Nothing to do, and not everything is illustrated: some failed for good"
-    if not found.ok:
-        return "Nothing to do: no recording has anything to draw"
-    return "Nothing to do: everything is illustrated"
+    partly = "Nothing to do, and not everything is illustrated"
+    looked = not found.left_out.not_looked_into
+    reasons = {
+        "Nothing to do: there is no object in the source": not found.listed,
+        "Nothing to do: none of the objects in the source is a recording": not found.recordings and looked,
+        "Nothing to do: no object is known to be a recording, and not all were looked into": not found.recordings,
+        f"{partly}: some failed for good": found.for_good > 0,
+        # What its listing tells to be archived is not asked for again.
+        f"{partly}: {found.failed} must be restored from an archive first": found.failed > 0,
+        "Nothing to do: no recording has anything to draw": not found.ok,
+    }
+    return next((why for why, holds in reasons.items() if holds), "Nothing to do: everything is illustrated")
 
 
 def _line(word: str, text: str) -> str:
@@ -206,9 +209,12 @@ def _where(console: Console, made: Demo) -> None:
 def _failures(console: Console, failed: list[FailureRow]) -> None:
     from rich.markup import escape
 
+    from flows.overview import shown
+
     for failure in failed[:_SHOWN_FAILURES]:
+        told = shown(f"{failure.subject}: {failure.message}. {failure.remedy}")
         console.print(
-            f"  [yellow]failed[/]  {escape(failure.subject)}: {escape(failure.message)}. {escape(failure.remedy)}",
+            f"  [yellow]failed[/]  {escape(told)}",
             soft_wrap=True,
         )
     if len(failed) > _SHOWN_FAILURES:
@@ -218,8 +224,10 @@ def _failures(console: Console, failed: list[FailureRow]) -> None:
 def _damages(console: Console, damaged: list[DamageRow]) -> None:
     from rich.markup import escape
 
+    from flows.overview import shown
+
     for one in damaged[:_SHOWN_FAILURES]:
-        console.print(f"  [yellow]damaged[/] {escape(one.source_uri)}: {escape(one.damage)}", soft_wrap=True)
+        console.print(f"  [yellow]damaged[/] {escape(shown(f'{one.source_uri}: {one.damage}'))}", soft_wrap=True)
     if len(damaged) > _SHOWN_FAILURES:
         console.print(f"          and {len(damaged) - _SHOWN_FAILURES} more; --json has all")
 

@@ -31,7 +31,7 @@ from s2i_core import options
 from s2i_core.audio.length import Length, length
 from s2i_core.config import RunConfig, Settings
 from s2i_core.errors import ConfigError, ObjectArchived, S2IError
-from s2i_core.listing import NO_SUFFIX, Listing, suffix_of
+from s2i_core.listing import NO_SUFFIX, Listing, suffix_in
 from s2i_core.records import AudioObject
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings
@@ -353,7 +353,7 @@ def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SA
     kept: dict[str, list[AudioObject]] = {}
     archive = _Archived(store)
     for number, item in enumerate(archive.left_out(objects), 1):
-        form = suffix_of(item.key)
+        form = suffix_in(item.key)
         counts[form] += 1
         sizes[form] += item.size_bytes
         bin_ = kept.setdefault(form, [])

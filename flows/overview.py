@@ -163,14 +163,17 @@ class Found:
         plain = (FOLDER_MARKER, SYSTEM_FILE)
         kinds = ", ".join(_counted(count, kind) if kind in plain else f"{count} {kind}" for kind, count in most)
         more = ", …" if len(left.kinds) > _SHOWN_KINDS else ""
-        examples = ", ".join(ascii(key) if not key.isprintable() else key for key in left.examples)
-        said = f"{left.count} left out by name ({kinds}{more}), such as {examples}"
-        if left.not_looked_into:
-            said += (
-                f"; the names of {left.not_looked_into} tell nothing, and these were not looked into: unreadable, "
-                "or more than source.look_into (--set source.look_into=… looks into more)"
-            )
-        return said
+        examples = ", ".join(map(shown, left.examples))
+        said = f"{left.count} left out ({kinds}{more}), such as {examples}"
+        return f"{said}; {self._not_looked_into()}" if left.not_looked_into else said
+
+    def _not_looked_into(self) -> str:
+        left = self.left_out
+        more = left.not_looked_into - left.archived - left.unreadable
+        whys = [f"{more} more than source.look_into allows (--set source.look_into=… looks into more)"] * (more > 0)
+        whys += [f"{left.archived} in an archive (restore them)"] * (left.archived > 0)
+        whys += [f"{left.unreadable} refused by the store (give this login the right to read)"] * (left.unreadable > 0)
+        return f"the names of {left.not_looked_into} tell nothing, and these were not looked into: {', '.join(whys)}"
 
     def _done(self) -> str:
         return (
@@ -333,6 +336,11 @@ def _mine(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> tuple
     recordings = lake.recordings.read(columns, mine)
     known = [pair in current for pair in zip(*_columns(recordings, "source_uri", "etag"), strict=True)]
     return recordings.filter(pa.array(known, pa.bool_())), mine
+
+
+def shown(text: str) -> str:
+    """A text for a terminal, on one line: a key may hold newlines, and what would steer the terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _counted(number: int, name: str) -> str:

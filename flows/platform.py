@@ -32,8 +32,10 @@ import typer
 
 from flows.local_server import PrefectServer, client_settings
 from flows.state import state_home
+from s2i_core import processes
 from s2i_core.doctor import fetch
 from s2i_core.errors import ConfigError, S2IError
+from s2i_core.identity import digest
 from s2i_core.storage.embedded import EmbeddedStore
 
 HOST = "127.0.0.1"
@@ -586,7 +588,7 @@ def up(
     options = PlatformOptions(
         tuple(int(each) for each in workers.split(",")), serve, str(checkpoint.absolute()) if checkpoint else ""
     )
-    with Bars() as bars, watching(bars):
+    with Bars() as bars, watching(bars), _ended_at_interrupt(home):
         with step("Start the platform"):
             state = start(home, options)
         if samples:
@@ -694,7 +696,7 @@ def start(home: Home, options: PlatformOptions, within_s: float = START_S) -> di
                     _mark(home.folder),
                     f"--options={json.dumps(asdict(options))}",
                 ],
-                env=os.environ | {"S2I_HOME": str(home.root)},
+                env=os.environ | processes.marks(digest(str(home.folder))) | {"S2I_HOME": str(home.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -714,6 +716,27 @@ def start(home: Home, options: PlatformOptions, within_s: float = START_S) -> di
     raise PlatformError(
         ", ".join(late), f"not up within {within_s:g} s", f"See s2i platform status, and {home.folder}."
     )
+
+
+@contextlib.contextmanager
+def _ended_at_interrupt(home: Home) -> Iterator[None]:
+    """End what is started in the block where it is interrupted; what ran before stays."""
+    if home.read() is not None:
+        yield
+        return
+
+    def end() -> None:
+        processes.end(digest(str(home.folder)))
+        home.forget()
+
+    with processes.at_end_now(end):
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            end()
+            raise
 
 
 def stop(home: Home) -> bool:

@@ -87,19 +87,29 @@ class LeftOut:
         count: how many.
         kinds: how many of each suffix; `folder marker`, `system file` and `without suffix` stand for others.
         examples: three keys at most, of different kinds where there are.
-        not_looked_into: of these, objects whose names tell nothing and that were not looked into, because there are
-            more than `source.look_into`, or because they cannot be read.
+        not_looked_into: of these, objects whose names tell nothing and that were not looked into. They may be
+            recordings. Either there are more than `source.look_into`, or `archived` of them have to be restored first,
+            and `unreadable` of them the store does not give out.
     """
 
     count: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
     not_looked_into: int = 0
+    archived: int = 0
+    unreadable: int = 0
+
+    def __post_init__(self) -> None:
+        self._example_kinds: list[str] = []
 
     def add(self, key: str, kind: str) -> None:
         """Count one more."""
-        if len(self.examples) < _EXAMPLES and (kind not in self.kinds or self.count < _EXAMPLES):
+        if len(self.examples) < _EXAMPLES:
             self.examples.append(key)
+            self._example_kinds.append(kind)
+        elif kind not in self.kinds and len(set(self._example_kinds)) < _EXAMPLES:
+            twice = next(i for i, each in enumerate(self._example_kinds) if each in self._example_kinds[:i])
+            self.examples[twice], self._example_kinds[twice] = key, kind
         self.count += 1
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
@@ -155,7 +165,9 @@ class Listing:
 
     def _below(self, item: AudioObject) -> str:
         """The key from the source on: what the source itself is called does not count."""
-        return item.key.rpartition("/")[2] if item.key == self._place.name else item.key[len(self._place.folder) :]
+        if item.key != self._place.name:
+            return item.key[len(self._place.folder) :]
+        return item.key[_before_query(item.key).rfind("/") + 1 :]  # a query may hold slashes
 
     def _not_looked_into(self, item: AudioObject, kind: str) -> None:
         self.left_out.add(item.key, kind)
@@ -172,6 +184,10 @@ class Listing:
                     yield item
                 elif begins is None:
                     self._not_looked_into(item, kind)
+                    if item.archived:
+                        self.left_out.archived += 1
+                    else:
+                        self.left_out.unreadable += 1
                 else:
                     self.left_out.add(item.key, kind)
 
@@ -199,7 +215,7 @@ def judge(path: str, size_bytes: int) -> tuple[NameHint, str]:
     *folders, name = [part for part in plain.split("/") if part] or [""]
     if any(_is_systems(part, _SYSTEM_FOLDERS) for part in folders) or _is_systems(name, _SYSTEM_FILES):
         return NameHint.OTHER, SYSTEM_FILE
-    suffixes = [suffix_of(each) for each in (_before_query(plain), _before_query(name), name)]
+    suffixes = _suffixes(plain)
     for suffix in suffixes:
         if suffix in SUFFIXES:
             return NameHint.RECORDING, suffix
@@ -207,6 +223,12 @@ def judge(path: str, size_bytes: int) -> tuple[NameHint, str]:
             return NameHint.OTHER, suffix
     kind = next((each for each in suffixes if each), NO_SUFFIX)
     return (NameHint.OTHER if not size_bytes or name.startswith(".") else NameHint.UNKNOWN), kind
+
+
+def suffix_in(path: str) -> str:
+    """The suffix by which a path is known for a recording, else that which it ends with: `.mp3` of `a.MP3?b=c.jpg`."""
+    suffixes = _suffixes(unquote(path))
+    return next((each for each in suffixes if each in SUFFIXES), suffixes[-1])
 
 
 def title_of(key: str) -> str:
@@ -224,6 +246,12 @@ def suffix_of(path: str) -> str:
     name = path.rstrip("/").rpartition("/")[2].rstrip(" .\t\r\n")
     stem, _, end = name.rpartition(".")
     return f".{end.lower()}" if stem and _SUFFIX.fullmatch(end) else ""
+
+
+def _suffixes(plain: str) -> list[str]:
+    """What may be the suffix of a decoded path: before a query with slashes, before one without, at the end."""
+    name = plain.rstrip("/").rpartition("/")[2]
+    return [suffix_of(each) for each in (_before_query(plain), _before_query(name), name)]
 
 
 def _before_query(path: str) -> str:

@@ -78,6 +78,8 @@ def kept(folder: Path) -> Iterator[dict[str, str]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
+        # It carries no mark itself: who ends this process from outside would end it, too, and leave the folder.
+        env={name: value for name, value in os.environ.items() if name != MARK},
         start_new_session=True,  # what a terminal sends to all its processes is not for this one
     )
     assert keeper.stdin is not None

@@ -6,10 +6,23 @@ import wave
 from io import BytesIO
 
 import pytest
+from fronts import archived, front, refusal
 
+from flows.overview import Found
 from s2i_core.config import SourceConfig
-from s2i_core.listing import FOLDER_MARKER, NO_SUFFIX, SYSTEM_FILE, Listing, NameHint, judge, title_of
-from s2i_core.storage.objects import ObjectStore
+from s2i_core.listing import (
+    FOLDER_MARKER,
+    NO_SUFFIX,
+    SYSTEM_FILE,
+    LeftOut,
+    Listing,
+    NameHint,
+    judge,
+    suffix_in,
+    title_of,
+)
+from s2i_core.storage.embedded import StoreInfo
+from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import Place
 
 RECORDINGS = [
@@ -135,7 +148,8 @@ def test_where_there_are_too_many_none_is_looked_into(objects: ObjectStore, buck
 def test_what_the_source_itself_is_called_does_not_count(objects: ObjectStore, bucket: str) -> None:
     objects.put(bucket, ".Trashes/501/ep1.mp3", b"x")
     objects.put(bucket, "alone", wav())
-    for address in (".Trashes/501", ".Trashes/501/ep1.mp3", "alone"):
+    objects.put(bucket, "__MACOSX/ep2.mp3?from=a/b.jpg", b"x")
+    for address in (".Trashes/501", ".Trashes/501/ep1.mp3", "alone", "__MACOSX/ep2.mp3?from=a/b.jpg"):
         listing = Listing(objects, Place.of(f"s3://{bucket}/{address}"), SourceConfig())
         assert len(list(listing)) == listing.recordings == listing.listed == 1
 
@@ -155,3 +169,41 @@ def test_what_the_source_itself_is_called_does_not_count(objects: ObjectStore, b
 )
 def test_titles(key: str, title: str) -> None:
     assert title_of(key) == title
+
+
+def test_examples_are_of_different_kinds_where_there_are() -> None:
+    left = LeftOut()
+    for key in ("._a", "._b", "._c", "._d", "notes.txt", "other.txt", "cover.jpg", "more.jpg"):
+        left.add(key, judge(key, 1)[1])
+    assert sorted(left.examples) == ["._a", "cover.jpg", "notes.txt"]
+    few = LeftOut()
+    for key in ("a.txt", "b.txt", "c.txt"):
+        few.add(key, ".txt")
+    assert few.examples == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_what_lies_in_an_archive_is_told_from_what_is_refused(
+    objects: ObjectStore, store: StoreInfo, bucket: str
+) -> None:
+    filled(objects, bucket)
+    archived_one, denied = refusal(403, "InvalidObjectState", "not valid"), refusal(403, "AccessDenied", "no")
+    with front(store.endpoint) as made:
+        made.listing = archived("DEEP_ARCHIVE", "talks/b")
+        made.answer = lambda method, path: (
+            archived_one if path.endswith("talks/b") else denied if path.endswith("c.dat") else None
+        )
+        asked = ObjectStore(S3Settings(endpoint_url=made.url))
+        listing = Listing(asked, Place.of(f"s3://{bucket}/talks"), SourceConfig())
+        assert [item.key for item in listing] == ["talks/a.mp3"]
+        left = listing.left_out
+        assert (left.not_looked_into, left.archived, left.unreadable) == (2, 1, 1)
+        told = dict(Found.untouched(listing).described())["source"]
+        assert "1 in an archive (restore them)" in told and "1 refused by the store" in told
+
+
+@pytest.mark.parametrize(
+    ("key", "suffix"),
+    [("a/EP 1.MP3?id=5&x=a/b.jpg", ".mp3"), ("ep%2Emp3", ".mp3"), ("a.v2", ".v2"), ("a/b", ""), ("b.WAV", ".wav")],
+)
+def test_the_format_of_a_plan_is_the_suffix_that_makes_a_recording(key: str, suffix: str) -> None:
+    assert suffix_in(key) == suffix

@@ -120,3 +120,16 @@ def test_told_twice_it_ends_at_once(folder: Path) -> None:
         assert process.wait(20) == 128 + signal.SIGINT
         assert time.monotonic() - told < 2
         assert gone(folder, 0.1)
+
+
+def test_a_folder_goes_where_another_ends_all_that_it_started(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What keeps the inner folder must outlive the end of all that carries the outer mark."""
+    outer = str(tmp_path / "outer")
+    monkeypatch.setenv(processes.MARK, outer)
+    with running(KEPT, folder) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "1\n"
+        assert not processes.end(outer)
+        assert gone(folder)

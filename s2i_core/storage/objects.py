@@ -266,7 +266,7 @@ class ObjectStore:
             except ClientError as error:
                 code = error.response.get("Error", {}).get("Code")
                 if code in _RIGHT_CODES:
-                    return self._translate(error, place.bucket, place.name, reading=True)
+                    return self._translate(self._in_words(error, place), place.bucket, place.name, reading=True)
                 if code in _MISSING_CODES:
                     return None
                 raise
@@ -276,6 +276,15 @@ class ObjectStore:
         return AudioObject(
             place.bucket, place.name, answer["ETag"].strip('"'), answer["ContentLength"], _archived(answer)
         )
+
+    def _in_words(self, refusal: ClientError, place: Place) -> ClientError:
+        """What the store has to say on a refused HEAD, whose answer has no body: it may be archived."""
+        try:
+            self._client().get_object(Bucket=place.bucket, Key=place.name, Range="bytes=0-0")
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in _MISSING_CODES:
+                return error
+        return refusal
 
     def open(self, source: AudioObject) -> BinaryIO:
         """A seekable reader of the object as it was listed; bytes come by ranged reads with growing read-ahead.

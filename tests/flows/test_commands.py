@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rows_for_tests import recording
 from small_archive import keys
 from typer.testing import CliRunner, Result
 
+from flows.commands import _why_nothing
+from flows.overview import Found
 from flows.work import Archive
 from s2i_core.cli import app
 from s2i_core.errors import DecodeError, StorageUnavailable
+from s2i_core.listing import LeftOut
 from s2i_core.records import Failure, Stage, row
 from s2i_core.storage.objects import ObjectStore
 
@@ -87,7 +91,7 @@ def test_why_there_is_nothing_to_do_is_said(
     assert "there is no object in the source" in empty.stderr
     asked = _s2i("run", f"s3://{bucket}/talks", archive[1], "--checkpoint", checkpoint)
     assert "none of the objects in the source is a recording" in asked.stderr
-    assert "3 objects listed: 0 recordings, 3 left out by name (2 system files, 1 .txt), such as talks/" in asked.stderr
+    assert "3 objects listed: 0 recordings, 3 left out (2 system files, 1 .txt), such as talks/" in asked.stderr
     assert "everything is illustrated" not in asked.stderr
     assert "page" not in asked.stderr  # no run made one
     facts = json.loads(_s2i("run", f"s3://{bucket}/talks", archive[1], "--checkpoint", checkpoint, "--json").stdout)
@@ -115,7 +119,7 @@ def test_what_failed_for_good_is_told_with_how_to_take_it_up(
         if item.key != "broken.mp3":
             objects.delete(item.bucket, item.key)
     asked = _s2i("run", *archive, "--checkpoint", checkpoint)
-    assert "Nothing to do, and not everything is illustrated" in asked.stderr
+    assert "Nothing to do, and not everything is illustrated: some failed for good" in asked.stderr
     assert "1 recording failed for good" in asked.stderr
     assert "--retry-failed" in asked.stderr
     facts = json.loads(_s2i("run", *archive, "--checkpoint", checkpoint, "--json").stdout)
@@ -139,3 +143,13 @@ def test_the_status_of_an_empty_destination(archive: tuple[str, str]) -> None:
     assert found["images"] == 0
     assert found["runs"] == []
     assert _s2i("status", "s3://nowhere-at-all").exit_code == 2
+
+
+def test_not_everything_is_illustrated_where_something_waits_in_an_archive() -> None:
+    """The listing of AWS tells it, so that such a run has nothing to do."""
+    counts = {"listed": 2, "recordings": 2, "unchanged": 2, "ok": 1, "skipped": 0, "failed": 1, "pending": 0}
+    found = Found(**counts, left_out=LeftOut(), failed_for_good=0, pictures_failed_for_good=0)
+    assert "not everything is illustrated: 1 must be restored" in _why_nothing(found)
+    unknown = LeftOut(count=2, not_looked_into=2, archived=2)
+    none_known = replace(found, recordings=0, failed=0, ok=0, unchanged=0, left_out=unknown)
+    assert "no object is known to be a recording" in _why_nothing(none_known)

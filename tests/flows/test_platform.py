@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -18,8 +19,22 @@ from pathlib import Path
 import pytest
 
 from cluster.local import LocalCluster
-from flows.platform import Home, PartState, PlatformPart, Program, Supervisor, _PageServer, descendants, page, targets
+from flows.platform import (
+    Home,
+    PartState,
+    PlatformPart,
+    Program,
+    Supervisor,
+    _PageServer,
+    descendants,
+    page,
+    stop,
+    targets,
+)
+from s2i_core import processes
 from s2i_core.errors import ConfigError
+from s2i_core.identity import digest
+from s2i_core.storage.embedded import EmbeddedStore
 
 #: A server that has a child of its own.
 _SERVER = (
@@ -158,3 +173,22 @@ def test_prometheus_is_told_of_a_ray_of_ours(cluster: LocalCluster) -> None:
     assert cluster.logs
     until((cluster.logs / "prom_metrics_service_discovery.json").is_file)
     until(lambda: {"job": "ray"} in [target["labels"] for target in targets([])])
+
+
+def test_nothing_is_left_of_what_is_interrupted_while_it_comes_up(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    before = set(Path(tempfile.gettempdir()).glob("s2i-ray-*"))
+    command = [sys.executable, "-m", "s2i_core.cli", "platform", "up", "--no-serve", "--no-samples", "--workers", "1"]
+    with subprocess.Popen(command, env=os.environ | {"S2I_HOME": str(home.root)}, stderr=subprocess.PIPE) as up:
+        try:
+            until(lambda: any(part["healthy"] for part in (home.read() or {"parts": []})["parts"]))
+            mine = digest(str(home.folder))
+            assert processes.marked(mine)
+            up.send_signal(signal.SIGINT)
+            assert up.wait(5) == 130
+            until(lambda: not processes.marked(mine), 2)
+            assert home.read() is None and EmbeddedStore(home.root / "store").status() is None
+            until(lambda: set(Path(tempfile.gettempdir()).glob("s2i-ray-*")) <= before, 5)
+        finally:
+            up.kill()
+            stop(home)

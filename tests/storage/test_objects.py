@@ -21,7 +21,7 @@ from s2i_core.errors import ConfigError, ObjectArchived, ObjectGone, S2IError, S
 from s2i_core.records import AudioObject, Failure, Stage
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
-from s2i_core.storage.places import parse_uri
+from s2i_core.storage.places import Place, parse_uri
 
 QUICK_S = 8.0
 
@@ -443,3 +443,14 @@ def test_a_proxy_that_wants_a_login_or_is_not_there_is_named(
     monkeypatch.delenv("http_proxy")
     nowhere = complaint(StorageUnavailable, bucket, lambda: ObjectStore(settings).check_readable(bucket))
     assert "no name server knows s3.example.test" in nowhere.reason and "HTTP_PROXY" in nowhere.remedy
+
+
+def test_of_one_object_the_refusal_keeps_the_words_that_an_answer_without_body_lacks(
+    objects: ObjectStore, store: StoreInfo, bucket: str
+) -> None:
+    objects.put(bucket, "one.mp3", b"x")
+    with front(store.endpoint) as made:
+        made.answer = lambda method, path: refusal(403, "InvalidObjectState", "no") if "one.mp3" in path else None
+        asked = ObjectStore(S3Settings(endpoint_url=made.url))
+        with pytest.raises(ObjectArchived, match="restore-object"):
+            list(asked.within(Place.of(f"s3://{bucket}/one.mp3")))
