@@ -8,6 +8,7 @@ then ends all that carry the mark, and removes their folder. Marks are read from
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import select
 import shutil
@@ -28,6 +29,8 @@ _ORDERLY_S = 3.0
 """How long an interrupted process may take to leave its blocks in order."""
 _KEEPER_S = 1.5
 """How long a process that ends at once waits for what is kept for it to be gone; it goes in any case."""
+_LAST_S = 4.7
+"""After so long an interrupted process ends even where no code of Python can run any more."""
 
 _ENDINGS: list[Callable[[], None]] = []
 _at_interrupt: tuple[Callable[[], None], int] | None = None
@@ -160,6 +163,7 @@ def _exit(number: int, _: object) -> None:
 def _end_in_time(signals: int) -> None:
     """Read the numbers of signals from a pipe, and see that the first one is followed; until the pipe's end."""
     code, deadline = 0, None
+    silent = os.open(os.devnull, os.O_WRONLY)
     while True:
         left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not select.select([signals], [], [], left_s)[0]:
@@ -175,6 +179,9 @@ def _end_in_time(signals: int) -> None:
             if deadline is not None:
                 end_now(code)
             deadline = time.monotonic() + _ORDERLY_S
+            # A library may hold the interpreter while it waits for a server that has gone, as Ray's does: this thread
+            # would not run again, and that one needs no interpreter.
+            faulthandler.dump_traceback_later(_LAST_S, exit=True, file=silent)
             if what is not None:
                 what()
 

@@ -133,3 +133,16 @@ def test_a_folder_goes_where_another_ends_all_that_it_started(
         assert process.stdout.readline() == "1\n"
         assert not processes.end(outer)
         assert gone(folder)
+
+
+def test_who_holds_the_interpreter_is_ended_in_time(folder: Path) -> None:
+    held = "signal.signal(number, lambda *_: (time.sleep(0.5), ctypes.PyDLL(None).sleep(60)))"
+    code = STUBBORN.replace("import signal", "import ctypes, signal").replace(
+        'signal.signal(number, lambda *_: print("heard", flush=True))', held
+    )
+    with running(code, folder) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5.5) == 1
+        assert gone(folder)
