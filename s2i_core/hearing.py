@@ -6,7 +6,7 @@ word or two, so its vector is that of a thing and not, as a whole sentence's is,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,8 @@ _AGAIN_S = 1.0
 """The same thing so soon after is the same mention."""
 _ENCODE_CROPS = 8
 _WINDOWS = 256
+_BLOCK = 60 * FRAMES_HZ
+_WIDEST = 2 * FRAMES_HZ
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,17 @@ def shares(
     grounding: Grounding, frames: torch.Tensor, things: torch.Tensor, width_s: float
 ) -> tuple[torch.Tensor, NDArray[np.float64]]:
     """For each window of frames `(T, D)` the share of each of N things `(N, E)`: `(W, N)`, and the windows' middles."""
-    slices, middles = windows(frames, width_s)
-    pieces = [grounding.logits(grounding(part), things).softmax(1)[:, :-1] for part in torch.split(slices, _WINDOWS)]
-    return torch.cat(pieces), middles
+    pieces, middles = [], []
+    # A block at a time: the windows of an hour overlap in gigabytes.
+    for first in range(0, len(frames), _BLOCK):
+        slices, middles_s = windows(frames[first : first + _BLOCK + _WIDEST], width_s)
+        kept = middles_s < (_BLOCK + slices.shape[1] / 2) / FRAMES_HZ
+        pieces += [
+            grounding.logits(grounding(part), things).softmax(1)[:, :-1]
+            for part in torch.split(slices[torch.from_numpy(kept)], _WINDOWS)
+        ]
+        middles.append(middles_s[kept] + first / FRAMES_HZ)
+    return torch.cat(pieces), np.concatenate(middles)
 
 
 def peaks(
@@ -143,10 +153,28 @@ def _extent(confidence: NDArray[np.float32], middles: NDArray[np.float64], at_s:
     return max(0.0, float(middles[first]) - HOP_S), float(middles[last]) + HOP_S
 
 
-def iterate_widths(
-    grounding: Grounding, frames: torch.Tensor, things: torch.Tensor, widths_s: Sequence[float] = WIDTHS_S
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float64]]]:
-    """`shares` for each width of window, for `peaks`."""
-    for width_s in widths_s:
+def hear(
+    encoder: SpeechEncoder,
+    grounding: Grounding,
+    waveform: NDArray[np.float32],
+    titles: Sequence[str],
+    vectors: NDArray[np.float32],
+    least: float = 0.5,
+) -> list[Thing]:
+    """What is named in a recording, in the order of time.
+
+    Args:
+        encoder: of speech.
+        grounding: what listens to its frames.
+        waveform: `(T,)`, mono at 16 kHz, of any length.
+        titles: of the library's N entries.
+        vectors: of the same `(N, E)`, unit length.
+        least: what is less probable is left out.
+    """
+    frames = frames_of(encoder, waveform)
+    things = torch.from_numpy(vectors).to(frames.device, frames.dtype)
+    by_width = []
+    for width_s in WIDTHS_S:
         share, middles = shares(grounding, frames, things, width_s)
-        yield share.float().cpu().numpy(), middles
+        by_width.append((grounding.confidence(share.float().cpu().numpy()), middles))
+    return peaks(by_width, titles, least)

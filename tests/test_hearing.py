@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
-from s2i_core.hearing import CROP_S, FRAMES_HZ, HOP_S, OVERLAP_S, frames_of, peaks, shares, windows
+from s2i_core.hearing import CROP_S, FRAMES_HZ, HOP_S, OVERLAP_S, frames_of, hear, peaks, shares, windows
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.models.speech.projection import QueryTransformer
 from tests.tiny import tiny_pipeline
@@ -54,6 +54,30 @@ def test_shares_are_those_of_things_or_nothing(encoder):
     assert share.shape == (len(middles), 3)
     assert ((share > 0) & (share < 1)).all()
     assert (share.sum(1) < 1).all()
+
+
+def test_long_recordings_are_listened_to_in_blocks_that_leave_no_seam(encoder, monkeypatch):
+    torch.manual_seed(0)
+    grounding, frames = Grounding(8, 1, 2, 16, 4, 8).eval(), torch.randn(500, 8)
+    things = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
+    whole, middles = shares(grounding, frames, things, 0.8)
+    monkeypatch.setattr("s2i_core.hearing._BLOCK", 150)
+    blocks, same = shares(grounding, frames, things, 0.8)
+    np.testing.assert_allclose(same, middles)
+    torch.testing.assert_close(blocks, whole)
+
+
+def test_what_is_heard_is_as_probable_as_its_curve_says(encoder):
+    torch.manual_seed(0)
+    grounding = Grounding(8, 1, 2, 16, 4, 8, slope=1.0, offset=-3.0).eval()
+    torch.nn.init.zeros_(grounding.log_scale)
+    sound = np.random.default_rng(0).standard_normal(3 * SAMPLING_RATE_HZ).astype(np.float32) * 0.1
+    vectors = torch.nn.functional.normalize(torch.randn(2, 8), dim=1).numpy()
+    found = hear(encoder, grounding, sound, ["owl", "ship"], vectors, least=0.0)
+    assert found
+    assert all(thing.confidence < 0.3 for thing in found)
+    assert hear(encoder, grounding, sound, ["owl", "ship"], vectors, least=0.5) == []
+    assert [thing.start_s for thing in found] == sorted(thing.start_s for thing in found)
 
 
 def confidence(*rows):

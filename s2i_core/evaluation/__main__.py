@@ -14,15 +14,20 @@ from s2i_core.config import ImageConfig
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.evaluation import latency
 from s2i_core.evaluation import sentences as recorded
-from s2i_core.evaluation.lectures.listeners import listener_named
+from s2i_core.evaluation.lectures.calibrate import fit
+from s2i_core.evaluation.lectures.listeners import grounded, listener_named
 from s2i_core.evaluation.lectures.measure import Voices, line, measure, summary
 from s2i_core.evaluation.lectures.passages import Split
-from s2i_core.evaluation.lectures.spoken import CHANNELS
+from s2i_core.evaluation.lectures.score import judge
+from s2i_core.evaluation.lectures.spoken import CHANNELS, through
+from s2i_core.evaluation.lectures.spoken import lectures as spoken_lectures
 from s2i_core.evaluation.native import blind
 from s2i_core.evaluation.native import judges as judging
 from s2i_core.evaluation.native.namer import NamerConfig
 from s2i_core.evaluation.native.scenery import SceneryConfig
 from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.parts import load_part
+from s2i_core.models.speech.grounding import Grounding
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 T = TypeVar("T")
@@ -92,6 +97,30 @@ def lectures(
     chosen = (_one_of(split, get_args(Split)), _one_of(voice, get_args(Voices)), _one_of(channel, CHANNELS))
     found = measure(listener_named(listener, checkpoint or None, work), *chosen)
     typer.echo(json.dumps(summary(found)) if as_json else line(f"{listener}, {split}, {voice}, {channel}", found))
+
+
+@app.command()
+def calibrate(
+    grounding: Annotated[Path, typer.Argument(help="Folder of a grounding; its curve of confidence is set.")],
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
+) -> None:
+    """Make a grounding's confidence a probability, by the lectures of development, in noise and by telephone too."""
+    if threads:
+        torch.set_num_threads(threads)
+    part = load_part(grounding, Grounding)
+    part.register_to_config(slope=1.0, offset=0.0)
+    listener = grounded(part, checkpoint or None)
+    judged = [
+        one
+        for channel in CHANNELS
+        for lecture in spoken_lectures("dev", "neural")
+        for one in judge(listener(lecture, through(lecture, channel)), lecture.said)
+    ]
+    slope, offset = fit(judged)
+    part.register_to_config(slope=slope, offset=offset)
+    part.save_pretrained(grounding)
+    typer.echo(json.dumps({"slope": slope, "offset": offset, "answers": len(judged)}))
 
 
 def _one_of(value: str, options: Sequence[T]) -> T:

@@ -16,7 +16,8 @@ from s2i_core.evaluation.cascade import Cascade
 from s2i_core.evaluation.lectures import transcribed
 from s2i_core.evaluation.lectures.score import Guess
 from s2i_core.evaluation.lectures.spoken import Lecture, lectures
-from s2i_core.hearing import WIDTHS_S, Thing, frames_of, peaks, shares, windows
+from s2i_core.hearing import WIDTHS_S, Thing, frames_of, hear, peaks, windows
+from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
@@ -81,17 +82,11 @@ class Grounded:
     grounding: Grounding
     titles: Sequence[str]
     vectors: NDArray[np.float32]
-    widths_s: Sequence[float] = WIDTHS_S
     least: float = 0.02
 
     def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Guess]:
-        """See `ThingListener`; the confidence is the thing's share."""
-        frames, things = frames_of(self.encoder, sound), torch.from_numpy(self.vectors)
-        by_width = [
-            (share.numpy(), middles)
-            for share, middles in (shares(self.grounding, frames, things, width_s) for width_s in self.widths_s)
-        ]
-        return _heard(peaks(by_width, self.titles, self.least))
+        """See `ThingListener`; the confidence is a probability."""
+        return _heard(hear(self.encoder, self.grounding, sound, self.titles, self.vectors, self.least))
 
 
 @dataclass
@@ -118,17 +113,27 @@ def listener_named(name: str, checkpoint: str | None, work: Path) -> ThingListen
     Raises:
         ModelError: the checkpoint, or the grounding, cannot be read.
     """
-    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
-    library = pipeline.library.styled(ImageConfig().style)
-    titles, vectors = [info.concept for info in library.infos], np.asarray(library.vectors, np.float32)
+    if not name.startswith(("windows", "cascade")):
+        return grounded(load_part(Path(name), Grounding), checkpoint)
+    pipeline, titles, vectors = _known(checkpoint)
     if name == "windows":
         windowed = Windowed(pipeline.speech_encoder, pipeline.projection, titles, vectors)
         windowed.settle([lecture.sound for lecture in lectures("dev", "robotic")])
         return windowed
-    if name.startswith("cascade"):
-        size: Literal["tiny.en", "base"] = "tiny.en" if name == "cascade-tiny.en" else "base"
-        return Transcribed(Cascade(work, size), titles, vectors)
-    return Grounded(pipeline.speech_encoder, Grounding.load(Path(name)), titles, vectors)
+    size: Literal["tiny.en", "base"] = "tiny.en" if name == "cascade-tiny.en" else "base"
+    return Transcribed(Cascade(work, size), titles, vectors)
+
+
+def grounded(grounding: Grounding, checkpoint: str | None) -> Grounded:
+    """A grounding with the encoder and the library of a checkpoint, None for the shipped one."""
+    pipeline, titles, vectors = _known(checkpoint)
+    return Grounded(pipeline.speech_encoder, grounding, titles, vectors)
+
+
+def _known(checkpoint: str | None) -> tuple[SpeechToImagePipeline, list[str], NDArray[np.float32]]:
+    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
+    library = pipeline.library.styled(ImageConfig().style)
+    return pipeline, [info.concept for info in library.infos], np.asarray(library.vectors, np.float32)
 
 
 def _heard(things: Sequence[Thing]) -> list[Guess]:

@@ -6,16 +6,16 @@ things it knows one of its own, which stands for a window in which nothing is na
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from s2i_core.errors import ModelError
 from s2i_core.models.speech.projection import QueryTransformer
 
 _MAX_SCALE = 60.0
@@ -26,6 +26,7 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     Args:
         width, depth, heads, mlp_width, num_queries, embedding_width: of the query transformer, see there.
+        slope, offset: of the logistic curve from a share to a confidence, see `confidence`.
     """
 
     @register_to_config
@@ -37,6 +38,8 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
         mlp_width: int = 1536,
         num_queries: int = 16,
         embedding_width: int = 384,
+        slope: float = 1.0,
+        offset: float = 0.0,
     ) -> None:
         super().__init__()
         # Tokens are not asked for; a width of one makes them cost nothing.
@@ -62,19 +65,6 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
             grounding.body.queries[:] = torch.cat([projection.queries[: count - 1], projection.queries[-1:]])
         return grounding
 
-    @classmethod
-    def load(cls, folder: Path) -> Grounding:
-        """Read what `save_pretrained` wrote, ready for inference, in float32.
-
-        Raises:
-            ModelError: the folder is missing or damaged.
-        """
-        try:
-            grounding: Grounding = cls.from_pretrained(str(folder), local_files_only=True, low_cpu_mem_usage=False)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-            raise ModelError(str(folder), f"no grounding: {error}", "Name the folder of a trained one.") from error
-        return grounding.float().eval().requires_grad_(False)
-
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """Windows of frames at 25 Hz `(B, T, D)` to unit vectors `(B, E)`."""
         vectors: torch.Tensor = self.body(windows)[1]
@@ -88,3 +78,13 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
         scale = self.log_scale.exp().clamp(max=_MAX_SCALE)
         nothing = vectors @ F.normalize(self.nothing, dim=0) * scale + self.nothing_bias
         return torch.cat([vectors @ things.T * scale, nothing[:, None]], dim=1)
+
+    def confidence(self, share: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How probable it is that what has this share is really named (Platt 1999), of any shape.
+
+        The curve is fitted on the lectures of development (`python -m s2i_core.evaluation calibrate`); without it, a
+        share is taken as it is.
+        """
+        bounded = np.clip(share.astype(np.float64), 1e-6, 1 - 1e-6)
+        odds = float(self.config.slope) * np.log(bounded / (1 - bounded)) + float(self.config.offset)
+        return np.asarray(1 / (1 + np.exp(-odds)), np.float32)

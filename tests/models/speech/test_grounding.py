@@ -1,10 +1,11 @@
 """The grounding begins as the projection, and tells things from nothing."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from s2i_core.errors import ModelError
+from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.models.speech.projection import QueryTransformer
 
@@ -44,12 +45,17 @@ def test_logits_set_things_against_nothing():
 def test_it_is_saved_and_loaded(projection, tmp_path):
     grounding = Grounding.from_projection(projection).eval()
     grounding.save_pretrained(tmp_path / "grounding")
-    loaded = Grounding.load(tmp_path / "grounding")
+    loaded = load_part(tmp_path / "grounding", Grounding)
     windows = torch.randn(2, 7, 8)
     torch.testing.assert_close(loaded(windows), grounding(windows))
     torch.testing.assert_close(loaded.nothing, grounding.nothing)
 
 
-def test_a_folder_without_one_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="no grounding"):
-        Grounding.load(tmp_path / "none")
+def test_a_share_becomes_a_probability():
+    share = np.array([[0.0, 0.1], [0.5, 1.0]], np.float32)
+    plain = Grounding(8, 1, 2, 16, 4, 5).confidence(share)
+    np.testing.assert_allclose(plain, share, atol=1e-5)
+    curved = Grounding(8, 1, 2, 16, 4, 5, slope=2.0, offset=-1.0).confidence(share)
+    assert curved[1, 0] == pytest.approx(1 / (1 + np.e))
+    assert (np.diff(curved.ravel()) > 0).all()
+    assert np.isfinite(curved).all()

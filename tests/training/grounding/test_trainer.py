@@ -16,6 +16,7 @@ from s2i_core.corpus.sources.word_times import Spoken, TimedWord
 from s2i_core.corpus.speech_set import Utterance
 from s2i_core.errors import ConfigError
 from s2i_core.hearing import CROP_S, FRAMES_HZ
+from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.training.grounding import frames, spoken, trainer
 from s2i_core.training.grounding.frames import TimedName
@@ -204,7 +205,7 @@ def test_it_learns_what_is_named_and_goes_on_where_it_was_cut_off(easy, tmp_path
         logits = whole.logits(whole(batch[0]), torch.from_numpy(vectors))
     assert (logits.argmax(1) == batch[1] % 3).float().mean() > 0.9
     assert sorted(path.name for path in (tmp_path / "whole").glob("step-*")) == ["step-00040", "step-00080"]
-    assert Grounding.load(tmp_path / "whole" / "step-00080").config.num_queries == 2
+    assert load_part(tmp_path / "whole" / "step-00080", Grounding).config.num_queries == 2
     with monkeypatch.context() as patch:
         patch.setattr(Windows, "batch", interrupted_after(60, Windows.batch))
         with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,43 @@
+"""How a listener's confidence becomes a probability: fitted on the lectures of development, which are not reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2i_core.evaluation.lectures.score import Judged
+
+_STEPS = 50
+
+
+def fit(judged: Sequence[Judged]) -> tuple[float, float]:
+    """Slope and offset of the logistic curve over the log odds of the confidences (Platt 1999), by Newton's method.
+
+    What is neither right nor wrong does not count. The targets are drawn in a little, as Platt does, so that a listener
+    that is always right below some limit has a curve, too.
+
+    Raises:
+        ValueError: there is nothing right, or nothing wrong.
+    """
+    counted = [one for one in judged if one.right is not None]
+    right = np.array([bool(one.right) for one in counted])
+    hits, misses = int(right.sum()), int((~right).sum())
+    if not hits or not misses:
+        raise ValueError(f"a curve needs right and wrong answers, and there are {hits} and {misses}")
+    target = np.where(right, (hits + 1) / (hits + 2), 1 / (misses + 2))
+    x = np.stack([log_odds(np.array([one.confidence for one in counted])), np.ones(len(counted))], axis=1)
+    curve = np.array([1.0, 0.0])
+    for _ in range(_STEPS):
+        p = 1 / (1 + np.exp(-x @ curve))
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, x.T @ (target - p))
+        curve += np.clip(step, -1, 1)
+    return float(curve[0]), float(curve[1])
+
+
+def log_odds(confidence: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Of shares, kept away from 0 and 1 as `Grounding.confidence` does."""
+    bounded = np.clip(confidence.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(bounded / (1 - bounded)))

@@ -1,0 +1,36 @@
+"""The curve gives back the probabilities that answers were drawn with."""
+
+import numpy as np
+import pytest
+
+from s2i_core.evaluation.lectures.calibrate import fit, log_odds
+from s2i_core.evaluation.lectures.score import Judged
+
+
+def answers(slope, offset, count=4000):
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.02, 0.98, count)
+    truly = 1 / (1 + np.exp(-(slope * log_odds(confidence) + offset)))
+    return [Judged(float(c), bool(rng.random() < p), True, 0.0, "owl") for c, p in zip(confidence, truly, strict=True)]
+
+
+@pytest.mark.parametrize("curve", [(1.0, 0.0), (0.6, -1.0), (1.8, 0.7)])
+def test_the_curve_is_found(curve):
+    assert fit(answers(*curve)) == pytest.approx(curve, abs=0.12)
+
+
+def test_what_is_neither_right_nor_wrong_does_not_count():
+    judged = answers(1.0, 0.0, 500)
+    assert fit([*judged, *(Judged(0.9, None, False, 0.0, "monk") for _ in range(500))]) == fit(judged)
+
+
+def test_a_perfect_listener_has_a_finite_curve():
+    judged = [Judged(0.9, True, True, 0.0, "owl")] * 9 + [Judged(0.1, False, False, 0.0, "owl")] * 9
+    slope, offset = fit(judged)
+    assert 0 < slope < 5
+    assert abs(offset) < 1
+
+
+def test_one_kind_of_answer_is_not_enough():
+    with pytest.raises(ValueError, match="1 and 0"):
+        fit([Judged(0.9, True, True, 0.0, "owl")])
