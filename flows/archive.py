@@ -176,7 +176,7 @@ def _illustrated(
     retry_failed: bool,
 ) -> RunSummary:
     started, started_at = time.monotonic(), datetime.now(UTC)
-    archive = validate(source, destination, preset, checkpoint, settings)
+    archive = Archive.handed() or validate(source, destination, preset, checkpoint, settings)
     if (said := archive.renamed()) is not None:
         Log("flows", flow="illustrate-archive", run_id=run_id).warning(said)
     if address is not None:
@@ -226,6 +226,7 @@ def _illustrated(
     leave_artifacts(archive, summary)
     if address is not None:
         archive.store.delete(archive.target, _current_key(archive, limit))
+        archive.store.delete(archive.target, archive.key(_listing_key(run_id)))
     progress.finish()
     return summary
 
@@ -292,6 +293,18 @@ def _current_key(archive: Archive, limit: int | None) -> str:
     """Where a run on a cluster writes its id for as long as it lasts: equal for equal work."""
     work = digest(archive.source, *vars(archive.digests).values(), str(limit))
     return archive.key(f"runs/current-{work}")
+
+
+def with_listing(archive: Archive, request: JobRequest) -> JobRequest:
+    """The request for a job on a cluster, which finds the listing of this run in the destination."""
+    key = _listing_key(request.run_id)
+    archive.store.put(archive.target, archive.key(key), archive.listing.to_parquet(), "application/vnd.apache.parquet")
+    return request.model_copy(update={"listing": key})
+
+
+def _listing_key(run_id: str) -> str:
+    """Where the listing of a run on a cluster lies for as long as the run lasts."""
+    return run_key(run_id, "listing.parquet")
 
 
 @task(
@@ -384,7 +397,7 @@ def _run_jobs(
 @contextmanager
 def _runner(archive: Archive, address: str | None) -> Iterator[Runner]:
     if address is not None:
-        yield _remote(address)
+        yield _remote(archive, address)
         return
     from cluster.jobs.illustrate import illustrate
     from cluster.jobs.plan import plan
@@ -396,12 +409,12 @@ def _runner(archive: Archive, address: str | None) -> Iterator[Runner]:
             stack.enter_context(local_ray(logical_cpus(archive.config.resources)))
 
         def run(job: JobName, request: JobRequest) -> JobSummary:
-            return (plan if job == "plan" else illustrate)(request, _tell)
+            return plan(request, _tell, archive.listing) if job == "plan" else illustrate(request, _tell)
 
         yield run
 
 
-def _remote(address: str) -> Runner:
+def _remote(archive: Archive, address: str) -> Runner:
     """Jobs on a cluster. Whoever cancels the flow stops its job; a flow that is killed leaves it running."""
     from cluster.jobs.submit import follow, stop, submit
 
@@ -409,6 +422,8 @@ def _remote(address: str) -> Runner:
 
     def run(job: JobName, request: JobRequest) -> JobSummary:
         with step("Submit to the cluster"):
+            if job == "plan":
+                request = with_listing(archive, request)
             submission = submit(address, job, request)
         try:
             return follow(address, submission, request, _tell)

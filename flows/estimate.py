@@ -583,9 +583,9 @@ def plan(
             store = archive.store
             store.check_readable(archive.place.bucket, archive.place.name)
             store.check_readable(archive.target, archive.target_prefix)
-            unplanned = archive.lake.unplanned(archive.recordings, archive.digests, retry_failed=retry_failed)
+            unplanned = archive.lake.unplanned(archive.listing, archive.digests, retry_failed=retry_failed)
             waiting = archive.lake.unillustrated(archive.digests, ["scene_id"], retry_failed=retry_failed).num_rows
-            found = archive.found(len(archive.recordings) - len(unplanned))
+            found = archive.found(len(archive.listing) - len(unplanned))
             content = measure(store, unplanned[:limit], sample)
     made = estimate(source, destination, config, content, waiting, rates, cluster or Cluster.here())
     return replace(made, found=found)

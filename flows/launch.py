@@ -70,7 +70,7 @@ def launch(
         work = archive.pending(limit, retry_failed=retry_failed)
     run_id, new_images, adopted_images, stopped = None, 0, 0, None
     if not work.nothing:
-        with _services(archive, work, address):
+        with _services(archive, work, address), archive.at_hand():
             from flows.archive import illustrate_archive
 
             summary = illustrate_archive(

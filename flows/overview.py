@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2i_core.identity import Digests
-from s2i_core.listing import FOLDER_MARKER, SYSTEM_FILE, LeftOut, Listing
+from s2i_core.listing import FOLDER_MARKER, SYSTEM_FILE, LeftOut, Listed, Listing
 from s2i_core.records import AudioObject, Status
 from s2i_core.storage.tables import Lake, drawn, planned
 
@@ -189,14 +189,14 @@ class Found:
         return [("again", f"{said} failed for good: mend the cause, and {RETRY}")]
 
 
-def found(lake: Lake, listing: Listing, objects: Sequence[AudioObject], digests: Digests, unchanged: int) -> Found:
+def found(lake: Lake, listing: Listed, digests: Digests, unchanged: int) -> Found:
     """What has become of the recordings of a listing.
 
     Args:
-        objects: the recordings of the listing, which is complete.
-        unchanged: those that the run leaves as they are.
+        listing: of the source.
+        unchanged: recordings that the run leaves as they are.
     """
-    recordings, _ = _mine(lake, objects, digests)
+    recordings, _ = _mine(lake, listing, digests)
     ids = pc.unique(recordings["recording_id"].combine_chunks().drop_null())
     failed = recordings.filter(pc.field("status") == Status.FAILED.value)
     undrawn = lake.given_up(digests)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,9 +12,8 @@ from typing import Any
 from flows.overview import Found, Totals, found, outcomes, totals
 from flows.pages import Pages
 from s2i_core.config import changed
-from s2i_core.listing import Listing
+from s2i_core.listing import Listed, Listing
 from s2i_core.presets import preset
-from s2i_core.records import AudioObject
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import keep_apart
@@ -87,30 +88,34 @@ class Archive:
         self.store.check_readable(self.place.bucket, self.place.name)
         self.store.check_writable(self.target, self.target_prefix)
 
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Let a run that begins within, in this process, take this archive: it is checked, and need not be listed."""
+        token = _AT_HAND.set(self)
+        try:
+            yield
+        finally:
+            _AT_HAND.reset(token)
+
+    @staticmethod
+    def handed() -> Archive | None:
+        """The archive that whoever began this run has at hand."""
+        return _AT_HAND.get()
+
     @cached_property
-    def _listed(self) -> tuple[Listing, list[AudioObject]]:
-        listing = Listing(self.store, self.place, self.config.source)
-        return listing, list(listing)
-
-    @property
-    def listing(self) -> Listing:
-        """What was counted when the source was listed."""
-        return self._listed[0]
-
-    @property
-    def recordings(self) -> list[AudioObject]:
-        """The recordings of the source as they were listed when first asked."""
-        return self._listed[1]
+    def listing(self) -> Listed:
+        """The source as it was listed when first asked, once a run."""
+        return Listing(self.store, self.place, self.config.source).complete()
 
     def pending(self, limit: int | None = None, *, retry_failed: bool = False) -> Work:
         """What is to be done now; with `retry_failed`, what failed for good as well."""
-        unplanned = len(self.lake.unplanned(self.recordings, self.digests, retry_failed=retry_failed))
+        unplanned = len(self.lake.unplanned(self.listing, self.digests, retry_failed=retry_failed))
         scenes = self.lake.unillustrated(self.digests, ["scene_id"], retry_failed=retry_failed)
         return Work(
             unplanned=unplanned if limit is None else min(limit, unplanned),
             unillustrated=scenes.num_rows,
             pages=len(self.pages.pending()),
-            unchanged=len(self.recordings) - unplanned,
+            unchanged=len(self.listing) - unplanned,
         )
 
     def renamed(self) -> str | None:
@@ -126,15 +131,15 @@ class Archive:
 
     def found(self, unchanged: int) -> Found:
         """What is in the source, and what has become of it; `unchanged` as `pending` said before the run."""
-        return found(self.lake, self.listing, self.recordings, self.digests, unchanged)
+        return found(self.lake, self.listing, self.digests, unchanged)
 
     def totals(self) -> Totals:
         """What the recordings of the source have come to."""
-        return totals(self.lake, self.recordings, self.digests)
+        return totals(self.lake, self.listing, self.digests)
 
     def outcomes(self, limit: int) -> list[dict[str, Any]]:
         """A row a recording of the source, failures first, at most `limit`."""
-        return outcomes(self.lake, self.recordings, self.digests)[:limit]
+        return outcomes(self.lake, self.listing, self.digests)[:limit]
 
     def sample_images(self, count: int) -> list[bytes]:
         """At most so many image files of this model and these settings, evenly spread over all that there are."""
@@ -145,3 +150,6 @@ class Archive:
     def key(self, name: str) -> str:
         """A key in the bucket of the destination."""
         return join(self.target_prefix, name)
+
+
+_AT_HAND: ContextVar[Archive | None] = ContextVar("archive at hand", default=None)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import Enum
+from itertools import islice
+from operator import attrgetter
 from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from s2i_core.audio.sniff import SNIFF_BYTES, format_of
 from s2i_core.config import SourceConfig
@@ -64,6 +71,20 @@ _SYSTEM_NAMES = re.compile(
 _SUFFIX = re.compile(r"[\w!+~-]{1,12}")
 _EXAMPLES = 3
 _THREADS = 16
+_ROWS_PER_BATCH = 10_000
+
+_OBJECTS = pa.schema(
+    [
+        ("bucket", pa.string()),
+        ("key", pa.string()),
+        ("etag", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("archived", pa.string()),
+    ]
+)
+"""The fields of an `AudioObject`, in its order."""
+_FIELDS = attrgetter(*_OBJECTS.names)
+_LEFT_OUT = b"s2i.left_out"
 
 
 class NameHint(Enum):
@@ -114,6 +135,50 @@ class LeftOut:
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What a source held when it was listed, for all who ask in one run; iterating makes its recordings one by one.
+
+    Attributes:
+        objects: its recordings, a row each: a million of them come to some 100 MB, as Python objects to a multiple.
+        left_out: what else was there.
+    """
+
+    objects: pa.Table
+    left_out: LeftOut
+
+    @property
+    def recordings(self) -> int:
+        """How many objects are recordings."""
+        return int(self.objects.num_rows)
+
+    @property
+    def listed(self) -> int:
+        """How many objects there were."""
+        return self.recordings + self.left_out.count
+
+    def __len__(self) -> int:
+        return self.recordings
+
+    def __iter__(self) -> Iterator[AudioObject]:
+        for batch in self.objects.to_batches(max_chunksize=_ROWS_PER_BATCH):
+            for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield AudioObject(*values)
+
+    def to_parquet(self) -> bytes:
+        """As a file, for a job elsewhere."""
+        file = io.BytesIO()
+        table = self.objects.replace_schema_metadata({_LEFT_OUT: json.dumps(asdict(self.left_out))})
+        pq.write_table(table, file, compression="zstd", row_group_size=10 * _ROWS_PER_BATCH)
+        return file.getvalue()
+
+    @classmethod
+    def from_parquet(cls, data: bytes) -> Listed:
+        """Back from `to_parquet`."""
+        table = pq.read_table(io.BytesIO(data))
+        return cls(table.replace_schema_metadata(), LeftOut(**json.loads(table.schema.metadata[_LEFT_OUT])))
+
+
 class Listing:
     """The recordings of a source, in one pass over its objects; what was counted is complete once the pass has ended.
 
@@ -137,6 +202,19 @@ class Listing:
     def listed(self) -> int:
         """Objects so far."""
         return self.recordings + self.left_out.count
+
+    def complete(self) -> Listed:
+        """The whole of it, in Arrow; instead of iterating.
+
+        Raises:
+            StorageError, StorageUnavailable: as iterating does.
+        """
+        objects = iter(self)
+        batches = []
+        while some := list(map(_FIELDS, islice(objects, _ROWS_PER_BATCH))):
+            columns = dict(zip(_OBJECTS.names, zip(*some, strict=True), strict=True))
+            batches.append(pa.RecordBatch.from_pydict(columns, _OBJECTS))
+        return Listed(pa.Table.from_batches(batches, _OBJECTS), self.left_out)
 
     def __iter__(self) -> Iterator[AudioObject]:
         """Iterate once.

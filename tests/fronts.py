@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 #: What to answer instead of the store: status, headers and body by method and path; None passes the request on.
 Answer = Callable[[str, str], tuple[int, dict[str, str], bytes] | None]
@@ -132,6 +132,18 @@ def front(upstream: str, tls: tuple[Path, Path] | None = None) -> Iterator[Front
         yield made
     finally:
         made.close()
+
+
+def listings(seen: list[tuple[str, str]], bucket: str, folder: str = "") -> list[str]:
+    """Of what a front has seen, each page of a whole listing of a folder; checks ask for one object alone."""
+    found = []
+    for method, target in seen:
+        parts = urlsplit(target)
+        asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+        whole = (asked.get("list-type"), asked.get("max-keys"), asked.get("prefix")) == ("2", "1000", folder)
+        if method == "GET" and whole and parts.path.strip("/") == bucket:
+            found.append(target)
+    return found
 
 
 def refusal(status: int, code: str, message: str, more: str = "") -> tuple[int, dict[str, str], bytes]:

@@ -15,6 +15,7 @@ from s2i_core.listing import (
     NO_SUFFIX,
     SYSTEM_FILE,
     LeftOut,
+    Listed,
     Listing,
     NameHint,
     judge,
@@ -143,6 +144,18 @@ def test_where_there_are_too_many_none_is_looked_into(objects: ObjectStore, buck
     listing = Listing(objects, Place.of(f"s3://{bucket}/talks"), SourceConfig(look_into=most))
     assert [item.key for item in listing] == ["talks/a.mp3"]
     assert (listing.listed, listing.left_out.count, listing.left_out.not_looked_into) == (9, 8, 4)
+
+
+def test_a_listing_travels_as_a_file(objects: ObjectStore, bucket: str) -> None:
+    filled(objects, bucket)
+    place = Place.of(f"s3://{bucket}/talks")
+    listed = Listing(objects, place, SourceConfig()).complete()
+    found = Listed.from_parquet(listed.to_parquet())
+    assert found == listed
+    assert list(found) == list(Listing(objects, place, SourceConfig()))
+    assert (found.listed, len(found), found.left_out.count) == (9, 3, 6)
+    empty = Listing(objects, Place.of(f"s3://{bucket}/nothing"), SourceConfig()).complete()
+    assert list(Listed.from_parquet(empty.to_parquet())) == []
 
 
 def test_what_the_source_itself_is_called_does_not_count(objects: ObjectStore, bucket: str) -> None:

@@ -130,13 +130,14 @@ class Job(ABC, Generic[Outcome]):
         return summary
 
 
-def drive(job: type[Job[Any]], request: JobRequest, watcher: Watcher | None) -> JobSummary:
+def drive(job: type[Job[Any]], request: JobRequest, watcher: Watcher | None, **given: Any) -> JobSummary:
     """Do a job within a span of its own. The process is connected to Ray.
 
     Args:
         job: which.
         request: what to do.
         watcher: called with the progress, at least every 2 s while something moves.
+        given: what this job takes beside the request.
 
     Raises:
         StorageError: a bucket, the login or a right is lacking; nothing was started.
@@ -144,4 +145,4 @@ def drive(job: type[Job[Any]], request: JobRequest, watcher: Watcher | None) -> 
         RowsLost: a fault in s2i.
     """
     with tracing.span(f"job {job.name}", {"s2i.run_id": request.run_id}, parent=request.traceparent):
-        return job(request.model_copy(update={"traceparent": tracing.traceparent()})).run(watcher)
+        return job(request.model_copy(update={"traceparent": tracing.traceparent()}), **given).run(watcher)

@@ -27,8 +27,9 @@ from s2i_core import steps
 from s2i_core.audio.listen import Heard
 from s2i_core.config import ResourceConfig
 from s2i_core.identity import recording_id
-from s2i_core.listing import Listing
+from s2i_core.listing import Listed, Listing
 from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, row
+from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import archived
 from s2i_core.storage.places import Place
 from s2i_core.storage.tables import planned
@@ -53,16 +54,21 @@ class PlannedRecording:
         return self.failure.error if self.failure else self.recording.reason
 
 
-def plan(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
-    """Plan the recordings of `request.source` that have no outcome yet; see `drive`."""
-    return drive(_Plan, request, watcher)
+def plan(request: JobRequest, watcher: Watcher | None = None, listed: Listed | None = None) -> JobSummary:
+    """Plan the recordings of `request.source` that have no outcome yet; see `drive`.
+
+    Args:
+        listed: the source, where this process has listed it; without, it is read as the request says, or listed.
+    """
+    return drive(_Plan, request, watcher, listed=listed)
 
 
 class _Plan(Job[PlannedRecording]):
     name = "plan"
 
-    def __init__(self, request: JobRequest) -> None:
+    def __init__(self, request: JobRequest, listed: Listed | None) -> None:
         super().__init__(request)
+        self._given = listed
         self._scenes = 0
         self._audio_s = 0.0
         self._pending: list[AudioObject] = []
@@ -75,17 +81,24 @@ class _Plan(Job[PlannedRecording]):
         self.store.check_readable(self._source.bucket, self._source.name)
 
     def find(self) -> int:
-        """List the source, and leave out what has its outcome already."""
-        self._listing = Listing(self.store, self._source, self.config.source)
-        recordings = list(self._listing)
-        unplanned = self.lake.unplanned(recordings, self.digests, retry_failed=self.request.retry_failed)
-        self._unchanged = len(recordings) - len(unplanned)
+        """Take the listing of the source, and leave out what has its outcome already."""
+        listed = self._listed()
+        self._counted = {"listed": listed.listed, "left_out": listed.left_out.count}
+        unplanned = self.lake.unplanned(listed, self.digests, retry_failed=self.request.retry_failed)
+        self._unchanged = len(listed) - len(unplanned)
         # What AWS lists as archived need not be asked for, and takes no place from what can be read.
         on_aws, limit = self.request.store.on_aws, self.request.limit
         self._archived = [each for each in unplanned if each.archived and on_aws][:limit]
         self._pending = [each for each in unplanned if not (each.archived and on_aws)][:limit]
         self.log.info("job began", recordings=len(self._pending), unchanged=self._unchanged)
         return len(self._archived) + len(self._pending)
+
+    def _listed(self) -> Listed:
+        if self._given is not None:
+            return self._given
+        if self.request.listing is not None:
+            return Listed.from_parquet(self.store.get(self._bucket, join(self._prefix, self.request.listing)))
+        return Listing(self.store, self._source, self.config.source).complete()
 
     def portions(self, report: Report) -> Iterator[tuple[Iterable[PlannedRecording], ResourceConfig]]:
         """What is archived first, in few large commits: nothing of it is read."""
@@ -132,8 +145,7 @@ class _Plan(Job[PlannedRecording]):
         return {
             "scenes": self._scenes,
             "unchanged": self._unchanged,
-            "listed": self._listing.listed,
-            "left_out": self._listing.left_out.count,
+            **self._counted,
             "audio_s": self._audio_s,
         }
 

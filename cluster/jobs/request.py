@@ -29,6 +29,11 @@ class JobRequest(Settings):
         None, ge=0, description="Plan at most this many recordings; `illustrate` does all that is planned."
     )
     retry_failed: bool = Field(False, description="Take up rows as well that failed for good.")
+    listing: str | None = Field(
+        None,
+        description="Key within the destination of the source's listing, as `Listed.to_parquet` writes it; without one "
+        "`plan` lists the source itself.",
+    )
     store: S3Settings = Field(
         default_factory=S3Settings.from_env, description="The object store, as the cluster sees it."
     )

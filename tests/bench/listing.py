@@ -59,7 +59,7 @@ def run(options: Options) -> dict[str, Any]:
         ]
         write_deltalake(lake.recordings._create(), pa.Table.from_pylist(rows, schema=RECORDINGS), mode="append")
         started = time.monotonic()
-        found = list(Listing(store, Place.of("s3://archive/talks"), SourceConfig()))
+        found = Listing(store, Place.of("s3://archive/talks"), SourceConfig()).complete()
         listed_s = time.monotonic() - started
         left = lake.unplanned(found, Digests("m", "p", "", ""))
         seconds = time.monotonic() - started

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from fronts import front, listings
 from small_archive import SETTINGS, clip, keys
 
 from flows.archive import RunSummary, illustrate_archive
+from flows.launch import launch
 from flows.local_server import PrefectServer
 from flows.overview import overview
 from s2i_core.errors import ConfigError, StorageError
+from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
@@ -84,6 +88,21 @@ def test_what_is_new_is_done_and_what_a_killed_run_left_is_entered(
     assert made.totals.images == before + made.new_images
     lake = Lake(objects.settings, destination)  # the table is another one
     assert {run.run_id: run.images for run in overview(lake).runs}[made.run_id] == before + made.new_images
+
+
+def test_a_run_lists_its_source_once(
+    store: StoreInfo, archive: tuple[str, str], checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.launch._services", lambda *_: nullcontext())  # a server is there already
+    source = archive[0].removeprefix("s3://")
+    with front(store.endpoint) as made:
+        monkeypatch.setenv("S2I_S3_ENDPOINT", made.url)
+        first = launch(*archive, checkpoint=checkpoint, settings=SETTINGS)
+        assert (first.totals.recordings, first.found.listed, first.found.pending) == (3, 4, 0)
+        assert len(listings(made.seen, source)) == 1
+        again = launch(*archive, checkpoint=checkpoint, settings=SETTINGS)
+        assert (again.run_id, again.totals) == (None, first.totals)
+        assert len(listings(made.seen, source)) == 2
 
 
 def test_a_bucket_that_is_not_there_stops_it_before_any_work(

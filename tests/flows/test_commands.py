@@ -109,13 +109,13 @@ def test_what_failed_for_good_is_told_with_how_to_take_it_up(
     monkeypatch.setattr("flows.launch.PrefectServer", _not_now)
     work = Archive(archive[0], archive[1], checkpoint=checkpoint)
     digests = {"model_digest": work.digests.encoder, "plan_digest": work.digests.plan}
-    for item in work.recordings:
+    for item in work.listing:
         failed = {"source_uri": item.uri, "etag": item.etag, "status": "failed", "retryable": item.key != "broken.mp3"}
         made = recording("x", recording_id=None, reason="no audio", **failed, **digests)
         work.lake.recordings.merge([row(made)])
         error = (StorageUnavailable if made.retryable else DecodeError)(item.uri, "no audio", "Upload it again.")
         work.lake.failures.merge([row(Failure.of(error, subject=item.uri, stage=Stage.DECODE, run_id="one"))])
-    for item in work.recordings:
+    for item in work.listing:
         if item.key != "broken.mp3":
             objects.delete(item.bucket, item.key)
     asked = _s2i("run", *archive, "--checkpoint", checkpoint)

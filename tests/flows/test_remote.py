@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fronts import front, listings
 from small_archive import SETTINGS, keys
 
 from cluster.jobs.request import JobRequest
@@ -10,6 +11,7 @@ from cluster.jobs.submit import submit
 from cluster.local import LocalCluster
 from flows.archive import _current_key, illustrate_archive
 from flows.work import Archive
+from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
@@ -47,3 +49,23 @@ def test_a_flow_takes_up_the_job_of_a_killed_one_and_completes_it(
     assert sorted(lake.images.read(["key"])["key"].to_pylist()) == keys(objects, destination, "images/")
     assert len(keys(objects, destination, "pages/")) == 2 + 2
     assert keys(objects, destination, "runs/current") == []
+
+
+@pytest.mark.slow
+def test_a_job_on_a_cluster_does_not_list_again(
+    store: StoreInfo,
+    objects: ObjectStore,
+    cluster: LocalCluster,
+    archive: tuple[str, str],
+    checkpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source, destination = archive
+    with front(store.endpoint) as made:
+        monkeypatch.setenv("S2I_S3_ENDPOINT", made.url)
+        ran = illustrate_archive(source, destination, address=cluster.address, checkpoint=checkpoint, settings=SETTINGS)
+    assert (ran.totals.recordings, ran.found.listed) == (3, 4)
+    assert len(listings(made.seen, source.removeprefix("s3://"))) == 1
+    requested = [target for method, target in made.seen if "/listing.parquet" in target and method != "HEAD"]
+    assert len(requested) == 3  # written by the flow, read by the job, deleted by the flow
+    assert not [key for key in keys(objects, destination) if key.endswith("listing.parquet")]

@@ -11,7 +11,7 @@ from s2i_core.errors import ConfigError, ModelError
 
 def test_all_is_to_be_done_at_first(archive: tuple[str, str], checkpoint: str) -> None:
     found = Archive(*archive, checkpoint=checkpoint, settings=SETTINGS)
-    assert {item.key for item in found.recordings} == {"sea animals.wav", "talks/it's ../ 🌊.wav", "broken.mp3"}
+    assert {item.key for item in found.listing} == {"sea animals.wav", "talks/it's ../ 🌊.wav", "broken.mp3"}
     assert found.pending() == Work(unplanned=3, unillustrated=0, pages=0)
     assert found.pending(limit=2).unplanned == 2
     assert not found.pending().nothing

@@ -14,7 +14,7 @@ from collections import Counter
 import psutil
 import pytest
 from archives import SAMPLES, check_images, mp3, speech
-from fronts import archived, front, refusal
+from fronts import archived, front, listings, refusal
 from tiny import tiny_library
 
 from cluster.jobs.illustrate import illustrate
@@ -23,14 +23,32 @@ from cluster.jobs.request import JobSummary, Progress
 from s2i_core.config import ImageConfig, ModelConfig, changed
 from s2i_core.errors import ModelError, StorageError
 from s2i_core.identity import image_id
+from s2i_core.listing import Listing
 from s2i_core.models import registry
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.records import Status
 from s2i_core.storage.objects import ObjectStore, S3Settings
+from s2i_core.storage.places import Place
 from s2i_core.weights import digests
 from tests.chaos.proxy import proxy
 
 pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def test_a_job_takes_the_listing_it_is_given(store, objects, bucket, request_for) -> None:
+    objects.put(bucket, "in/a.mp3", b"no audio")
+    objects.put(bucket, "in/notes.txt", b"no recording")
+    with front(store.endpoint) as made:
+        request = request_for(store=store.settings().model_copy(update={"endpoint_url": made.url}), listing="here")
+        listed = Listing(objects, Place.of(request.source), request.config.source).complete()
+        objects.put(bucket, "in/later.mp3", b"not audio")
+        objects.put(bucket, "out/here", listed.to_parquet())
+        for given, rows_in in ((None, 1), (listed, 0)):
+            summary = plan(request, None, given)
+            assert (summary.rows_in, summary.listed, summary.left_out) == (rows_in, 2, 1)
+        assert listings(made.seen, bucket, "in/") == []
+        assert plan(request.model_copy(update={"listing": None})).rows_in == 1
+        assert len(listings(made.seen, bucket, "in/")) == 1
 
 
 def test_an_archive(objects, bucket, request_for, lake, tmp_path) -> None:
