@@ -83,7 +83,8 @@ def test_which_way_a_url_is_asked(
 
 
 def test_a_proxy_that_speaks_no_http_is_named_without_its_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", "socks5://me:secret@proxy:1080")
+    login = "me:secret"
+    monkeypatch.setenv("ALL_PROXY", f"socks5://{login}@proxy:1080")
     with pytest.raises(ConfigError, match="socks5://proxy:1080") as raised:
         network.proxy_for("https://s3.corp")
     assert "secret" not in str(raised.value)
