@@ -224,7 +224,7 @@ def _client(address: str) -> JobSubmissionClient:
     try:
         # What is asked by `requests` and what by aiohttp: both read certificates where they are told to.
         return JobSubmissionClient(address, verify=os.environ.get("REQUESTS_CA_BUNDLE") or True)
-    except (ConnectionError, RuntimeError, AuthenticationError) as error:
+    except (OSError, RuntimeError, AuthenticationError) as error:  # those of requests are OSErrors
         raise ConfigError(
             f"cluster {address}",
             f"its Jobs API does not answer ({error})",

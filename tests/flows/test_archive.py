@@ -90,6 +90,7 @@ def test_what_is_new_is_done_and_what_a_killed_run_left_is_entered(
     assert {run.run_id: run.images for run in overview(lake).runs}[made.run_id] == before + made.new_images
 
 
+@pytest.mark.slow  # `test_a_job_takes_the_listing_it_is_given` and `test_a_listing_travels_as_a_file` hold its parts
 def test_a_run_lists_its_source_once(
     store: StoreInfo, archive: tuple[str, str], checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -514,7 +514,7 @@ def test_what_is_archived_waits_by_the_listing_of_aws(store: StoreInfo, bucket: 
         lake = Lake(settings, f"s3://{bucket}/out")
         lake.recordings.settings = store.settings()
         lake.recordings._objects = ObjectStore(store.settings())
-        return [found.key for found in lake.unplanned(listed, "plan", "model")]
+        return [found.key for found in lake.unplanned(listed, DIGESTS)]
 
     assert pending(store.settings(), listed) == ["new", "known", "other"]  # others than AWS do not tell what came back
     aws = S3Settings(region="us-east-1")
