@@ -35,6 +35,7 @@ from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.config import ImageConfig
 from s2i_core.errors import ConfigError, S2IError
+from s2i_core.models import registry
 from s2i_core.records import AudioObject, Scene, Status
 from s2i_core.scenes import Embedded
 from s2i_core.storage.objects import ObjectStore, S3Settings
@@ -135,6 +136,7 @@ class Desk:
         self._settings = settings
         self._config = settings.config()
         self._limits = settings.limits
+        self._frontend = registry.frontend(self._config.model.encoder)
         self._encoder = encoder
         self._generator = generator
         self._recordings: dict[str, RecordingTask] = {}
@@ -363,7 +365,7 @@ class Desk:
         told = 0.0
         with DecoderProcess(self._config.resources.decoder) as decoder:
             listening = await loop.run_in_executor(
-                self._threads, listen, file, "the recording", limited, decoder.decode
+                self._threads, listen, file, "the recording", limited, decoder.decode, self._frontend
             )
             utterances = iter(listening)
             while some := await loop.run_in_executor(self._threads, _some, utterances):

@@ -32,7 +32,7 @@ from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
 from cluster.serve.server import MAX_MESSAGE_BYTES
 from cluster.serve.service import RUN_ID, Service
 from s2i_core import identity, steps
-from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
+from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import Utterance
 from s2i_core.audio.mix import MonoMixer
 from s2i_core.audio.vad import Segmenter, level_dbfs
@@ -298,7 +298,7 @@ class _Clip:
             if wait_s:
                 raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, and go on.", wait_s)
         segment = said.segment
-        features = await asyncio.to_thread(log_mel, segment.waveform)
+        features = await asyncio.to_thread(service.frontend, segment.waveform)
         utterance = Utterance(segment.start_s, segment.end_s, features, level_dbfs(segment.waveform))
         (embedded,) = await service.encode([utterance], time_left)
         scene = await self._scene(embedded, features)

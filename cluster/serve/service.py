@@ -34,6 +34,8 @@ from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.config import AudioConfig, DecoderConfig, ImageConfig
 from s2i_core.errors import S2IError
+from s2i_core.models import registry
+from s2i_core.models.contracts import Frontend
 from s2i_core.records import Scene, Skip, Status
 from s2i_core.scenes import Embedded
 
@@ -76,7 +78,8 @@ class Service:
         self._generator = generator
         self._generator_stream = generator.options(stream=True)
         self._facts: ModelInfo | None = None
-        self._listen = Listener(self.limits.max_listening, self.config.resources.decoder)
+        self.frontend = registry.frontend(self.config.model.encoder)
+        self._listen = Listener(self.limits.max_listening, self.config.resources.decoder, self.frontend)
 
     async def facts(self) -> ModelInfo:
         """What the model is.
@@ -263,9 +266,10 @@ def example() -> bytes:
 class Listener:
     """Threads that hear clips, each with a process of its own to decode in: where it crashes, one clip fails."""
 
-    def __init__(self, threads: int, config: DecoderConfig) -> None:
+    def __init__(self, threads: int, config: DecoderConfig, frontend: Frontend) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="listen")
         self._config = config
+        self._frontend = frontend
         self._own = threading.local()
         # Warm before the first clip comes: a process takes its time to start, and nobody should be refused for it.
         wait([self._threads.submit(self._listen, example(), AudioConfig()) for _ in range(threads)])
@@ -291,5 +295,5 @@ class Listener:
             return began, None
         if not hasattr(self._own, "process"):
             self._own.process = DecoderProcess(self._config)
-        listening = listen(io.BytesIO(audio), "the clip", config, self._own.process.decode)
+        listening = listen(io.BytesIO(audio), "the clip", config, self._own.process.decode, self._frontend)
         return began, (list(listening), listening.result)
