@@ -99,7 +99,7 @@ class _ToOwner(logging.handlers.DatagramHandler):
 
 
 @contextlib.contextmanager
-def heard(path: Path, file: Path) -> Iterator[None]:
+def kept(path: Path, file: Path) -> Iterator[None]:
     """Keep the lines that replicas tell in a file of bounded size, for its owner only; errors also in short on stderr.
 
     Args:

@@ -115,6 +115,14 @@ class Quotas:
         bucket.level -= amount
         return 0.0
 
+    def images(self, key: Key, images: int) -> float:
+        """Take pictures of a key's minute; as `spend`."""
+        return self.spend(key.name, "images", images, float(key.images_per_minute), key.images_per_minute / 60)
+
+    def audio(self, key: Key, seconds: float) -> float:
+        """Take seconds of recordings of a key's day; as `spend`."""
+        return self.spend(key.name, "audio", seconds, key.audio_s_per_day, key.audio_s_per_day / 86400)
+
 
 def digest(key: str) -> str:
     """SHA-256 of a key, in hexadecimal."""

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster.local import free_ports, keep_logs, local_ray
-from cluster.serve import faults, haproxy
+from cluster.serve import faults
+from cluster.serve.http import haproxy
 from cluster.serve.settings import ServeSettings
 from s2i_core.errors import ConfigError, S2IError
 
@@ -41,7 +42,7 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
     from ray import serve
     from ray.serve.config import HTTPOptions, ProxyLocation
 
-    from cluster.serve import server
+    from cluster.serve.http import server
 
     if host not in {"127.0.0.1", "localhost", "::1"} and settings.access != "keys":
         raise ConfigError(
@@ -77,7 +78,7 @@ def serving(settings: ServeSettings, host: str = "127.0.0.1", port: int = 8000) 
     with (
         local_ray(math.ceil(settings.logical_cpus()), environment=before_ingress),
         _quiet(),
-        faults.heard(inbox, log_file(port)) if inbox else contextlib.nullcontext(),
+        faults.kept(inbox, log_file(port)) if inbox else contextlib.nullcontext(),
     ):
         from cluster.serve.app import app
 

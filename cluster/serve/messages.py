@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from s2i_core import steps
 from s2i_core.config import ImageConfig
@@ -76,3 +77,23 @@ class PreviewFile:
     steps: int
     file: bytes
     content_type: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event of a recording, as it is streamed."""
+
+    number: int
+    name: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """What is known of a batch that ran."""
+
+    items: int
+    cost: float
+    waited_s: float
+    """How long its oldest item waited."""
+    ran_s: float

@@ -18,8 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ray import serve
 from ray.serve.exceptions import RayServeException
 
-from cluster.serve.batching import BatchFacts
-from cluster.serve.messages import DESK
+from cluster.serve.messages import DESK, BatchFacts
 
 log = logging.getLogger("ray.serve")
 

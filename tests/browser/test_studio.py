@@ -75,7 +75,7 @@ def url(service):
 @pytest.fixture(scope="module")
 def speech():
     """Four seconds of speech `(T,)` at 16 kHz."""
-    from cluster.serve.service import example
+    from cluster.serve.clips.decoding import example
 
     return np.concatenate(list(decode(io.BytesIO(example()), "the example", AudioConfig())))
 
@@ -333,9 +333,9 @@ def test_a_lost_connection_keeps_what_was_said(chromium, url):
 
 
 def test_a_place_with_keys_asks_for_one(chromium, service, settings, tmp_path):
-    from cluster.serve.app import build
+    from cluster.serve.clips.service import Service
+    from cluster.serve.http.application import build
     from cluster.serve.keys import add
-    from cluster.serve.service import Service
 
     file = tmp_path / "keys.json"
     key = add(file, "reader", images_per_minute=60, audio_s_per_day=60)

@@ -24,7 +24,7 @@ from kuberay_rules import GATES, cluster_of, refusals
 from ray.serve.schema import ServeDeploySchema
 
 from cluster import certificates
-from cluster.serve import haproxy
+from cluster.serve.http import haproxy
 from cluster.serve.settings import DESK_CPUS, Replicas, ServeSettings
 
 CHART = Path(__file__).parents[2] / "infra" / "kuberay"

@@ -226,7 +226,7 @@ spec:
         # Whatever Ray's default becomes: HAProxy's pages and the replicas' ports would be open to the pod's network.
         - {name: RAY_SERVE_ENABLE_HA_PROXY, value: "0"}
         # Bounds what Serve's proxies hold of a live connection.
-        - {name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, value: "cluster.serve.server:middlewares"}
+        - {name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH, value: "cluster.serve.http.server:middlewares"}
         {{- end }}
         {{- if eq $node.role "head" }}
         # A node whose link is cut is found after about 15 s: three looks, each every 2 s and answered within 3 s.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from audio.audio_files import encoded, wav
 
-from cluster.serve import haproxy
+from cluster.serve.http import haproxy
 from cluster.serve.settings import Limits, Replicas, ServeSettings
 from s2i_core import presets
 from s2i_core.audio.decode import decode
@@ -22,18 +22,9 @@ from s2i_core.storage.embedded import StoreInfo
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from asking import KINDS
 from fronted import Healthy, haproxy_before
 from inprocess import InProcess, uvicorn_server
-
-#: What browsers and people send: name → (MIME type, container, codec, rate).
-KINDS = {
-    "wav": ("audio/wav", "wav", "pcm_s16le", 16000),
-    "mp3": ("audio/mpeg", "mp3", "libmp3lame", 44100),
-    "m4a": ("audio/mp4", "ipod", "aac", 44100),
-    "flac": ("audio/flac", "flac", "flac", 48000),
-    "ogg": ("audio/ogg", "ogg", "libopus", 48000),
-    "webm": ("audio/webm;codecs=opus", "webm", "libopus", 48000),
-}
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +81,7 @@ def client(url: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def waveform() -> np.ndarray:
     """Four seconds of speech `(T,)` at 16 kHz."""
-    from cluster.serve.service import example
+    from cluster.serve.clips.decoding import example
 
     chunks = decode(io.BytesIO(example()), "the example", AudioConfig())
     return np.concatenate(list(chunks))

@@ -14,7 +14,7 @@ from ray.serve._private import haproxy as serves
 from ray.serve.config import HTTPOptions
 
 from cluster.local import free_ports
-from cluster.serve.haproxy import Door, environment
+from cluster.serve.http.haproxy import Door, environment
 from cluster.serve.settings import Limits
 
 HEALTH = "/-/healthz"

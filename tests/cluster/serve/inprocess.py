@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from cluster.local import free_ports
-from cluster.serve import server
-from cluster.serve.app import build
-from cluster.serve.deployments import Encoder, Generator
-from cluster.serve.desk import Desk
-from cluster.serve.service import Service
+from cluster.serve.clips.service import Service
+from cluster.serve.http import server
+from cluster.serve.http.application import build
+from cluster.serve.model.encoder import Encoder
+from cluster.serve.model.generator import Generator
+from cluster.serve.recordings.desk import Desk
 from cluster.serve.settings import ServeSettings
 
 

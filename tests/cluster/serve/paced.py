@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cluster.serve.deployments import Encoder, Generator, _Order
+from cluster.serve.model.encoder import Encoder
+from cluster.serve.model.generator import Generator, _Order
 from s2i_core.audio.features import FRAMES_PER_S
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.scenes import Embedded

@@ -23,16 +23,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from asking import WAV, events, problem
 from attacks import BINARY, CONTINUED, PACKED, PING, TEXT, Attacked, all_closed, bearer, ends_within, frame
 from audio.audio_files import wav
 from fronted import Healthy, haproxy_before
 from inprocess import InProcess, uvicorn_server
 from process import served_alone
-from test_recordings import events
-from test_serve_images import WAV, problem
 from websockets.exceptions import ConnectionClosed
 
-from cluster.serve import haproxy, keys
+from cluster.serve import keys
+from cluster.serve.http import haproxy
 from cluster.serve.settings import Limits, ServeSettings
 
 LIMITS = Limits(
@@ -150,7 +150,7 @@ def said(live: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("start", ['{"type": "start", "rate_hz": 48000}', '{"type": "start", "audio": "opus"}'])
 def test_an_empty_message_is_no_audio(attacked: Attacked, key: str, waveform: np.ndarray, start: str) -> None:
-    from test_live import opus_packets, pcm, pieces
+    from asking import opus_packets, pcm, pieces
 
     opus = "opus" in start
     audio = opus_packets(waveform[:16000]) if opus else pieces(pcm(np.repeat(waveform[:16000], 3)), 9601)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 import httpx
 import paced
 import pytest
+from asking import WAV
 from paced import PacedEncoder, PacedGenerator
 from ray import cloudpickle, serve
 from ray.serve.schema import ReplicaState
-from test_serve_images import WAV
 
 from cluster.serve import app
 from cluster.serve.local import APP, serving

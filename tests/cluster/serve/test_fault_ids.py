@@ -10,9 +10,8 @@ from uuid import UUID
 
 import httpx
 import pytest
+from asking import WAV, events, problem, until_over
 from inprocess import InProcess, uvicorn_server
-from test_recordings import WAV, events, until_over
-from test_serve_images import problem
 
 from cluster.serve import faults
 from cluster.serve.problems import log
@@ -39,7 +38,7 @@ def test_a_fault_has_an_id_a_line_and_a_traceback(
     try:
         faults.tell()
         with (
-            faults.heard(tmp_path / "inbox", file),
+            faults.kept(tmp_path / "inbox", file),
             uvicorn_server(broken.app) as url,
             httpx.Client(base_url=url, timeout=60) as client,
         ):

@@ -12,15 +12,15 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from asking import WAV, problem
 from inprocess import InProcess, uvicorn_server
 from paced import DRAW_S, PacedEncoder, PacedGenerator, PacedListening
-from test_serve_images import WAV, problem
 
-from cluster.serve import admission, service
-from cluster.serve.admission import Clips
-from cluster.serve.deployments import blank_scene
+from cluster.serve.clips import admission, decoding
+from cluster.serve.clips.admission import Clips
 from cluster.serve.messages import DrawRequest
 from cluster.serve.metrics import Meter
+from cluster.serve.model.generator import blank_scene
 from cluster.serve.problems import Refusal
 from cluster.serve.settings import Replicas, ServeSettings
 
@@ -37,7 +37,7 @@ def paced(serve_settings: ServeSettings) -> Iterator[InProcess]:
     replicas = Replicas(num_cpus=0.5, batch_cost=_BATCH_COST)
     settings = serve_settings.model_copy(update={"limits": limits, "generator": replicas})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "listen", PacedListening())
+        patch.setattr(decoding, "listen", PacedListening())
         yield InProcess(settings, PacedEncoder, PacedGenerator)
 
 
@@ -79,15 +79,15 @@ def test_who_is_taken_is_answered_within_the_bound_and_others_are_refused_at_onc
     assert ask(0)[1] < 2 * _PICTURE_S + _ROOM_S, "what is left over holds up who comes next"
 
 
-@pytest.mark.parametrize("stage", ["listen", "encode", "draw"])
+@pytest.mark.parametrize("stage", ["decode", "encode", "draw"])
 def test_a_deadline_is_kept_in_every_stage(
     online: httpx.Client, paced: InProcess, clip: bytes, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     def slow(function: Any) -> Any:
         return lambda *given: (time.sleep(1.0), function(*given))[1]
 
-    if stage == "listen":
-        monkeypatch.setattr(service, "listen", slow(service.listen))
+    if stage == "decode":
+        monkeypatch.setattr(decoding, "listen", slow(decoding.listen))
     elif stage == "encode":
         encoder = paced.encoder._model.encoder
         monkeypatch.setattr(encoder, "encode", slow(encoder.encode))

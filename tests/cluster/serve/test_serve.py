@@ -17,18 +17,17 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from asking import events, of, pcm, pieces, say
 from PIL import Image
 from process import Served, served_alone
 from promql import QUERIES, missing, series
-from test_live import of, pcm, pieces, say
-from test_recordings import events
 from websockets.sync.client import connect
 
 from cluster.jobs.illustrate import illustrate
 from cluster.jobs.plan import plan
 from cluster.jobs.request import JobRequest
-from cluster.serve import haproxy
-from cluster.serve.service import example
+from cluster.serve.clips.decoding import example
+from cluster.serve.http import haproxy
 from cluster.serve.settings import ServeSettings
 from s2i_core.config import RunConfig
 from s2i_core.storage.embedded import StoreInfo

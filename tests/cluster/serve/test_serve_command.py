@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from cluster.local import free_ports
-from cluster.serve.service import example
+from cluster.serve.clips.decoding import example
 from s2i_core import processes
 
 STOP_S = 5.0

@@ -22,12 +22,12 @@ def test_a_request_is_one_trace(client: httpx.Client, clip: bytes, monkeypatch: 
     answer = client.post("/v1/images", content=clip, headers={"content-type": "audio/wav", "traceparent": ABOVE})
     assert answer.status_code == 200
     spans = {span.name: span for span in kept.get_finished_spans()}
-    assert set(spans) == {"request", "listen", "encode", "draw"}
+    assert set(spans) == {"request", "decode", "encode", "draw"}
     request = spans["request"]
     assert request.parent is not None and format(request.parent.span_id, "016x") == ABOVE.split("-")[2]
     assert request.attributes == {"http.request.method": "POST", "url.path": "/v1/images"}
     assert spans["draw"].attributes == {"s2i.images": 1}
-    for name in ("listen", "encode", "draw"):
+    for name in ("decode", "encode", "draw"):
         step = spans[name]
         assert step.parent is not None and step.parent.span_id == request.context.span_id
         assert format(step.context.trace_id, "032x") == ABOVE.split("-")[1]

@@ -8,9 +8,8 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from asking import of, pcm, pieces, say, until_over
 from inprocess import InProcess, uvicorn_server
-from test_live import of, pcm, pieces, say
-from test_recordings import until_over
 from torch.nn import functional as F
 from websockets.sync.client import connect
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import base64
 import itertools
-import json
-import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from asking import WAV, events, problem, until_over
 from audio.audio_files import wav
 from inprocess import InProcess, uvicorn_server
-from test_serve_images import problem
 
 from cluster.serve import keys
 from cluster.serve.settings import ServeSettings
 from s2i_core.storage.objects import ObjectStore
-
-WAV = {"content-type": "audio/wav"}
 
 
 @pytest.fixture(scope="session")
@@ -30,31 +24,6 @@ def recording(waveform: np.ndarray) -> bytes:
     """Speech twice, with a long silence between: at least two scenes and a gap."""
     silence = np.zeros(16000 * 5, np.float32)
     return wav(np.concatenate([waveform, silence, waveform])[:, None], 16000)
-
-
-def events(client: httpx.Client, url: str, last: int = 0) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """Server-sent events until the stream ends."""
-    with client.stream("GET", url, headers={"last-event-id": str(last)} if last else {}) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        fields: dict[str, str] = {}
-        for line in answer.iter_lines():
-            if line.startswith(":"):
-                continue
-            if line:
-                name, _, value = line.partition(": ")
-                fields[name] = value
-            elif fields:
-                yield int(fields["id"]), fields["event"], json.loads(fields["data"])
-                fields = {}
-
-
-def until_over(client: httpx.Client, url: str) -> dict[str, Any]:
-    for _ in range(600):
-        view = client.get(url).json()
-        if view["status"] in {"done", "failed"}:
-            return view
-        time.sleep(0.1)
-    raise AssertionError(view)
 
 
 def test_its_scenes_and_pictures_are_told_as_they_are_made(client: httpx.Client, recording: bytes) -> None:

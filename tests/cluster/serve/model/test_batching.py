@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
+from cluster.serve.model.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
 
 
 class Work:

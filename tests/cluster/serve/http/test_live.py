@@ -12,22 +12,17 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from asking import of, pcm, pieces, say
 from inprocess import InProcess
 from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
-
-FRAME = 1600
 
 
 @pytest.fixture
 def socket(url: str) -> Iterator[ClientConnection]:
     with connect(url.replace("http", "ws") + "/v1/live", open_timeout=20) as socket:
         yield socket
-
-
-def pcm(waveform: np.ndarray) -> bytes:
-    return (waveform * 32767).astype("<i2").tobytes()
 
 
 def opus_packets(*channels: np.ndarray) -> list[bytes]:
@@ -44,28 +39,8 @@ def opus_packets(*channels: np.ndarray) -> list[bytes]:
     return [bytes(packet) for each in frames for packet in context.encode(each)]
 
 
-def say(socket: ClientConnection, messages: list[bytes], **start: Any) -> list[dict[str, Any]]:
-    """One clip; all events to `done`."""
-    socket.send(json.dumps({"type": "start", **start}))
-    for message in messages:
-        socket.send(message)
-    socket.send(json.dumps({"type": "end"}))
-    told = []
-    while not told or told[-1]["type"] != "done":
-        told.append(json.loads(socket.recv(timeout=60)))
-    return told
-
-
-def pieces(data: bytes, size: int = 2 * FRAME) -> list[bytes]:
-    return [data[start : start + size] for start in range(0, len(data), size)]
-
-
 def picture(event: dict[str, Any]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(event["image"]))).convert("RGB"))
-
-
-def of(told: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [event for event in told if event["type"] == kind]
 
 
 def test_speech_gives_its_start_its_end_previews_and_the_picture(

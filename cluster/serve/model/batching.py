@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from cluster.serve.messages import BatchFacts, Refused
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,17 +34,6 @@ class Expired(Exception):
 
 class Abandoned(Exception):
     """Nobody waits for the batch any more; raised by the function that runs it."""
-
-
-@dataclass(frozen=True)
-class BatchFacts:
-    """What is known of a batch that ran."""
-
-    items: int
-    cost: float
-    waited_s: float
-    """How long its oldest item waited."""
-    ran_s: float
 
 
 @dataclass(eq=False)
@@ -204,3 +195,13 @@ class Batcher(Generic[Item, Result]):
     def _wanted(batch: Sequence[_Entry[Item, Result]]) -> bool:
         """Whether anybody still waits for one of them."""
         return not all(entry.future.done() for entry in batch)
+
+
+async def or_refused(work: Awaitable[Result]) -> Result | Refused:
+    """The result; where it did not begin, why, as a value."""
+    try:
+        return await work
+    except QueueFull:
+        return Refused.FULL
+    except Expired:
+        return Refused.LATE

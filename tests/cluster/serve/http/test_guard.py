@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+from asking import problem
 from starlette.types import Receive, Scope, Send
-from test_serve_images import problem
 
-from cluster.serve.guard import Guard
+from cluster.serve.http.guard import Guard
 from cluster.serve.metrics import Meter
 from cluster.serve.settings import ServeSettings
 

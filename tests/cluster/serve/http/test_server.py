@@ -12,7 +12,7 @@ from inprocess import uvicorn_server
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from cluster.serve import server
+from cluster.serve.http import server
 
 
 async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:

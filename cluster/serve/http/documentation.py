@@ -10,8 +10,8 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
+from cluster.serve.http.uploads import FIELD, RAW_TYPES
 from cluster.serve.problems import missing
-from cluster.serve.uploads import FIELD, RAW_TYPES
 
 DESCRIPTION = """
 Say something, and get a picture of it. The commands here run as they stand, one after the other:

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import threading
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from ray.exceptions import RayError
@@ -23,19 +18,18 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import problems
-from cluster.serve.admission import Clips, Places, TimeLeft
+from cluster.serve.clips.admission import Clips, Places, TimeLeft
+from cluster.serve.clips.decoding import Decoders
 from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, PreviewFile, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
 from cluster.serve.schemas import MAX_SEED, ImageOptions, Options
 from cluster.serve.settings import ServeSettings
 from s2i_core import identity, steps, tracing
-from s2i_core.audio.isolated import DecoderProcess
-from s2i_core.audio.listen import Heard, Utterance, listen
-from s2i_core.config import AudioConfig, DecoderConfig, ImageConfig
+from s2i_core.audio.listen import Heard, Utterance
+from s2i_core.config import ImageConfig
 from s2i_core.errors import S2IError
 from s2i_core.models import registry
-from s2i_core.models.contracts import Frontend
 from s2i_core.records import Scene, Skip, Status
 from s2i_core.scenes import Embedded
 
@@ -44,12 +38,12 @@ _FACTS_S = 10.0
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A clip that was heard: its surest scene, and what is known of the rest."""
+class PlannedClip:
+    """A clip's surest scene, and what is known of the rest."""
 
     scene: Scene
-    heard: Heard
-    listen_ms: float
+    decoded: Heard
+    decode_ms: float
     encode_ms: float
 
     @property
@@ -79,7 +73,7 @@ class Service:
         self._generator_stream = generator.options(stream=True)
         self._facts: ModelInfo | None = None
         self.frontend = registry.frontend(self.config.model.encoder)
-        self._listen = Listener(self.limits.max_listening, self.config.resources.decoder, self.frontend)
+        self._decode = Decoders(self.limits.max_listening, self.config.resources.decoder, self.frontend)
 
     async def facts(self) -> ModelInfo:
         """What the model is.
@@ -121,12 +115,12 @@ class Service:
         return image
 
     async def cost(self, image: ImageConfig, images: int) -> float:
-        """Of a clip and its pictures; hearing it counts as much as drawing one picture as configured."""
+        """Cost of a clip and its pictures; encoding it counts as much as drawing one picture as configured."""
         decoder = (await self.facts()).decoder
         return images * decoder.cost(image) + decoder.cost(self.config.image)
 
     def time_left(self, timeout_s: float | None = None) -> TimeLeft:
-        """Of a request that comes now."""
+        """What a request that comes now has."""
         return TimeLeft(time.time() + (timeout_s or self.limits.timeout_s), self.limits.max_wait_s)
 
     @contextlib.asynccontextmanager
@@ -142,8 +136,8 @@ class Service:
         except TimeoutError:
             raise problems.late(self.clips.wait_s) from None
 
-    async def hear(self, audio: bytes, time_left: TimeLeft) -> Clip:
-        """Decode a clip, find its speech, embed it, and find its surest scene.
+    async def plan(self, audio: bytes, time_left: TimeLeft) -> PlannedClip:
+        """Decode a clip, encode its utterances, and find its surest scene.
 
         Raises:
             Refusal: it cannot be decoded, is too long, nobody speaks in it, or it waited too long.
@@ -158,35 +152,35 @@ class Service:
             }
         )
         try:
-            with tracing.span("listen", {"s2i.bytes": len(audio)}):
-                listened_to = await self._listen(audio, limited, time_left.begin_by)
+            with tracing.span("decode", {"s2i.bytes": len(audio)}):
+                decoding = await self._decode(audio, limited, time_left.begin_by)
         except S2IError as error:
             if time.time() >= time_left.deadline:
                 raise problems.late(self.clips.wait_s) from None
             raise problems.of_audio(error) from None
-        if listened_to is None:
+        if decoding is None:
             raise time_left.refusal(self.clips.wait_s)
-        utterances, heard, waited_s = listened_to
+        utterances, decoded, waited_s = decoding
         time_left.waited(waited_s)
-        listened = time.monotonic()
-        self.meter.step("listen", listened - started)
+        decoded_at = time.monotonic()
+        self.meter.step("decode", decoded_at - started)
         if not utterances:
-            raise problems.no_speech(any(gap.kind == Skip.NO_SPEECH for gap in heard.gaps))
+            raise problems.no_speech(any(gap.kind == Skip.NO_SPEECH for gap in decoded.gaps))
         embedded = await self.encode(utterances, time_left)
         # By the settings of a batch job: the service's own limits shape no scene.
         scenes = steps.plan(
             embedded,
-            heard.gaps,
+            decoded.gaps,
             self.config,
-            recording_id=identity.recording_id(heard.sha256),
+            recording_id=identity.recording_id(decoded.sha256),
             encoder_digest=facts.encoder_digest,
             run_id=RUN_ID,
         )
         # Of equals the first, as the plan chooses the focus.
         surest = max((scene for scene in scenes if scene.focus_tokens), key=lambda scene: scene.confidence)
-        encoded = time.monotonic()
-        self.meter.step("encode", encoded - listened)
-        return Clip(surest, heard, (listened - started) * 1000, (encoded - listened) * 1000)
+        planned_at = time.monotonic()
+        self.meter.step("encode", planned_at - decoded_at)
+        return PlannedClip(surest, decoded, (decoded_at - started) * 1000, (planned_at - decoded_at) * 1000)
 
     async def encode(self, utterances: list[Utterance], time_left: TimeLeft) -> list[Embedded]:
         """Embeddings of utterances.
@@ -255,45 +249,3 @@ def seeds(scene: Scene, options: ImageOptions) -> tuple[int, ...]:
 def variation(seed: int, index: int) -> int:
     """Seed of the picture number `index` beside one with this seed."""
     return int(identity.digest("variation", seed, index), 16) & MAX_SEED
-
-
-@cache
-def example() -> bytes:
-    """A short clip of speech, WebM with Opus as a browser records: to try things with, and for pictures of styles."""
-    return (resources.files("cluster.serve") / "example.webm").read_bytes()
-
-
-class Listener:
-    """Threads that hear clips, each with a process of its own to decode in: where it crashes, one clip fails."""
-
-    def __init__(self, threads: int, config: DecoderConfig, frontend: Frontend) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="listen")
-        self._config = config
-        self._frontend = frontend
-        self._own = threading.local()
-        # Warm before the first clip comes: a process takes its time to start, and nobody should be refused for it.
-        wait([self._threads.submit(self._listen, example(), AudioConfig()) for _ in range(threads)])
-
-    async def __call__(
-        self, audio: bytes, config: AudioConfig, begin_by: float
-    ) -> tuple[list[Utterance], Heard, float] | None:
-        """Utterances of a clip, what is known of it, and how long it waited; None where it did not begin in time.
-
-        Raises:
-            DecodeError, LimitExceeded: as `listen`.
-        """
-        since = time.monotonic()
-        loop = asyncio.get_running_loop()
-        began, heard = await loop.run_in_executor(self._threads, self._listen, audio, config, begin_by)
-        return None if heard is None else (*heard, began - since)
-
-    def _listen(
-        self, audio: bytes, config: AudioConfig, begin_by: float = float("inf")
-    ) -> tuple[float, tuple[list[Utterance], Heard] | None]:
-        began = time.monotonic()
-        if time.time() > begin_by:
-            return began, None
-        if not hasattr(self._own, "process"):
-            self._own.process = DecoderProcess(self._config)
-        listening = listen(io.BytesIO(audio), "the clip", config, self._own.process.decode, self._frontend)
-        return began, (list(listening), listening.result)

@@ -1,28 +1,20 @@
-"""Who may come in: this machine alone, or whoever has a key; and no page of another site in a visitor's browser."""
+"""Where requests may come from: this machine alone, or anywhere; never a page of another site in a browser."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Address, Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cluster.serve.keys import CHECK_S, Key, Keys, Quotas
 from cluster.serve.metrics import Meter
-from cluster.serve.problems import Refusal, log, withdrawn
+from cluster.serve.problems import Refusal
 from cluster.serve.settings import ServeSettings
 from s2i_core import tracing
-from s2i_core.errors import ConfigError
 
-WS_PROTOCOL = "s2i"
-_WS_KEY = "s2i.key."
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 _SAID_OF_PATH = 200
@@ -39,19 +31,6 @@ _HEADERS = {
     # What was said, and what was drawn of it, is in no cache after it was deleted; what is the same for all says so.
     "Cache-Control": "no-store",
 }
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks; `key` is None on this machine."""
-
-    name: str
-    key: Key | None = None
-
-    @property
-    def key_name(self) -> str | None:
-        """Whose share is counted."""
-        return self.key.name if self.key else None
 
 
 class Guard:
@@ -151,84 +130,6 @@ async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send
         await asyncio.gather(answering, return_exceptions=True)
 
 
-class Doorkeeper:
-    """Finds out who a caller is, and whether they still are.
-
-    Raises:
-        ConfigError: the file of keys is missing or damaged.
-    """
-
-    def __init__(self, settings: ServeSettings) -> None:
-        self._keys = Keys(Path(settings.keys_file)) if settings.access == "keys" else None
-        self._wrong = Quotas()
-        self._wrong_per_minute = float(settings.limits.wrong_keys_per_minute)
-
-    def caller(self, headers: Headers, client: Address | None, protocols: list[str] | None = None) -> Caller:
-        """Who asks.
-
-        Args:
-            headers: of the request.
-            client: where it comes from.
-            protocols: of a WebSocket, where a browser can put a key and nowhere else.
-
-        Raises:
-            Refusal: a key is needed, and there is none or a wrong one.
-        """
-        if self._keys is None:
-            return Caller("local")
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            given = next((name.removeprefix(_WS_KEY) for name in protocols or () if name.startswith(_WS_KEY)), "")
-        key = self._keys.find(given.strip())
-        if key is not None:
-            # Also from an address of many wrong ones: it may be that of a whole house.
-            return Caller(key.name, key)
-        message = "This needs a key."
-        if given:
-            message, most = "This key is not known.", self._wrong_per_minute
-            if wait_s := self._wrong.spend(_neighbourhood(client), "wrong keys", 1, most, most / 60):
-                message = "Too many wrong keys came from this address."
-                raise Refusal(429, "wrong_keys", message, "Wait, and send the right one.", wait_s)
-        raise Refusal(401, "unauthorized", message, "Send the header Authorization: Bearer <key>.")
-
-    @contextlib.asynccontextmanager
-    async def holding(self, caller: Caller) -> AsyncIterator[None]:
-        """End the block when the caller's key is withdrawn, within seconds.
-
-        Raises:
-            Refusal: it was.
-        """
-        if self._keys is None or caller.key is None:
-            yield
-            return
-        end = asyncio.timeout(None)
-        try:
-            async with end:
-                watching = asyncio.ensure_future(self._watch(self._keys, caller.key, end))
-                try:
-                    yield
-                finally:
-                    watching.cancel()
-        except TimeoutError:
-            if not end.expired():
-                raise
-            raise withdrawn() from None
-
-    async def _watch(self, keys: Keys, key: Key, end: asyncio.Timeout) -> None:
-        loop = asyncio.get_running_loop()
-        while self._holds(keys, key):
-            await asyncio.sleep(CHECK_S / 2)
-        end.reschedule(loop.time())
-
-    def _holds(self, keys: Keys, key: Key) -> bool:
-        try:
-            return keys.hold(key)
-        except ConfigError as error:
-            # Without the file nobody is known, as for those who come.
-            log.error("the file of keys cannot be read any more", exc_info=error)
-            return False
-
-
 def _name(host: str) -> str | None:
     """The name in a `Host` header; None where it is none."""
     try:
@@ -252,14 +153,3 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-def _neighbourhood(client: Address | None) -> str:
-    """The address, or what one customer of a provider has of IPv6: a /64."""
-    try:
-        address = ipaddress.ip_address(str(client[0]) if client else "")
-    except ValueError:
-        return "unknown"
-    if address.version == 6 and not address.ipv4_mapped:
-        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-    return str(address)

@@ -1,4 +1,4 @@
-"""`/v1/live`: a microphone's audio in, and while somebody speaks and after it: what was heard, previews, the picture.
+"""`/v1/live`: a microphone's audio in; while somebody speaks and after it: where speech is, previews, the picture.
 
 One connection carries one clip after another. Each pause ends an utterance, and each utterance is drawn; of more than
 can be drawn at once, the latest are. A connection holds a bounded amount, whatever it sends.
@@ -14,27 +14,24 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import av
 import numpy as np
-from av.audio.codeccontext import AudioCodecContext
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from fastapi import WebSocket, WebSocketDisconnect
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.serve import faults, problems
-from cluster.serve.admission import TimeLeft
-from cluster.serve.guard import REFUSED, WS_PROTOCOL, Caller, Doorkeeper
+from cluster.serve.callers import WS_PROTOCOL, Caller, Doorkeeper
+from cluster.serve.clips.admission import TimeLeft
+from cluster.serve.clips.service import RUN_ID, Service
+from cluster.serve.clips.streamed import Opus, Pcm
+from cluster.serve.http.guard import REFUSED
+from cluster.serve.http.server import MAX_MESSAGE_BYTES
 from cluster.serve.messages import DrawnFiles, PreviewFile
 from cluster.serve.problems import Refusal, log
 from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
-from cluster.serve.server import MAX_MESSAGE_BYTES
-from cluster.serve.service import RUN_ID, Service
 from s2i_core import identity, steps
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import Utterance
-from s2i_core.audio.mix import MonoMixer
 from s2i_core.audio.vad import Segmenter, level_dbfs
 from s2i_core.config import ImageConfig
 from s2i_core.records import Gap, Scene, Segment, Skip, Status
@@ -43,9 +40,6 @@ from s2i_core.scenes import Embedded
 _WAITING = 2
 """Utterances of a connection that wait while one is drawn."""
 _SEND_S = 10.0
-_OPUS_RATE_HZ = 48_000
-_OPUS_STEREO = 0x04
-"""The bit of a packet's first byte that says that it holds two channels (RFC 6716, 3.1)."""
 _CLOSE_POLICY, _CLOSE_LATER, _CLOSE_KEY = 1008, 1013, 4401
 
 _Command: TypeAdapter[LiveStart | LiveEnd | LiveCancel] = TypeAdapter(LiveStart | LiveEnd | LiveCancel)
@@ -197,7 +191,7 @@ class _Clip:
         self._caller = caller
         self._start = start
         self._image = image
-        self._decode = _Opus() if start.audio == "opus" else _Pcm(start.rate_hz)
+        self._decode = Opus() if start.audio == "opus" else Pcm(start.rate_hz)
         self._segmenter = Segmenter(service.config.audio)
         self._samples = 0
         self._sounding = False
@@ -218,7 +212,7 @@ class _Clip:
             message = f"A clip may last {self._service.limits.max_clip_s:g} s."
             raise Refusal(413, "too_long", message, "End the clip, and start another.")
         parts = await asyncio.to_thread(lambda: list(self._segmenter.push(samples)))
-        await self._heard(parts)
+        await self._found(parts)
         speaking = self._segmenter.speaking_from_s
         if speaking is not None and self._announced < self._said:
             await self._announce(speaking)
@@ -228,7 +222,7 @@ class _Clip:
         rest = await asyncio.to_thread(self._decode.finish)
         self._samples += len(rest)
         parts = await asyncio.to_thread(lambda: [*self._segmenter.push(rest), *self._segmenter.finish()])
-        await self._heard(parts)
+        await self._found(parts)
         if not self._said:
             problem = problems.no_speech(self._sounding).problem
             await self._connection.send({"type": "error", "error": problem.model_dump()})
@@ -258,7 +252,7 @@ class _Clip:
         self._announced = self._said
         await self._connection.send({"type": "speech_start", "utterance": self._said, "start_s": round(start_s, 3)})
 
-    async def _heard(self, parts: list[Segment | Gap]) -> None:
+    async def _found(self, parts: list[Segment | Gap]) -> None:
         for segment in parts:
             if isinstance(segment, Gap):
                 self._sounding |= segment.kind == Skip.NO_SPEECH
@@ -360,82 +354,6 @@ class _Clip:
                 "total_ms": round(total_ms, 1),
             }
         )
-
-
-class _Pcm:
-    """16-bit little-endian mono PCM to float32 at 16 kHz; a sample may be split between messages."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._left = b""
-        self._resampler = _resampler() if rate_hz != SAMPLING_RATE_HZ else None
-
-    def __call__(self, data: bytes) -> NDArray[np.float32]:
-        """The samples of a message."""
-        raw = self._left + data
-        whole = len(raw) // 2 * 2
-        self._left = raw[whole:]
-        samples = np.frombuffer(raw[:whole], "<i2").astype(np.float32) / np.float32(32768)
-        if self._resampler is None or not len(samples):
-            return samples
-        frame = AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
-        frame.sample_rate = self._rate_hz
-        return _joined(self._resampler.resample(frame))
-
-    def finish(self) -> NDArray[np.float32]:
-        """The samples that are left; nothing may follow."""
-        return _joined([] if self._resampler is None else self._resampler.resample(None))
-
-
-class _Opus:
-    """Opus packets (RFC 6716), one a message, to float32 mono at 16 kHz.
-
-    Two channels are mixed as those of a file are, so what they hold comes up to half a second later.
-    """
-
-    def __init__(self) -> None:
-        context = av.CodecContext.create("opus", "r")
-        assert isinstance(context, AudioCodecContext)
-        context.sample_rate = _OPUS_RATE_HZ
-        context.layout = "stereo"
-        context.thread_count = 1
-        self._context = context
-        self._mixer = MonoMixer(SAMPLING_RATE_HZ, samples_at_once=1)
-
-    def __call__(self, data: bytes) -> NDArray[np.float32]:
-        """The samples of a packet."""
-        try:
-            frames = self._context.decode(av.Packet(data))
-            if not data[0] & _OPUS_STEREO:
-                frames = [_first_channel(frame) for frame in frames]
-            return _concatenated([part for frame in frames for part in self._mixer.push(frame)])
-        # ValueError where a packet changes what the ones before it had.
-        except (av.FFmpegError, ValueError):
-            raise Refusal(422, "undecodable", "This is no Opus packet.", "Send one Opus packet a message.") from None
-
-    def finish(self) -> NDArray[np.float32]:
-        """The samples that are left; nothing may follow."""
-        return _concatenated(self._mixer.flush())
-
-
-def _resampler() -> AudioResampler:
-    return AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE_HZ)
-
-
-def _joined(frames: list[AudioFrame]) -> NDArray[np.float32]:
-    joined = _concatenated([np.asarray(frame.to_ndarray(), np.float32).reshape(-1) for frame in frames])
-    return np.asarray(joined.clip(-1, 1), np.float32)
-
-
-def _concatenated(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.concatenate([*parts, np.zeros(0, np.float32)])
-
-
-def _first_channel(frame: AudioFrame) -> AudioFrame:
-    """A mono packet, which comes out of a decoder for two channels as two that are equal."""
-    mono = AudioFrame.from_ndarray(frame.to_ndarray()[:1].astype(np.float32), format="flt", layout="mono")
-    mono.sample_rate = frame.sample_rate
-    return mono
 
 
 def _is_cancel(message: str) -> bool:

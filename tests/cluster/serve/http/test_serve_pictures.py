@@ -13,29 +13,16 @@ from collections.abc import Callable
 import httpx
 import numpy as np
 import pytest
+from asking import KINDS, WAV, problem
 from audio.audio_files import wav
-from conftest import KINDS
 from inprocess import InProcess
 from PIL import Image
 
 JSON = {"accept": "application/json"}
-WAV = {"content-type": "audio/wav"}
 
 
 def pixels(file: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
-
-
-def problem(answer: httpx.Response, status: int) -> dict[str, str]:
-    """The error of an answer; all have one shape, and tell nothing of the inside."""
-    assert answer.status_code == status, answer.text
-    body = answer.json()
-    assert set(body) == {"error"} and set(body["error"]) - {"request_id"} == {"code", "message", "remedy"}
-    assert all(body["error"].values())
-    for inside in ("Traceback", "/", "\\", "0x", "ray", "s2i_core", "numpy", "Error("):
-        text = body["error"]["message"].replace("image/", "").replace("audio/", "")
-        assert inside not in text or "/v1" in text or "s / " in text, text
-    return body["error"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

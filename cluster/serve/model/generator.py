@@ -1,8 +1,4 @@
-"""The two deployments that hold the model: the encoder and the generator, each batching by what it costs.
-
-They take and give plain data, never tensors; errors that a client caused or must know of come back as values, because
-an exception loses its type on its way through Ray.
-"""
+"""The deployment that draws: scenes to pictures, in batches of so many images × steps × area."""
 
 from __future__ import annotations
 
@@ -10,79 +6,26 @@ import asyncio
 import functools
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from cluster.jobs import model
+from cluster.jobs.model import load
 from cluster.serve import faults
-from cluster.serve.batching import Abandoned, Batcher, BatchFacts, Expired, QueueFull
-from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, PreviewFile, Refused
+from cluster.serve.messages import BatchFacts, DrawnFiles, DrawRequest, PreviewFile, Refused
 from cluster.serve.metrics import Meter
+from cluster.serve.model.batching import Abandoned, Batcher, or_refused
 from cluster.serve.ports import keep_to_loopback
 from cluster.serve.settings import ServeSettings
 from s2i_core import steps
-from s2i_core.audio.listen import Utterance
 from s2i_core.config import ImageConfig, PoolConfig
 from s2i_core.models import contracts
 from s2i_core.models.contracts import DecoderInfo
 from s2i_core.publish.images import content_type, encode_image
-from s2i_core.scenes import Embedded
-
-Result = TypeVar("Result")
-
-
-class Encoder:
-    """Utterances to embeddings; a batch is limited by its seconds of audio."""
-
-    def __init__(self, settings: ServeSettings) -> None:
-        keep_to_loopback()
-        faults.tell()
-        self._model = load(settings, settings.encoder.num_cpus)
-        frontend = self._model.encoder.frontend
-        self._meter = Meter("encoder")
-        self._batcher: Batcher[tuple[Utterance, ...], tuple[list[Embedded], float]] = Batcher(
-            self._run,
-            lambda utterances: sum(each.features.shape[-1] for each in utterances) / frontend.rate_hz,
-            settings.encoder.batch_cost,
-            max_queued=settings.encoder.max_queued,
-            max_wait_s=settings.limits.max_wait_s,
-            told=self._told,
-        )
-        # Warm: the first call of each length is slower. The last one tells how fast it is, before the first request.
-        for seconds in (1, 3, 5, 3):
-            started = time.monotonic()
-            silence = frontend(np.zeros(seconds * frontend.sampling_rate_hz, np.float32))
-            self._run([(Utterance(0.0, seconds, silence, 0.0),)], lambda: True)
-        self._batcher.learn(silence.shape[-1] / frontend.rate_hz, time.monotonic() - started)
-
-    async def facts(self) -> ModelInfo:
-        """What the model is."""
-        known = self._model
-        return ModelInfo(known.digest, known.encoder_digest, known.decoder.info, known.device)
-
-    async def encode(self, utterances: Sequence[Utterance], begin_by: float = float("inf")) -> Encoded | Refused:
-        """Embeddings of the utterances of one clip; what has not begun by then is not begun."""
-        since = time.monotonic()
-        result = await _refusing(self._batcher(tuple(utterances), begin_by))
-        return result if isinstance(result, Refused) else Encoded(result[0], result[1] - since)
-
-    def _run(
-        self, clips: list[tuple[Utterance, ...]], wanted: Callable[[], bool]
-    ) -> list[tuple[list[Embedded], float]]:
-        """Each clip's embeddings, with when their batch began."""
-        del wanted  # a batch takes less than there would be to win
-        began = time.monotonic()
-        embedded = iter(steps.embed([each for clip in clips for each in clip], self._model))
-        return [([next(embedded) for _ in clip], began) for clip in clips]
-
-    def _told(self, facts: BatchFacts) -> None:
-        self._meter.batch(facts, len(self._batcher))
 
 
 @dataclass(frozen=True)
@@ -97,7 +40,7 @@ class Generator:
     def __init__(self, settings: ServeSettings) -> None:
         keep_to_loopback()
         faults.tell()
-        self._model = load(settings, settings.generator.num_cpus)
+        self._model = load(settings.config().model, PoolConfig(num_cpus=settings.generator.num_cpus))
         self._meter = Meter("generator")
         self._files = ThreadPoolExecutor(2, thread_name_prefix="files")
         self._batcher: Batcher[_Order, list[steps.Picture]] = Batcher(
@@ -113,7 +56,7 @@ class Generator:
 
     async def draw(self, request: DrawRequest) -> DrawnFiles | Refused:
         """The pictures of a scene."""
-        drawing = await _refusing(self._batcher(_Order(request), request.begin_by))
+        drawing = await or_refused(self._batcher(_Order(request), request.begin_by))
         return drawing if isinstance(drawing, Refused) else await self._drawn(request, drawing)
 
     async def draw_live(self, request: DrawRequest) -> AsyncIterator[PreviewFile | DrawnFiles | Refused]:
@@ -126,7 +69,7 @@ class Generator:
 
         async def work() -> list[steps.Picture] | Refused:
             try:
-                return await _refusing(self._batcher(_Order(request, show), request.begin_by))
+                return await or_refused(self._batcher(_Order(request, show), request.begin_by))
             finally:
                 shown.put_nowait(None)
 
@@ -184,15 +127,6 @@ class Generator:
         self._meter.batch(facts, len(self._batcher))
 
 
-def load(settings: ServeSettings, num_cpus: float) -> contracts.Model:
-    """The model for one replica.
-
-    Raises:
-        ModelError: there is no checkpoint, or it cannot be loaded.
-    """
-    return model.load(settings.config().model, PoolConfig(num_cpus=num_cpus))
-
-
 def blank_scene(encoder: contracts.SpeechEncoder) -> steps.Planned:
     """A scene of nothing, for warming up."""
     pooled = np.eye(1, encoder.embedding_width, dtype="<f2").tobytes()
@@ -205,12 +139,3 @@ def blank_scene(encoder: contracts.SpeechEncoder) -> steps.Planned:
 def _shape(image: ImageConfig) -> ImageConfig:
     """What must be equal within a batch: all but the file's format."""
     return image.model_copy(update={"format": "png", "quality": 90})
-
-
-async def _refusing(work: asyncio.Future[Result] | object) -> Result | Refused:
-    try:
-        return await work  # type: ignore[no-any-return, misc]
-    except QueueFull:
-        return Refused.FULL
-    except Expired:
-        return Refused.LATE

@@ -45,7 +45,7 @@ class Asset:
 @cache
 def assets() -> dict[str, Asset]:
     """Every file of the page, by name."""
-    own, shared = files("cluster.serve") / "studio", files("s2i_core.publish") / "player"
+    own, shared = files("cluster.serve.http") / "studio", files("s2i_core.publish") / "player"
     sources = {path.name: path for path in own.iterdir()} | {name: shared / name for name in _SHARED}
     found = {}
     for name, path in sorted(sources.items()):

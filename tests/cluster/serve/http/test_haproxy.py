@@ -21,8 +21,8 @@ from fronted import Front, Healthy, haproxy_before
 from inprocess import uvicorn_server
 
 from cluster.local import free_ports
-from cluster.serve import haproxy
-from cluster.serve.haproxy import Door, closed
+from cluster.serve.http import haproxy
+from cluster.serve.http.haproxy import Door, closed
 
 BINARY = haproxy.binary()
 DOOR = Door("127.0.0.1", 5, 256)
@@ -161,7 +161,7 @@ def test_it_starts_with_few_open_files(files: int) -> None:
     code = f"""
 import pathlib, resource, sys, tempfile
 resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from fronted import haproxy_before
 with tempfile.TemporaryDirectory(prefix="s2i-") as folder, haproxy_before("http://127.0.0.1:1", {BINARY!r},
         pathlib.Path(folder)) as front:

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from cluster.serve import admission, batching
-from cluster.serve.admission import Clips, TimeLeft
-from cluster.serve.batching import Batcher, Expired, QueueFull
+from cluster.serve.clips import admission
+from cluster.serve.clips.admission import Clips, TimeLeft
 from cluster.serve.metrics import Meter
+from cluster.serve.model import batching
+from cluster.serve.model.batching import Batcher, Expired, QueueFull
 from cluster.serve.problems import Refusal
 
 _WAIT_S = 6.0

@@ -4,7 +4,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from cluster.serve import page
+from cluster.serve.http import page
 
 
 @pytest.fixture

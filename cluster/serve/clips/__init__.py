@@ -1,0 +1,1 @@
+"""One clip: taken or refused, decoded, encoded and drawn while somebody waits."""

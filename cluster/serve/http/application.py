@@ -1,0 +1,78 @@
+"""The ASGI application over a service: its routes, and what stands before them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, FastAPI, Response, WebSocket
+
+from cluster.serve import faults, metrics, problems
+from cluster.serve.callers import Doorkeeper
+from cluster.serve.clips.service import Service
+from cluster.serve.http import documentation, page, pictures, recordings
+from cluster.serve.http.dependencies import ERRORS, CallerOf, ServiceOf
+from cluster.serve.http.guard import Guard
+from cluster.serve.http.live import live
+from cluster.serve.schemas import ErrorBody, Health
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", summary="Whether the ingress is alive")
+async def healthz() -> Health:
+    """For whoever restarts what is dead."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", summary="Whether the models are loaded", responses={503: {"model": ErrorBody}})
+async def readyz(service: ServiceOf) -> Health:
+    """For whoever sends requests only where they can be answered."""
+    return Health(status="ok", model_digest=(await service.facts()).model_digest)
+
+
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={**ERRORS, 200: {**documentation.text("text/plain"), "description": "Prometheus' text format."}},
+)
+async def figures(service: ServiceOf, caller: CallerOf) -> Response:
+    """The figures of all replicas."""
+    del caller
+    await service.desk.report.remote(metrics.replica(), service.meter.text())
+    return Response(await service.desk.metrics.remote(), media_type=metrics.CONTENT_TYPE)
+
+
+@router.websocket("/v1/live")
+async def live_endpoint(socket: WebSocket) -> None:
+    """See `live.py`."""
+    await live(socket, socket.app.state.service, socket.app.state.doorkeeper)
+
+
+def build(service: Service) -> FastAPI:
+    """The ASGI application over a service."""
+    settings = service.settings
+    app = FastAPI(
+        title="s2i",
+        version="1",
+        summary="Spoken audio directly into images.",
+        description=documentation.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_tags=documentation.TAGS,
+        generate_unique_id_function=lambda route: route.name,
+        # It would lead to whatever host the client named, and to http:// also behind TLS.
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.state.doorkeeper = Doorkeeper(settings)
+    app.state.style_images = {}
+    app.state.style_lock = asyncio.Lock()
+    problems.install(app)
+    for each in (pictures, recordings, documentation, page):
+        app.include_router(each.router)
+    app.include_router(router)
+    documentation.install(app, keys=settings.access == "keys")
+    app.add_middleware(faults.Faults)
+    app.add_middleware(Guard, settings=settings, meter=service.meter)
+    return app

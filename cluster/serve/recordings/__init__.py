@@ -1,0 +1,1 @@
+"""Whole recordings: kept at the one desk, and illustrated there."""
