@@ -5,7 +5,7 @@ Seeds are decimal strings in answers: they have 63 bits, and a browser's numbers
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -185,39 +185,3 @@ class LiveCancel(Message):
     """Forget this clip; `done` comes."""
 
     type: Literal["cancel"]
-
-
-LIVE_EVENTS: dict[str, dict[str, Any]] = {
-    "ready": {"type": "ready", "max_clip_s": 60},
-    "speech_start": {"type": "speech_start", "utterance": 0, "start_s": 0.4},
-    "speech_end": {"type": "speech_end", "utterance": 0, "start_s": 0.4, "end_s": 2.1},
-    "preview": {
-        "type": "preview",
-        "utterance": 0,
-        "step": 1,
-        "steps": 6,
-        "image": "<base64>",
-        "content_type": "image/webp",
-    },
-    "image": {
-        "type": "image",
-        "utterance": 0,
-        "image": "<base64>",
-        "content_type": "image/webp",
-        "width_px": 256,
-        "height_px": 256,
-        "seed": "4123",
-        "similarity": 0.61,
-        "confidence": 0.55,
-        "sure": True,
-        "style": "3d",
-        "start_s": 0.4,
-        "end_s": 2.1,
-        "draw_ms": 140.0,
-        "total_ms": 260.0,
-    },
-    "skipped": {"type": "skipped", "utterance": 1, "reason": "busy"},
-    "done": {"type": "done", "utterances": 2, "best": 0, "duration_s": 4.2},
-    "error": {"type": "error", "error": {"code": "no_speech", "message": "…", "remedy": "…"}},
-}
-"""One example of every message that `/v1/live` sends."""

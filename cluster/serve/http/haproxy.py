@@ -42,6 +42,16 @@ _HERE = ("127.0.0.0/8", "::1")
 _MANY = ("127.0.0.1", "::1")
 
 
+def _said(code: str, message: str, remedy: str) -> str:
+    """An error as everywhere in the API, in the words of HAProxy's configuration."""
+    body = json.dumps({"error": {"code": code, "message": message, "remedy": remedy}})
+    return f"content-type application/json string '{body}'"
+
+
+_AWAY = _said("starting", "The service is starting.", "Try again in a few seconds.") + " hdr Retry-After 2"
+"""Where no replica answers, or it ended meanwhile: as `problems.starting` says it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Door:
     """How HAProxy takes requests.
@@ -130,9 +140,10 @@ def environment(
 def closed(configuration: str, door: Door) -> str:
     """Serve's configuration of HAProxy with nothing open but the service, and that no wider than the door.
 
-    Its pages of figures, its log of requests and its pages below `/-/` are left out. A client on another machine does
-    not say itself where it comes from (`X-Forwarded-For`), which the replica would believe of HAProxy: so `guard.py`
-    knows its address.
+    Its pages of figures, its log of requests and its pages below `/-/` are left out. Its errors are as everywhere in
+    the API, but for what is no request yet, of which HAProxy speaks in words of its own. A client on another machine
+    does not say itself where it comes from (`X-Forwarded-For`), which the replica would believe of HAProxy: so
+    `callers.py` knows its address.
 
     Raises:
         ValueError: it listens elsewhere, or not as expected: another version of Ray.
@@ -145,6 +156,9 @@ def closed(configuration: str, door: Door) -> str:
         for line in lines:
             word = line.split(maxsplit=1)[0] if line.strip() else ""
             if section == "global" and word == "log":
+                continue
+            if word == "errorfile":
+                kept.append(f"    http-error status {line.split()[1]} {_AWAY}")
                 continue
             if word != "bind":
                 kept.append(line)
@@ -184,12 +198,6 @@ def _front(door: Door, port: str) -> list[str]:
         f"    http-request set-header X-Forwarded-For %[src] unless {believed}",
         f"    http-request del-header X-Forwarded-Proto unless {believed}",
     ]
-
-
-def _said(code: str, message: str, remedy: str) -> str:
-    """An error as everywhere in the API, in the words of HAProxy's configuration."""
-    body = json.dumps({"error": {"code": code, "message": message, "remedy": remedy}})
-    return f"content-type application/json string '{body}'"
 
 
 def _sections(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:

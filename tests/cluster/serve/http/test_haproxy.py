@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from asking import problem
 from fronted import Front, Healthy, haproxy_before
 from inprocess import uvicorn_server
 
@@ -118,6 +119,16 @@ def test_who_is_silent_is_cut_off_and_who_waits_is_not(front: Front) -> None:
         assert httpx.get(f"{front.url}/slow", timeout=20).status_code == 200
         while answered.recv(65536):
             pass
+
+
+def test_without_a_replica_its_error_is_as_everywhere() -> None:
+    assert BINARY
+    with (
+        tempfile.TemporaryDirectory(prefix="s2i-") as folder,
+        haproxy_before(f"http://127.0.0.1:{free_ports(1)[0]}", BINARY, Path(folder)) as front,
+    ):
+        answer = httpx.get(f"{front.url}/v1/styles", timeout=20)
+        assert problem(answer, 503)["code"] == "starting" and answer.headers["retry-after"] == "2"
 
 
 def test_a_configuration_that_opens_more_is_refused() -> None:
