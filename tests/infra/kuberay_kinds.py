@@ -99,6 +99,9 @@ JOB = closed(
     submitterPodTemplate=_object,
     rayClusterSpec=CLUSTER,
 )
+CRON_JOB = closed(
+    "schedule jobTemplate", schedule=_string, timeZone={"type": "string", "minLength": 1}, jobTemplate=JOB
+)
 SERVICE = closed(
     "rayClusterConfig serveConfigV2",
     upgradeStrategy=closed(
@@ -121,14 +124,15 @@ _OWN_CLUSTER = CLUSTER | {
     # Refused by the operator in the clusters of jobs and services.
     "properties": CLUSTER["properties"] | {"upgradeStrategy": closed("type", type={"enum": ["Recreate", "None"]})}
 }
-_SPECS = {"RayCluster": _OWN_CLUSTER, "RayJob": JOB, "RayService": SERVICE}
+_SPECS = {"RayCluster": _OWN_CLUSTER, "RayJob": JOB, "RayCronJob": CRON_JOB, "RayService": SERVICE}
 
 
 def templates(resource: dict[str, Any]) -> list[dict[str, Any]]:
     """Every pod template of a resource."""
     cluster = cluster_of(resource)
     groups = [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", ())]
-    submitter = resource["spec"].get("submitterPodTemplate")
+    spec = resource["spec"]
+    submitter = spec.get("jobTemplate", spec).get("submitterPodTemplate")
     return [group["template"] for group in groups] + ([submitter] if submitter else [])
 
 

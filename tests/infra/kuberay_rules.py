@@ -1,8 +1,8 @@
 """What KubeRay's operator refuses though its schema takes it, as its 1.7.0 does: `ray-operator/controllers/ray/utils/
 validation.go` and the names in `constant.go` of https://github.com/ray-project/kuberay, written down as ours.
 
-Not here: rules on fields that `kuberay_kinds` does not let through (cron jobs, history servers, KubeRay's own network
-policies, its RocksDB), and on status.
+Not here: rules on fields that `kuberay_kinds` does not let through (history servers, KubeRay's own network policies,
+its RocksDB), and on status.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from zoneinfo import available_timezones
 
 Resource = dict[str, Any]
 
 GATES = {"RayClusterStatusConditions", "RayJobDeletionPolicy", "RayMultiHostIndexing", "RayServiceIncrementalUpgrade"}
 """The feature gates that are on where nobody says anything."""
-LONGEST_NAME = {"RayCluster": 53, "RayJob": 47, "RayService": 47}
+LONGEST_NAME = {"RayCluster": 53, "RayJob": 47, "RayService": 47, "RayCronJob": 36}
 DELETION_ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 _TLS_MOUNT = {"ray-tls", "/etc/ray/tls"}
 _TLS_VARIABLES = {"RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT"}
@@ -24,15 +25,21 @@ _LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 
 
 def cluster_of(resource: Resource) -> Resource:
-    """The spec of the cluster within a resource of any of the three kinds."""
+    """The spec of the cluster within a resource of any of the four kinds."""
     spec: Resource = resource["spec"]
+    spec = spec.get("jobTemplate", spec)
     within = {"RayCluster": spec, "RayJob": spec.get("rayClusterSpec"), "RayService": spec.get("rayClusterConfig")}
-    return within[resource["kind"]] or {}
+    return (within | {"RayCronJob": within["RayJob"]})[resource["kind"]] or {}
 
 
 def refusals(resource: Resource, gates: set[str] = GATES) -> list[str]:
-    """Why the operator, with these feature gates on, would refuse a RayCluster, RayJob or RayService."""
-    rules: dict[str, Callable[..., Iterator[str]]] = {"RayCluster": _cluster, "RayJob": _job, "RayService": _service}
+    """Why the operator, with these feature gates on, would refuse a resource of Ray."""
+    rules: dict[str, Callable[..., Iterator[str]]] = {
+        "RayCluster": _cluster,
+        "RayJob": _job,
+        "RayCronJob": _cron,
+        "RayService": _service,
+    }
     return [*_metadata(resource), *rules[resource["kind"]](resource, gates)]
 
 
@@ -88,6 +95,31 @@ def _steps(options: Resource | None, cluster: Resource) -> Iterator[str]:
         yield "intervalSeconds is not above 0"
     if not options.get("gatewayClassName"):
         yield "gatewayClassName is lacking"
+
+
+def _cron(resource: Resource, gates: set[str]) -> Iterator[str]:
+    spec = resource["spec"]
+    if "RayCronJob" not in gates:
+        yield "nothing starts a RayCronJob without the feature gate RayCronJob"
+    if "TZ" in spec["schedule"] or not _is_schedule(spec["schedule"]):
+        yield f"the schedule {spec['schedule']} is not five fields of cron"
+    if "timeZone" in spec and spec["timeZone"] not in available_timezones():
+        yield f"the time zone {spec['timeZone']} is unknown"
+    yield from _job({"kind": "RayJob", "metadata": {}, "spec": spec["jobTemplate"]}, gates)
+
+
+def _is_schedule(text: str) -> bool:
+    """Whether it is what cron's standard parser takes: five fields, each of numbers within its bounds, or names."""
+    bounds = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
+    fields = text.split()
+    if len(fields) != len(bounds):
+        return False
+    for field, (least, most) in zip(fields, bounds, strict=True):
+        for part in field.split(","):
+            found = re.fullmatch(r"(?:[*?]|(\d+|[A-Za-z]{3})(?:-(\d+|[A-Za-z]{3}))?)(?:/\d+)?", part)
+            if not found or any(each and each.isdigit() and not least <= int(each) <= most for each in found.groups()):
+                return False
+    return True
 
 
 def _job(resource: Resource, gates: set[str]) -> Iterator[str]:

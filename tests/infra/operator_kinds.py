@@ -1,6 +1,8 @@
-"""What Prometheus' operator 0.80 and Karpenter 1 take, from their API references: the fields that we use, closed.
+"""What Prometheus' operator 0.80, Karpenter 1, cert-manager 1.20 and Cilium 1 take, from their API references: the
+fields that we use, closed. `operator_rules` has what they refuse all the same.
 
-https://prometheus-operator.dev/docs/api-reference/api/ and https://karpenter.sh/docs/concepts/
+https://prometheus-operator.dev/docs/api-reference/api/, https://karpenter.sh/docs/concepts/,
+https://cert-manager.io/docs/reference/api-docs/, https://docs.cilium.io/en/stable/network/kubernetes/policy/
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema
+import operator_rules
 from kuberay_kinds import closed, integer
 
 _string, _boolean = {"type": "string"}, {"type": "boolean"}
@@ -85,7 +88,37 @@ NODE_POOL = closed(
         ),
     ),
 )
+CERTIFICATE = closed(
+    "secretName issuerRef",
+    isCA=_boolean,
+    commonName=_string,
+    secretName=_string,
+    dnsNames=_some(_string),
+    duration=_string,
+    renewBefore=_string,
+    privateKey=closed(algorithm={"enum": ["RSA", "ECDSA", "Ed25519"]}, size=integer()),
+    usages=_some(_string),
+    issuerRef=closed("name", kind=_string, name=_string, group=_string),
+)
+_cilium_ports = _some(closed("port protocol", port=_string, protocol={"enum": ["TCP", "UDP", "SCTP", "ANY"]}))
+CILIUM_POLICY = closed(
+    "endpointSelector",
+    endpointSelector=closed("matchLabels", matchLabels=_text_by_name),
+    egress=_some(
+        closed(
+            "toPorts",
+            toEndpoints=_some(closed("matchLabels", matchLabels=_text_by_name)),
+            toFQDNs=_some(closed(matchName=_string, matchPattern=_string) | {"minProperties": 1, "maxProperties": 1}),
+            toPorts=_some(
+                closed("ports", ports=_cilium_ports, rules=closed("dns", dns=_some(closed(matchPattern=_string))))
+            ),
+        )
+    ),
+)
 _SPECS = {
+    ("cert-manager.io/v1", "Issuer"): closed("selfSigned", selfSigned=closed()),
+    ("cert-manager.io/v1", "Certificate"): CERTIFICATE,
+    ("cilium.io/v2", "CiliumNetworkPolicy"): CILIUM_POLICY,
     ("monitoring.coreos.com/v1", "PodMonitor"): POD_MONITOR,
     ("monitoring.coreos.com/v1alpha1", "ScrapeConfig"): SCRAPE_CONFIG,
     ("karpenter.k8s.aws/v1", "EC2NodeClass"): NODE_CLASS,
@@ -97,3 +130,4 @@ def check(resource: dict[str, Any]) -> None:
     """Raise where the operator of this kind would refuse the resource, or does not know the kind."""
     spec = _SPECS[resource["apiVersion"], resource["kind"]]
     jsonschema.Draft202012Validator(spec).validate(resource["spec"])
+    assert operator_rules.refusals(resource) == []

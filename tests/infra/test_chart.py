@@ -42,6 +42,15 @@ _PLATFORM = (TERRAFORM / "modules" / "platform" / "main.tf").read_text()
 INSTALLED = GATES | set(re.findall(r'name = "(\w+)", enabled = true', _PLATFORM))
 """Feature gates of the operator that our module installs."""
 
+OTHERS = {
+    ("monitoring.coreos.com/v1", "PodMonitor"),
+    ("monitoring.coreos.com/v1alpha1", "ScrapeConfig"),
+    ("cert-manager.io/v1", "Issuer"),
+    ("cert-manager.io/v1", "Certificate"),
+    ("cilium.io/v2", "CiliumNetworkPolicy"),
+}
+"""What the chart has of other operators' kinds, once all of it is on."""
+
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -69,7 +78,7 @@ def of(resources: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
 
 
 def ray(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return of(resources, "RayCluster", "RayJob", "RayService")
+    return of(resources, "RayCluster", "RayJob", "RayCronJob", "RayService")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -116,6 +125,23 @@ def test_kuberay_takes_its_resources(rendered: list[dict[str, Any]]) -> None:
     assert {resource["kind"] for resource in ray(rendered)} == {"RayCluster", "RayJob", "RayService"}
     for resource in ray(rendered):
         check(resource, INSTALLED)
+
+
+def test_every_other_operator_takes_its_resources(helm: Helm) -> None:
+    """Prometheus', cert-manager's and Cilium's, with their rules."""
+    chosen = f"{ALL}{AUTHORITY},tls.makeAuthority=true,metrics.podMonitor=true,network.storeNames={{s3.example}}"
+    for size in SIZES:
+        values = ["-f", str(CHART / f"values-{size}.yaml"), *IMAGE, *REDIS, "--set", f"{chosen},tls.enabled=true"]
+        answer = helm("template", "night", str(CHART), *values)
+        assert answer.returncode == 0, answer.stderr
+        others = [
+            resource
+            for resource in yaml.safe_load_all(answer.stdout)
+            if resource and resource["apiVersion"].split("/")[0] in {each[0].split("/")[0] for each in OTHERS}
+        ]
+        assert {(each["apiVersion"], each["kind"]) for each in others} == OTHERS
+        for resource in others:
+            operator_kinds.check(resource)
 
 
 def test_an_operator_without_its_gate_takes_the_sizes_that_say_so(helm: Helm) -> None:
@@ -536,6 +562,17 @@ def test_the_head_survives_where_there_is_a_redis(helm: Helm, size: str) -> None
         ("tls.certificates=authority", "tls.authoritySecret is needed"),
         ("tls.certificates=mine", "value must be one of"),
         ("service.args.access=loopback", "not"),
+        ("extraEnv[0].name=RAY_USE_TLS,extraEnv[0].value=1", "not"),
+        ("extraEnv[0].name=AWS_REGION,extraEnv[0].value=moon", "not"),
+        ("extraEnv[0].name=API_TOKEN,extraEnv[0].value=in-the-clear", "valueFrom"),
+        ("extraEnv[0].name=MODE", "oneOf"),
+        ("cluster.cpu.ephemeralStorage=20GB", "does not match pattern"),
+        ("cluster.gpu.runtimeClassName=Not A Name", "does not match pattern"),
+        ("service.topologySpread.whenUnsatisfiable=Never", "value must be one of"),
+        ("network.dns.cidrs={anywhere}", "does not match pattern"),
+        ("network.storeNames={https://s3.example}", "does not match pattern"),
+        ("job.schedule=every night", "does not match pattern"),
+        ("store.credentialsKeys.key=a", "additional properties"),
         ("service.requestTimeoutSeconds=120", "additional properties"),
         ("service.enabled=true,service.upgrade.type=None", "value must be one of"),
         ("service.enabled=true,service.ingress.enabled=true,service.ingress.host=a.example", "tlsSecret is needed"),
@@ -568,3 +605,159 @@ def test_the_stores_authority_and_the_networks_proxy_reach_every_node(helm: Helm
             assert "/store-authority" in {mount["mountPath"] for mount in container["volumeMounts"]}
             assert env["HTTPS_PROXY"] == env["HTTP_PROXY"] == "http://proxy:3128"
             assert env["NO_PROXY"] == "localhost,127.0.0.1,::1,169.254.169.254,.svc,.cluster.local,.corp,10.0.0.0/8"
+
+
+def rendered_with(helm: Helm, *settings: str) -> list[dict[str, Any]]:
+    """All resources with everything on, and these settings."""
+    answer = helm("template", "night", str(CHART), *IMAGE, *(word for each in settings for word in ("--set", each)))
+    assert answer.returncode == 0, answer.stderr
+    resources = [resource for resource in yaml.safe_load_all(answer.stdout) if resource]
+    for resource in resources:
+        group = resource["apiVersion"].split("/")[0]
+        if group == "ray.io":
+            check(resource, INSTALLED | {"RayCronJob"})
+        elif "." not in group or group.endswith("k8s.io"):
+            kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+    return resources
+
+
+def nodes(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The pod of every Ray node."""
+    found = [template for resource in ray(resources) for template in templates(resource)]
+    return [each for each in found if each["metadata"]["labels"]["s2i/role"] != "submitter"]
+
+
+def test_each_group_of_pods_has_its_classes_disk_and_annotations(helm: Helm) -> None:
+    groups = ("cluster.head", "cluster.cpu", "cluster.gpu", "service", "service.head")
+    own = {"priorityClassName": "nights", "runtimeClassName": "nvidia", "ephemeralStorage": "20Gi"}
+    chosen = [f"{group}.{name}={value}" for group in groups for name, value in own.items()]
+    chosen += [f"{group}.annotations.team=pictures" for group in groups]
+    pods = nodes(rendered_with(helm, f"{ALL}cluster.gpu.enabled=true", *chosen))
+    assert len(pods) == 8
+    for pod in pods:
+        assert pod["metadata"]["annotations"] == {"team": "pictures"}
+        assert (pod["spec"]["priorityClassName"], pod["spec"]["runtimeClassName"]) == ("nights", "nvidia")
+        (container,) = pod["spec"]["containers"]
+        for bound in ("requests", "limits"):
+            assert container["resources"][bound]["ephemeral-storage"] == "20Gi"
+
+
+def test_more_variables_reach_every_node_and_none_is_set_twice(helm: Helm) -> None:
+    chosen = (
+        "extraEnv[0].name=SSL_CERT_FILE,extraEnv[0].value=/store-authority/ca.crt,extraEnv[1].name=HOOK_TOKEN,"
+        "extraEnv[1].valueFrom.secretKeyRef.name=hook,extraEnv[1].valueFrom.secretKeyRef.key=token"
+    )
+    refused = yaml.safe_load((CHART / "values.schema.json").read_text())["properties"]["extraEnv"]["items"]
+    taken = re.compile(refused["properties"]["name"]["not"]["pattern"])
+    full = f"{ALL}job.prefectUrl=https://prefect.example,job.prefectSecret=prefect,store.credentialsSecret=login"
+    full += ",store.authorityConfigMap=company,store.proxy=http://proxy:3128,traces.endpoint=http://c:4318"
+    for pod in nodes(rendered_with(helm, full, "store.endpoint=https://store.example", AUTHORITY, chosen)):
+        (container,) = pod["spec"]["containers"]
+        names = [each["name"] for each in container["env"]]
+        assert {"SSL_CERT_FILE", "HOOK_TOKEN"} <= set(names) and len(set(names)) == len(names)
+        for name in set(names) - {"SSL_CERT_FILE", "HOOK_TOKEN"}:
+            assert taken.search(name), f"extraEnv would set {name} a second time"
+
+
+def test_secrets_may_have_keys_of_their_own_names(helm: Helm) -> None:
+    own = {
+        "redis.passwordKey": "pw",
+        "store.credentialsKeys.id": "id",
+        "store.credentialsKeys.secret": "sk",
+        "store.authorityKey": "ca.pem",
+        "job.prefectKey": "auth",
+        "service.keysKey": "hashed.json",
+        "metrics.serveKeyKey": "key",
+    }
+    full = f"{ALL}job.prefectUrl=https://prefect.example,job.prefectSecret=prefect,store.credentialsSecret=login"
+    full += ",store.authorityConfigMap=company,metrics.podMonitor=true,redis.enabled=true,redis.passwordSecret=redis"
+    resources = rendered_with(helm, full, REDIS[1], *(f"{name}={key}" for name, key in own.items()))
+    text = yaml.safe_dump_all(resources)
+    assert set(re.findall(r"\bkey: (\S+)", text)) == set(own.values())
+    # Wherever it comes from, it lies where the programs look.
+    assert set(re.findall(r"path: (\S+\.\w+)$", text, re.MULTILINE)) == {"ca.crt", "keys.json"}
+
+
+def test_accounts_of_ones_own_are_used_and_not_made(helm: Helm) -> None:
+    chosen = "serviceAccounts.batch.create=false,serviceAccounts.batch.name=mine,serviceAccounts.serve.name=ours"
+    resources = rendered_with(helm, ALL + chosen)
+    assert [each["metadata"]["name"] for each in of(resources, "ServiceAccount")] == ["ours"]
+    assert {pod["spec"]["serviceAccountName"] for pod in nodes(resources)} == {"mine", "ours"}
+
+
+def test_the_services_pods_are_spread_as_told(helm: Helm) -> None:
+    def spread(*settings: str) -> list[tuple[str, int, str]]:
+        service = of(rendered_with(helm, ALL, *settings), "RayService")[0]
+        (group,) = cluster_of(service)["workerGroupSpecs"]
+        found = group["template"]["spec"].get("topologySpreadConstraints", ())
+        labels = group["template"]["metadata"]["labels"]
+        assert all(each["labelSelector"]["matchLabels"].items() <= labels.items() for each in found)
+        return [(each["topologyKey"], each["maxSkew"], each["whenUnsatisfiable"]) for each in found]
+
+    zone, machine = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+    assert spread() == [(zone, 1, "ScheduleAnyway")]
+    own = f"service.topologySpread.topologyKeys={{{zone},{machine}}},service.topologySpread.maxSkew=2"
+    assert spread(f"{own},service.topologySpread.whenUnsatisfiable=DoNotSchedule") == [
+        (zone, 2, "DoNotSchedule"),
+        (machine, 2, "DoNotSchedule"),
+    ]
+
+
+def test_the_way_to_names_and_to_the_api_is_where_they_are(helm: Helm) -> None:
+    chosen = "network.dns.namespace=openshift-dns,network.dns.port=5353,network.dns.cidrs={169.254.20.10/32}"
+    labels = r"network.dns.podLabels.k8s-app=null,network.dns.podLabels.dns\.operator=default"
+    policies = of(rendered_with(helm, ALL + chosen, labels, "network.apiPort=6443"), "NetworkPolicy")
+    by_name = {each["metadata"]["name"]: each["spec"] for each in policies}
+    dns = by_name["night-default"]["egress"][0]
+    pods, cache = dns["to"]
+    assert pods["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}
+    assert pods["podSelector"] == {"matchLabels": {"dns.operator": "default"}}
+    assert cache == {"ipBlock": {"cidr": "169.254.20.10/32"}}
+    assert dns["ports"] == [{"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"}]
+    for part in ("batch", "job", "serve"):
+        assert by_name[f"night-{part}-head"]["egress"][0]["ports"] == [{"port": 6443, "protocol": "TCP"}]
+
+
+def test_the_store_is_reached_by_address_or_by_name_and_nothing_beside_it(helm: Helm) -> None:
+    def ways(*settings: str) -> list[Any]:
+        resources = rendered_with(helm, ALL, *settings)
+        (default,) = (each for each in of(resources, "NetworkPolicy") if each["metadata"]["name"] == "night-default")
+        return [rule["to"] for rule in default["spec"]["egress"] if {"port": 443, "protocol": "TCP"} in rule["ports"]]
+
+    # An endpoint of the kind Interface, by its subnets, which are private.
+    assert ways("network.storeCidrs={10.0.0.0/20}") == [[{"ipBlock": {"cidr": "10.0.0.0/20"}}]]
+    names = r"network.storeNames={s3.eu-central-1.amazonaws.com,*.s3.eu-central-1.amazonaws.com}"
+    assert ways(names) == [], "by address too, everything stays open"
+    resources = rendered_with(helm, ALL, names)
+    (policy,) = of(resources, "CiliumNetworkPolicy")
+    names_of_dns, store = policy["spec"]["egress"]
+    assert store["toFQDNs"] == [
+        {"matchName": "s3.eu-central-1.amazonaws.com"},
+        {"matchPattern": "*.s3.eu-central-1.amazonaws.com"},
+    ]
+    # Without a look at the answers of the DNS no name is ever known.
+    assert names_of_dns["toPorts"][0]["rules"] == {"dns": [{"matchPattern": "*"}]}
+    selected = policy["spec"]["endpointSelector"]["matchLabels"].items()
+    assert all(selected <= pod["metadata"]["labels"].items() for pod in nodes(resources))
+
+
+def test_a_schedule_makes_the_job_one_of_many_nights(helm: Helm) -> None:
+    resources = rendered_with(helm, ALL, "job.schedule=0 1 * * *", "job.timeZone=Europe/Berlin")
+    (night,) = of(resources, "RayCronJob")
+    assert not [each for each in resources if each["kind"] == "RayJob"]
+    assert (night["spec"]["schedule"], night["spec"]["timeZone"]) == ("0 1 * * *", "Europe/Berlin")
+    assert night["spec"]["jobTemplate"] == of(rendered_with(helm, ALL), "RayJob")[0]["spec"]
+    # Started where the module's operator has the gate, and said to need it.
+    assert [each for each in refusals(night) if "RayCronJob" in each] and not refusals(night, INSTALLED)
+    # One night ends before the next begins.
+    assert night["spec"]["jobTemplate"]["activeDeadlineSeconds"] < 24 * 3600
+
+
+def test_cert_manager_makes_the_authority_that_the_pods_are_signed_by(helm: Helm) -> None:
+    resources = rendered_with(helm, f"{ALL}{AUTHORITY}", "tls.makeAuthority=true")
+    (certificate,), (issuer,) = of(resources, "Certificate"), of(resources, "Issuer")
+    assert certificate["spec"]["isCA"] and certificate["spec"]["issuerRef"]["name"] == issuer["metadata"]["name"]
+    for pod in nodes(resources):
+        (secret,) = (each["secret"]["secretName"] for each in pod["spec"]["volumes"] if each["name"] == "authority")
+        assert secret == certificate["spec"]["secretName"]
+    assert not [each for each in rendered_with(helm, f"{ALL}{AUTHORITY}") if each["kind"] == "Certificate"]

@@ -10,7 +10,7 @@ import pytest
 from kuberay_rules import GATES, cluster_of, refusals
 
 Spoil = Callable[[dict[str, Any]], Any]
-ALL = GATES | {"RayClusterMTLS", "RayClusterNetworkPolicy"}
+ALL = GATES | {"RayClusterMTLS", "RayClusterNetworkPolicy", "RayCronJob"}
 
 
 def group(**more: Any) -> dict[str, Any]:
@@ -37,9 +37,11 @@ def resource(kind: str) -> dict[str, Any]:
     upgrade = {"type": "NewClusterWithIncrementalUpgrade"} | {
         "clusterUpgradeOptions": {"gatewayClassName": "g", "stepSizePercent": 5, "intervalSeconds": 9}
     }
+    job = {"rayClusterSpec": cluster(), "deletionStrategy": deletion}
     specs = {
         "RayCluster": cluster(),
-        "RayJob": {"rayClusterSpec": cluster(), "deletionStrategy": deletion},
+        "RayJob": job,
+        "RayCronJob": {"schedule": "0 1 * * MON-FRI", "timeZone": "Europe/Berlin", "jobTemplate": job},
         "RayService": {"rayClusterConfig": cluster(), "upgradeStrategy": upgrade},
     }
     return {"kind": kind, "metadata": {"name": "night"}, "spec": specs[kind]}
@@ -135,6 +137,11 @@ OF_ONE_KIND: list[tuple[str, Spoil, str]] = [
         lambda all: all["spec"]["deletionStrategy"]["deletionRules"][0]["condition"].update(jobDeploymentStatus="x"),
         "names not one of",
     ),
+    ("RayCronJob", lambda all: all["metadata"].update(name="n" * 37), "longer than 36"),
+    ("RayCronJob", lambda all: all["spec"].update(schedule="TZ=UTC 0 1 * * *"), "five fields"),
+    ("RayCronJob", lambda all: all["spec"].update(schedule="0 25 * * *"), "five fields"),
+    ("RayCronJob", lambda all: all["spec"].update(timeZone="Europe/Bonn"), "is unknown"),
+    ("RayCronJob", lambda all: all["spec"]["jobTemplate"].update(backoffLimit=-1), "backoffLimit is negative"),
     ("RayService", lambda all: all["spec"]["upgradeStrategy"].update(type="Recreate"), "not upgraded by"),
     ("RayService", lambda all: all["spec"]["upgradeStrategy"].pop("clusterUpgradeOptions"), "clusterUpgradeOptions"),
     ("RayService", lambda all: steps(all).update(stepSizePercent=60, maxSurgePercent=50), "above maxSurgePercent"),
@@ -158,12 +165,12 @@ def steps(service: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-@pytest.mark.parametrize("kind", ["RayCluster", "RayJob", "RayService"])
+@pytest.mark.parametrize("kind", ["RayCluster", "RayJob", "RayCronJob", "RayService"])
 def test_what_is_right_is_taken(kind: str) -> None:
-    assert refusals(resource(kind)) == []
+    assert refusals(resource(kind), ALL) == []
 
 
-@pytest.mark.parametrize("kind", ["RayCluster", "RayJob", "RayService"])
+@pytest.mark.parametrize("kind", ["RayCluster", "RayJob", "RayCronJob", "RayService"])
 @pytest.mark.parametrize(("spoil", "reason"), OF_EVERY_CLUSTER, ids=[reason for _, reason in OF_EVERY_CLUSTER])
 def test_a_cluster_that_breaks_a_rule_is_refused(kind: str, spoil: Spoil, reason: str) -> None:
     spoiled = resource(kind)
@@ -175,7 +182,7 @@ def test_a_cluster_that_breaks_a_rule_is_refused(kind: str, spoil: Spoil, reason
 def test_a_resource_that_breaks_a_rule_of_its_kind_is_refused(kind: str, spoil: Spoil, reason: str) -> None:
     spoiled = resource(kind)
     spoil(spoiled)
-    assert [each for each in refusals(spoiled) if reason in each], refusals(spoiled)
+    assert [each for each in refusals(spoiled, ALL) if reason in each], refusals(spoiled, ALL)
 
 
 def test_a_field_behind_a_gate_wants_the_gate() -> None:

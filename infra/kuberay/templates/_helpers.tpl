@@ -38,9 +38,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- with .Values.store.credentialsSecret }}
 - name: AWS_ACCESS_KEY_ID
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: AWS_ACCESS_KEY_ID}}
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.store.credentialsKeys.id }}}}
 - name: AWS_SECRET_ACCESS_KEY
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: AWS_SECRET_ACCESS_KEY}}
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.store.credentialsKeys.secret }}}}
 {{- end }}
 {{- with .Values.traces.endpoint }}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
@@ -55,6 +55,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 - {name: S2I_HOME, value: /tmp/s2i}
 - {name: RAY_USAGE_STATS_ENABLED, value: "0"}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "s2i.podSecurity" -}}
@@ -110,7 +113,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- with .Values.store.authorityConfigMap }}
 - name: store-authority
-  configMap: {name: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}
+  configMap: {name: {{ . }}, items: [{key: {{ $.Values.store.authorityKey }}, path: ca.crt}]}
 {{- end }}
 {{- if include "s2i.signsItself" . }}
 - name: certificates
@@ -139,7 +142,8 @@ failureThreshold: 10
 
 {{/*
 The pod of a Ray node. Of `node`: container (its name), component, account, image, cpu, memory, gpus, serves (whether it
-answers HTTP), keys (the secret with the service's keys), nodeSelector, tolerations, annotations, ports.
+answers HTTP), keys (the secret with the service's keys), ephemeralStorage, priorityClassName, runtimeClassName,
+nodeSelector, tolerations, annotations, topologySpread.
 */}}
 {{- define "s2i.pod" -}}
 {{- $node := .node -}}
@@ -157,6 +161,12 @@ spec:
   automountServiceAccountToken: {{ eq $node.role "head" }}
   # What autoscaler v2 wants: KubeRay makes a new pod instead.
   restartPolicy: Never
+  {{- with $node.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $node.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
   terminationGracePeriodSeconds: {{ $node.grace | default 60 }}
   securityContext: {{- include "s2i.podSecurity" . | nindent 4 }}
   {{- with .Values.image.pullSecrets }}
@@ -170,16 +180,21 @@ spec:
   {{- with $node.tolerations }}
   tolerations: {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- if $node.spread }}
+  {{- with $node.topologySpread }}
+  {{- $spread := . }}
+  {{- if .topologyKeys }}
   topologySpreadConstraints:
-    - maxSkew: 1
-      topologyKey: topology.kubernetes.io/zone
-      whenUnsatisfiable: ScheduleAnyway
+    {{- range .topologyKeys }}
+    - maxSkew: {{ $spread.maxSkew }}
+      topologyKey: {{ . }}
+      whenUnsatisfiable: {{ $spread.whenUnsatisfiable }}
       labelSelector:
         matchLabels:
-          {{- include "s2i.labels" . | nindent 10 }}
+          {{- include "s2i.labels" $ | nindent 10 }}
           app.kubernetes.io/component: {{ $node.component }}
           s2i/role: {{ $node.role }}
+    {{- end }}
+  {{- end }}
   {{- end }}
   {{- if include "s2i.signsItself" . }}
   initContainers:
@@ -238,7 +253,7 @@ spec:
         - {name: PREFECT_API_URL, value: {{ .Values.job.prefectUrl | quote }}}
         {{- with .Values.job.prefectSecret }}
         - name: PREFECT_API_AUTH_STRING
-          valueFrom: {secretKeyRef: {name: {{ . }}, key: PREFECT_API_AUTH_STRING}}
+          valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.job.prefectKey }}}}
         {{- end }}
         {{- end }}
       ports:
@@ -254,12 +269,18 @@ spec:
         requests:
           cpu: {{ $node.cpu | quote }}
           memory: {{ $node.memory }}
+          {{- with $node.ephemeralStorage }}
+          ephemeral-storage: {{ . }}
+          {{- end }}
           {{- if $node.gpus }}
           nvidia.com/gpu: {{ $node.gpus }}
           {{- end }}
         limits:
           cpu: {{ $node.cpu | quote }}
           memory: {{ $node.memory }}
+          {{- with $node.ephemeralStorage }}
+          ephemeral-storage: {{ . }}
+          {{- end }}
           {{- if $node.gpus }}
           nvidia.com/gpu: {{ $node.gpus }}
           {{- end }}
@@ -284,7 +305,7 @@ spec:
     {{- include "s2i.volumes" . | nindent 4 }}
     {{- with $node.keys }}
     - name: keys
-      secret: {secretName: {{ . }}, defaultMode: 0440}
+      secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: {{ $.Values.service.keysKey }}, path: keys.json}]}
     {{- end }}
 {{- end }}
 
@@ -303,7 +324,7 @@ gcsFaultToleranceOptions:
   redisAddress: {{ required "redis.address is needed where redis.enabled" .Values.redis.address | quote }}
   {{- with .Values.redis.passwordSecret }}
   redisPassword:
-    valueFrom: {secretKeyRef: {name: {{ . }}, key: password}}
+    valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $.Values.redis.passwordKey }}}}
   {{- end }}
 {{- end }}
 enableInTreeAutoscaling: true

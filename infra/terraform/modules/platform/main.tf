@@ -62,6 +62,7 @@ resource "helm_release" "kuberay" {
       { name = "RayJobDeletionPolicy", enabled = true },
       { name = "RayServiceIncrementalUpgrade", enabled = true },
       { name = "RayClusterMTLS", enabled = true },
+      { name = "RayCronJob", enabled = true },
     ]
   })]
 
