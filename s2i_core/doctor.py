@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from s2i_core.errors import S2IError
+from s2i_core.errors import ConfigError, S2IError
 from s2i_core.network import proxy_for, trouble
 
 if TYPE_CHECKING:
@@ -78,12 +78,16 @@ class Subject:
         destination: folder that must be writable.
         address: job server of a Ray cluster.
         checkpoint: folder of a saved model; empty for the shipped one.
+        namespace: of a release of the chart on the Kubernetes cluster that kubectl is pointed at.
+        manifests: a file of `helm template`, to be examined instead of what lies in the namespace.
     """
 
     source: str | None = None
     destination: str | None = None
     address: str | None = None
     checkpoint: str = ""
+    namespace: str | None = None
+    manifests: str | None = None
 
 
 Checker = Callable[[Subject], Iterable[Check]]
@@ -398,14 +402,25 @@ def command(
         str | None, typer.Option(help="Job server of a Ray cluster that must answer, such as http://head:8265.")
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Look at the Kubernetes cluster that kubectl is pointed at as well.")
+    ] = False,
+    namespace: Annotated[str, typer.Option(help="Of the release, with --cluster.")] = "s2i",
+    manifests: Annotated[
+        Path | None,
+        typer.Option(help="With --cluster, before the chart is installed: what `helm template` wrote, in this file."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look for what would stop a run: versions, weights, login, buckets, clock, Ray, Prefect, GPU, disk.
+    """Look for what would stop a run: versions, weights, login, buckets, clock, Ray, Prefect, GPU, disk, Kubernetes.
 
     Says what to do about each. Exit code 1 where something would fail. Takes 20 seconds at most.
     """
     started = time.monotonic()
-    checks = examine(Subject(source, destination, address, str(checkpoint or "")))
+    if manifests and not cluster:
+        raise ConfigError("--manifests", "it is for a cluster, and none is looked at", "Add --cluster.")
+    of_release = {"namespace": namespace, "manifests": str(manifests) if manifests else None} if cluster else {}
+    checks = examine(Subject(source, destination, address, str(checkpoint or ""), **of_release))
     well = all(check.status != "fail" for check in checks)
     if as_json:
         facts = {"ok": well, "elapsed_s": round(time.monotonic() - started, 2), "checks": [asdict(c) for c in checks]}

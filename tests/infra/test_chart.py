@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import ipaddress
+import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import jsonschema
 import kubernetes_validate
 import operator_kinds
 import pytest
+import sizes
 import yaml
 from authorities import authority
 from cryptography import x509
@@ -446,7 +448,8 @@ def test_the_services_replicas_fill_its_pods(rendered: list[dict[str, Any]]) -> 
     settings = ServeSettings.model_validate(config.applications[0].args)
     (group,) = cluster_of(service)["workerGroupSpecs"]
     limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
-    size = (float(limits["cpu"]), float(limits.get("nvidia.com/gpu", 0)))
+    # KubeRay tells Ray of whole CPUs, rounded up.
+    size = (math.ceil(sizes.cpus(limits["cpu"])), float(limits.get("nvidia.com/gpu", 0)))
     assert pods_for(settings, "minimum", *size) == group["minReplicas"]
     assert pods_for(settings, "maximum", *size) == group["maxReplicas"]
     # A node that is lost takes a share of each along, not all of one.

@@ -119,7 +119,10 @@ capabilities: {drop: [ALL]}
 - name: certificates
   emptyDir: {medium: Memory, sizeLimit: 1Mi}
 - name: authority
-  secret: {secretName: {{ required "tls.authoritySecret is needed where tls.certificates is authority" .Values.tls.authoritySecret }}, defaultMode: 0440}
+  secret:
+    secretName: {{ required "tls.authoritySecret is needed where tls.certificates is authority" .Values.tls.authoritySecret }}
+    defaultMode: 0440
+    items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
 {{- end }}
 {{- end }}
 

@@ -57,9 +57,10 @@ provider "helm" {
 }
 
 locals {
-  # What the chart's sizes ask for at their largest: workers of the batch cluster, and pods of the service.
+  # The machines of the chart's sizes at their largest, as docs/cluster.md has them: for workers of the batch cluster, and
+  # for pods of the service. Karpenter counts what a machine has, not what its pods ask for.
   asked = {
-    small  = { cpus = 4, gpus = 0 }
+    small  = { cpus = 8, gpus = 0 }
     medium = { cpus = 144, gpus = 4 }
     large  = { cpus = 1024, gpus = 96 }
   }

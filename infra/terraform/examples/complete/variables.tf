@@ -36,7 +36,7 @@ variable "size" {
 }
 
 variable "cpu_limit" {
-  description = "Most CPUs at once, of workers and service; without, what the size asks for. Fewer keep pods waiting for ever."
+  description = "Most CPUs at once, of the machines of workers and service; without, what the size asks for. Fewer keep pods waiting for ever."
   type        = number
   default     = null
 

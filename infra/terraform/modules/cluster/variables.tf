@@ -51,13 +51,13 @@ variable "system_instance" {
 }
 
 variable "cpu_limit" {
-  description = "Most CPUs that Karpenter may buy for decoding."
+  description = "Most CPUs that Karpenter may buy for decoding: those of whole machines, of which pods have a little less."
   type        = number
   default     = 256
 }
 
 variable "head_limit" {
-  description = "Most CPUs that Karpenter may buy, on demand, for Ray's heads: twice what they ask for, as an upgrade has two."
+  description = "Most CPUs that Karpenter may buy, on demand, for Ray's heads: those of whole machines, for twice the heads, as an upgrade has two."
   type        = number
   default     = 64
 }

@@ -1,0 +1,1 @@
+"""What a Kubernetes cluster must have before s2i starts on it, and whether it does."""
