@@ -29,6 +29,7 @@ EXIT_ERROR = 2
 
 #: Commands of the core that have a module of their own, and what the list of commands says of them.
 CORE = {
+    "hear": ("s2i_core.hear_file:command", "List what is named in one recording, and when."),
     "library": ("s2i_core.build_library:app", "Build a library of your own illustrations, for a house style."),
     "models": ("s2i_core.models.commands:models", "List the parts that a model can be put together from."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
@@ -46,7 +47,7 @@ LATE = {
 }
 
 #: The order in which a newcomer needs them; others follow by name.
-ORDER = ("demo", "illustrate", "doctor", "plan", "run", "status", "store", "styles")
+ORDER = ("demo", "illustrate", "hear", "doctor", "plan", "run", "status", "store", "styles")
 
 HELP = """Spoken audio directly into images, with no transcript between.
 

@@ -128,6 +128,14 @@ class SceneConfig(Settings):
         le=1,
         description="Scenes that are less sure of something drawable are skipped; none takes the model's own limit.",
     )
+    precision: float | None = Field(
+        0.85,
+        gt=0,
+        lt=1,
+        description="Share of the things in pictures that were really named, at least: higher makes fewer pictures, "
+        "with fewer things, that are truer. Holds for a model that hears single things (s2i hear); none plans "
+        "without them, as for one that does not.",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> SceneConfig:
@@ -161,6 +169,8 @@ class PartConfig(Settings):
 
     parts: ClassVar[tuple[str, ...]] = ()
     """Folders of the checkpoint that decide what it does: those that its digest is of."""
+    later_parts: ClassVar[tuple[str, ...]] = ()
+    """Folders that a checkpoint may lack; its digest is of those that are there."""
 
     checkpoint: str = Field(
         "", description="Folder of the saved pipeline that has it; empty means that of `model.checkpoint`."
@@ -176,6 +186,7 @@ class WhisperEncoderConfig(PartConfig):
     """Whisper's encoder and query transformers, with the space that they share with pictures."""
 
     parts = ("speech_encoder", "projection", "layout_projection")
+    later_parts = ("grounding",)
 
     kind: Literal["whisper"] = Field("whisper", description="Which speech encoder; `s2i models` lists them.")
 
@@ -355,6 +366,8 @@ class RunConfig(Settings):
         # space's was when it was the default: scenes of then stay valid. Who sets just that number gets another name.
         limit = scenes["min_confidence"]
         scenes["min_confidence"] = _USUAL_LIMIT if limit is None else str(limit) if limit == _USUAL_LIMIT else limit
+        if self.scenes.precision == SceneConfig().precision:  # came later, too
+            del scenes["precision"]
         return config_digest({"audio": audio, "scenes": scenes})
 
     @property

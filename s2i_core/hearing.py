@@ -7,16 +7,19 @@ word or two, so its vector is that of a thing and not, as a whole sentence's is,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
-from s2i_core.models.speech.grounding import Grounding
+from s2i_core.errors import ModelError
+from s2i_core.models.contracts import F16, ThingHearer
+from s2i_core.models.speech.grounding import Grounding, Vocabulary
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
+from s2i_core.records import SpeechEmbedding, Thing
 
 FRAMES_HZ = 25
 CROP_S = 13.0
@@ -31,24 +34,6 @@ _AGAIN_S = 1.0
 """The same thing so soon after is the same mention."""
 _ENCODE_CROPS = 8
 _WINDOWS = 256
-_BLOCK = 60 * FRAMES_HZ
-_WIDEST = 2 * FRAMES_HZ
-
-
-@dataclass(frozen=True)
-class Thing:
-    """Something that is named in a recording.
-
-    Attributes:
-        title: of the library's entry that is nearest.
-        start_s, end_s: when it is named.
-        confidence: how probable it is that this is named there, 0 to 1.
-    """
-
-    title: str
-    start_s: float
-    end_s: float
-    confidence: float
 
 
 @torch.inference_mode()
@@ -86,33 +71,90 @@ def windows(frames: torch.Tensor, width_s: float, hop_s: float = HOP_S) -> tuple
 
     The last frame is repeated where a recording ends before the window does.
     """
+    chosen, middles = _slices(len(frames), width_s, hop_s)
+    return frames[chosen], middles
+
+
+def _slices(frames: int, width_s: float, hop_s: float = HOP_S) -> tuple[torch.Tensor, NDArray[np.float64]]:
+    """As `windows`, the numbers of the frames `(N, W)`."""
     width = round(width_s * FRAMES_HZ)
-    padded = torch.cat([frames, frames[-1:].expand(width, -1)])
-    starts = np.round(np.arange(0.0, len(frames) / FRAMES_HZ, hop_s) * FRAMES_HZ).astype(np.int64)
-    slices = padded[torch.from_numpy(starts)[:, None] + torch.arange(width)]
-    return slices, (starts + width / 2) / FRAMES_HZ
+    starts = np.round(np.arange(0.0, frames / FRAMES_HZ, hop_s) * FRAMES_HZ).astype(np.int64)
+    chosen = torch.from_numpy(starts)[:, None] + torch.arange(width)
+    return chosen.clamp(max=frames - 1), (starts + width / 2) / FRAMES_HZ
 
 
 @torch.inference_mode()
-def shares(
-    grounding: Grounding, frames: torch.Tensor, things: torch.Tensor, width_s: float
-) -> tuple[torch.Tensor, NDArray[np.float64]]:
-    """For each window of frames `(T, D)` the share of each of N things `(N, E)`: `(W, N)`, and the windows' middles."""
-    pieces, middles = [], []
-    # A block at a time: the windows of an hour overlap in gigabytes.
-    for first in range(0, len(frames), _BLOCK):
-        slices, middles_s = windows(frames[first : first + _BLOCK + _WIDEST], width_s)
-        kept = middles_s < (_BLOCK + slices.shape[1] / 2) / FRAMES_HZ
-        pieces += [
-            grounding.logits(grounding(part), things).softmax(1)[:, :-1]
-            for part in torch.split(slices[torch.from_numpy(kept)], _WINDOWS)
+def named(grounding: Grounding, vocabulary: Vocabulary, frames: torch.Tensor, least: float) -> list[Thing]:
+    """What is named in a clip, in the order of time from its start.
+
+    Args:
+        grounding: what listens.
+        vocabulary: what for.
+        frames: of the clip at 25 Hz `(T, D)`.
+        least: what is less probable is left out.
+    """
+    things = torch.from_numpy(vocabulary.vectors).to(frames.device, frames.dtype)
+    read = grounding.read(frames)
+    by_width = []
+    for width_s in WIDTHS_S:
+        chosen, middles = _slices(len(frames), width_s)
+        share = torch.cat(
+            [
+                grounding.logits(grounding.slide(read, some), things).softmax(1)[:, :-1]
+                for some in torch.split(chosen.to(frames.device), _WINDOWS)
+            ]
+        )
+        by_width.append((grounding.confidence(share.float().cpu().numpy()), middles))
+    return peaks(by_width, vocabulary.titles, least, vocabulary.vectors)
+
+
+def hear(
+    encoder: ThingHearer, clips: Sequence[tuple[float, float, F16]], least: float
+) -> tuple[SpeechEmbedding, list[list[Thing]]]:
+    """The embeddings of clips of a recording, and what is named in each.
+
+    Args:
+        encoder: with a grounding.
+        clips: start and end in the recording in seconds, and features.
+        least: what is less probable is left out.
+
+    Returns:
+        The embeddings, and for each clip the things in the order of time, with their times in the recording.
+    """
+    assert encoder.grounding is not None
+    speech, frames = encoder.encode_with_frames([features for _, _, features in clips])
+    found = []
+    for (start_s, end_s, _), own in zip(clips, frames, strict=True):
+        placed = [
+            replace(thing, start_s=start_s + thing.start_s, end_s=min(start_s + thing.end_s, end_s))
+            for thing in named(*encoder.grounding, own, least)
         ]
-        middles.append(middles_s[kept] + first / FRAMES_HZ)
-    return torch.cat(pieces), np.concatenate(middles)
+        found.append([thing for thing in placed if thing.start_s < thing.end_s])
+    return speech, found
+
+
+def no_grounding(subject: str) -> ModelError:
+    """The error of a model that hears no single things."""
+    return ModelError(
+        subject,
+        "it hears whole sentences and no single things: it has no grounding",
+        "Use a checkpoint that has one, or train one: python -m s2i_core.training.grounding.",
+    )
+
+
+def titled(things: Sequence[Thing], titles: Sequence[str], vectors: NDArray[np.float32] | None) -> list[Thing]:
+    """The things by the names of another library's N entries, whose vectors are `(N, E)`: the nearest one's."""
+    if vectors is None or not things:
+        return list(things)
+    nearest = (np.stack([np.asarray(thing.vector, np.float32) for thing in things]) @ vectors.T).argmax(1)
+    return [replace(thing, title=titles[place]) for thing, place in zip(things, nearest, strict=True)]
 
 
 def peaks(
-    by_width: Sequence[tuple[NDArray[np.float32], NDArray[np.float64]]], titles: Sequence[str], least: float
+    by_width: Sequence[tuple[NDArray[np.float32], NDArray[np.float64]]],
+    titles: Sequence[str],
+    least: float,
+    vectors: NDArray[np.float32] | None = None,
 ) -> list[Thing]:
     """What is named: the strongest windows, none of them beside a stronger one.
 
@@ -120,6 +162,7 @@ def peaks(
         by_width: for each width of window, the confidence of each title `(W, N)`, and the middles of the windows.
         titles: of the N things; several may have the same.
         least: what is less sure is left out.
+        vectors: of the things `(N, E)`.
 
     Returns:
         The things in the order of time.
@@ -140,7 +183,8 @@ def peaks(
         known.append((title, at_s))
         confidence, middles = by_width[width]
         start_s, end_s = _extent(confidence[:, place], middles, at_s)
-        kept.append(Thing(title, start_s, end_s, sure))
+        vector = None if vectors is None else vectors[place].astype(np.float16)
+        kept.append(Thing(title, start_s, end_s, sure, vector))
     return sorted(kept, key=lambda thing: thing.start_s)
 
 
@@ -151,30 +195,3 @@ def _extent(confidence: NDArray[np.float32], middles: NDArray[np.float64], at_s:
     first = low[low < peak].max(initial=-1) + 1
     last = low[low > peak].min(initial=len(middles)) - 1
     return max(0.0, float(middles[first]) - HOP_S), float(middles[last]) + HOP_S
-
-
-def hear(
-    encoder: SpeechEncoder,
-    grounding: Grounding,
-    waveform: NDArray[np.float32],
-    titles: Sequence[str],
-    vectors: NDArray[np.float32],
-    least: float = 0.5,
-) -> list[Thing]:
-    """What is named in a recording, in the order of time.
-
-    Args:
-        encoder: of speech.
-        grounding: what listens to its frames.
-        waveform: `(T,)`, mono at 16 kHz, of any length.
-        titles: of the library's N entries.
-        vectors: of the same `(N, E)`, unit length.
-        least: what is less probable is left out.
-    """
-    frames = frames_of(encoder, waveform)
-    things = torch.from_numpy(vectors).to(frames.device, frames.dtype)
-    by_width = []
-    for width_s in WIDTHS_S:
-        share, middles = shares(grounding, frames, things, width_s)
-        by_width.append((grounding.confidence(share.float().cpu().numpy()), middles))
-    return peaks(by_width, titles, least)

@@ -6,6 +6,7 @@ For use from Python, and to train, save and measure. The jobs and the service pu
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +20,12 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ
-from s2i_core.config import ImageConfig, ModelConfig, NativeDecoderConfig
+from s2i_core.audio.vad import segment
+from s2i_core.config import AudioConfig, ImageConfig, ModelConfig, NativeDecoderConfig
 from s2i_core.errors import ConfigError
+from s2i_core.hearing import hear, no_grounding, titled
 from s2i_core.models import space
-from s2i_core.models.contracts import F32, U8, Model, OnStep
+from s2i_core.models.contracts import F32, U8, Model, OnStep, ThingHearer
 from s2i_core.models.decoders.native import decoder
 from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.grounds import Grounds
@@ -30,23 +33,30 @@ from s2i_core.models.decoders.native.layout import LayoutPredictor
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.parts import load_part, quiet
+from s2i_core.models.speech.grounding import Grounding, Vocabulary
+from s2i_core.models.speech.grounding import load as load_grounding
 from s2i_core.models.speech.listener import WhisperListener
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
-from s2i_core.records import SpeechEmbedding
+from s2i_core.records import Segment, SpeechEmbedding, Thing
 from s2i_core.weights import (
     ANCHORS,
     DEFAULT_MIN_CONFIDENCE,
     FACTS,
     FORMAT_VERSION,
+    GROUNDING_FOLDER,
     GROUNDS_FOLDER,
     LIBRARY_FOLDER,
     checkpoint_folder,
+    confidence_for,
     decoder_digest,
     facts,
     space_digest,
     speech_digest,
 )
+
+_UTTERANCES = 8
+"""Heard at a time."""
 
 
 class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
@@ -60,13 +70,14 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         denoiser: draws.
         scheduler: the flow-matching schedule.
         layout_projection: frames to tokens for the layout alone; without it the layout reads the condition tokens.
+        grounding: frames to what is named in them; its `vocabulary`, an attribute, says what that can be.
 
     The retrieval library is an attribute, `library`, because it is data and no network; `with_library` swaps it. So are
     the coarse `grounds` that pictures start from; without them, they start from noise.
     """
 
-    model_cpu_offload_seq = "speech_encoder->projection->layout_projection->layout->denoiser->image_encoder"
-    _optional_components = ["layout_projection"]  # noqa: RUF012 -- diffusers adds a list to it
+    model_cpu_offload_seq = "speech_encoder->projection->layout_projection->grounding->layout->denoiser->image_encoder"
+    _optional_components = ["layout_projection", "grounding"]  # noqa: RUF012 -- diffusers adds a list to it
     sampling_rate_hz = SAMPLING_RATE_HZ
 
     def __init__(
@@ -78,6 +89,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         denoiser: Denoiser,
         scheduler: FlowMatchEulerDiscreteScheduler,
         layout_projection: QueryTransformer | None = None,
+        grounding: Grounding | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -88,7 +100,9 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             denoiser=denoiser,
             scheduler=scheduler,
             layout_projection=layout_projection,
+            grounding=grounding,
         )
+        self.vocabulary: Vocabulary | None = None
         self.library = SpriteLibrary([], [])
         self.grounds: Grounds | None = None
         self.anchors: F32 | None = None
@@ -113,6 +127,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         known = facts(path)
         draws = decoder.load(NativeDecoderConfig(), path, "cpu", dtype, "")
         optional = path / "layout_projection"
+        grounded = load_grounding(path, "cpu", dtype)
         pipeline = cls(
             speech_encoder=load_part(path / "speech_encoder", SpeechEncoder, dtype),
             projection=load_part(path / "projection", QueryTransformer, dtype),
@@ -121,7 +136,9 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             denoiser=draws.denoiser,
             scheduler=draws.scheduler,
             layout_projection=load_part(optional, QueryTransformer, dtype) if optional.is_dir() else None,
+            grounding=grounded and grounded[0],
         )
+        pipeline.vocabulary = grounded and grounded[1]
         pipeline.library, pipeline.grounds = draws.library, draws.grounds
         pipeline.anchors, pipeline.min_confidence = space.anchors(path), known.min_confidence
         pipeline._named(path)
@@ -136,6 +153,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         self.library.save(path / LIBRARY_FOLDER)
         if self.grounds is not None:
             self.grounds.save(path / GROUNDS_FOLDER)
+        if self.vocabulary is not None:
+            self.vocabulary.save(path / GROUNDING_FOLDER)
         if self.anchors is not None and not _equal(self.anchors, self.library.vectors):
             (path / ANCHORS).parent.mkdir(exist_ok=True)
             save_file({"vectors": self.anchors}, path / ANCHORS)
@@ -165,10 +184,11 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
     def model(self) -> Model:
         """Its parts, as the steps of the product take them."""
         extras = {"layout": self.layout_projection} if self.layout_projection else {}
+        grounding = (self.grounding, self.vocabulary) if self.grounding and self.vocabulary else None
         encoder, shared, draws = self._digests
         anchors = np.zeros((1, self.embedding_width), np.float32) if self.anchors is None else self.anchors
         return Model(
-            WhisperListener(self.speech_encoder, self.projection, extras, encoder),
+            WhisperListener(self.speech_encoder, self.projection, extras, encoder, grounding),
             space.ImageSpace(self.image_encoder, anchors, self.min_confidence, shared),
             decoder.NativeDecoder(self.layout, self.denoiser, self.scheduler, self.library, self.grounds, draws),
             str(self.device),
@@ -202,12 +222,48 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         Raises:
             ConfigError: the sampling rate is not the model's.
         """
+        self._check_rate(sampling_rate)
+        encoder = self.model.encoder
+        return encoder.encode([encoder.frontend(waveform) for waveform in waveforms])
+
+    def _check_rate(self, sampling_rate: int) -> None:
         if sampling_rate != self.sampling_rate_hz:
             raise ConfigError(
                 f"sampling_rate={sampling_rate}", f"the model hears {self.sampling_rate_hz} Hz", "Resample first."
             )
+
+    def hear(
+        self,
+        waveform: NDArray[np.float32],
+        sampling_rate: int = SAMPLING_RATE_HZ,
+        *,
+        precision: float = 0.85,
+        min_confidence: float | None = None,
+    ) -> list[Thing]:
+        """What is named in a recording that could be drawn, in the order of time.
+
+        Args:
+            waveform: mono `(T,)`, float32 within -1 to 1, of any length.
+            sampling_rate: in Hz.
+            precision: share of what is told that is really named, at least, by what was measured on lectures.
+            min_confidence: tells what is at least so probable, whatever precision that has.
+
+        Raises:
+            ConfigError: the sampling rate is not the model's.
+            ModelError: the model has no grounding.
+        """
+        self._check_rate(sampling_rate)
         encoder = self.model.encoder
-        return encoder.encode([encoder.frontend(waveform) for waveform in waveforms])
+        if self.grounding is None or not isinstance(encoder, ThingHearer):
+            raise no_grounding("the pipeline")
+        least = confidence_for(precision, self.grounding.config.limits) if min_confidence is None else min_confidence
+        found: list[Thing] = []
+        spoken = (part for part in segment([waveform], AudioConfig()) if isinstance(part, Segment))
+        while some := list(itertools.islice(spoken, _UTTERANCES)):
+            clips = [(each.start_s, each.end_s, encoder.frontend(each.waveform)) for each in some]
+            found += itertools.chain(*hear(encoder, clips, least)[1])
+        library = self.library.styled(self.styles[0])
+        return titled(found, [info.title for info in library.infos], library.vectors)
 
     def encode_images(self, images: U8) -> torch.Tensor:
         """RGB images `(B, H, W, 3)` uint8 to L2-normalised vectors `(B, E)`."""

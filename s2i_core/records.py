@@ -102,6 +102,24 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Thing:
+    """Something that is named in a recording.
+
+    Attributes:
+        title: of the nearest entry of what is listened for.
+        start_s, end_s: when it is named.
+        confidence: how probable it is that this is named there, 0 to 1.
+        vector: of that entry, in the space shared with images, float16 `(E,)`.
+    """
+
+    title: str
+    start_s: float
+    end_s: float
+    confidence: float
+    vector: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class SpeechEmbedding:
     """What the speech encoder and the projection say of B utterances.
 

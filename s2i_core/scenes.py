@@ -27,7 +27,7 @@ from safetensors.numpy import save
 
 from s2i_core import identity
 from s2i_core.config import SceneConfig
-from s2i_core.records import Gap, Scene, Skip, Status, now
+from s2i_core.records import Gap, Scene, Skip, Status, Thing, now
 
 _SAME_TIME_S = 1e-6
 _HIGHEST_SCENE_COST = 1e4
@@ -51,6 +51,7 @@ class Embedded:
         pooled: float32 `(E,)`, L2-normalised.
         confidence: by the encoder's shared space.
         speech_share: share of the encoder's input that is speech, 0 to 1.
+        things: what is named in it and when in the recording, where the model hears that.
     """
 
     start_s: float
@@ -60,6 +61,7 @@ class Embedded:
     confidence: float
     speech_share: float
     extras: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
+    things: Sequence[Thing] = ()
 
     @property
     def duration_s(self) -> float:

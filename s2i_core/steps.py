@@ -21,8 +21,8 @@ from s2i_core import identity
 from s2i_core.audio.listen import Heard, Utterance
 from s2i_core.config import ImageConfig, RunConfig
 from s2i_core.errors import ModelError
-from s2i_core.models.contracts import F16, U8, Drawing, Model, OnStep, Shown
-from s2i_core.records import Gap, ImageSample, Recording, Scene, Skip, SpeechEmbedding, Status, now
+from s2i_core.models.contracts import F16, U8, Drawing, Model, OnStep, Shown, ThingHearer
+from s2i_core.records import Gap, ImageSample, Recording, Scene, Skip, SpeechEmbedding, Status, Thing, now
 from s2i_core.scenes import Embedded, plan_scenes
 from s2i_core.weights import scene_settings
 
@@ -74,17 +74,34 @@ def encode(features: Sequence[F16], model: Model) -> SpeechEmbedding:
     Raises:
         ModelError: one is not finite.
     """
+    return _finite(model.encoder.encode(features))
+
+
+def _finite(speech: SpeechEmbedding) -> SpeechEmbedding:
     import torch
 
-    speech = model.encoder.encode(features)
     if not all(torch.isfinite(part).all() for part in (speech.tokens, speech.pooled, *speech.extras.values())):
         raise ModelError("the speech encoder", "its output is not finite", "Try dtype float32.")
     return speech
 
 
-def embed(utterances: Sequence[Utterance], model: Model) -> list[Embedded]:
-    """Utterances as the model sees them; raises as `encode`."""
-    speech = encode([utterance.features for utterance in utterances], model)
+def embed(utterances: Sequence[Utterance], model: Model, least: float | None = None) -> list[Embedded]:
+    """Utterances as the model sees them; raises as `encode`.
+
+    Args:
+        utterances: in any order.
+        model: what listens.
+        least: what is named at least so surely is told, where the model hears single things; None asks for none.
+    """
+    encoder = model.encoder
+    things: list[list[Thing]] = [[] for _ in utterances]
+    if least is not None and isinstance(encoder, ThingHearer) and encoder.grounding is not None:
+        from s2i_core.hearing import hear
+
+        speech, things = hear(encoder, [(each.start_s, each.end_s, each.features) for each in utterances], least)
+        _finite(speech)
+    else:
+        speech = encode([utterance.features for utterance in utterances], model)
     confidence = model.space.confidence(speech.pooled).tolist()
     tokens, extras = _half(speech.tokens), {name: _half(extra) for name, extra in speech.extras.items()}
     pooled = speech.pooled.float().cpu().numpy()
@@ -97,6 +114,7 @@ def embed(utterances: Sequence[Utterance], model: Model) -> list[Embedded]:
             pooled=pooled[row],
             confidence=confidence[row],
             speech_share=float(speech.speech_share[row]),
+            things=things[row],
         )
         for row, utterance in enumerate(utterances)
     ]

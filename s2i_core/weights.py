@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from s2i_core.config import ModelConfig, NativeDecoderConfig, PartConfig, RunConfig, SceneConfig, SpeechEncoderConfig
@@ -18,6 +20,7 @@ FORMAT_VERSION = 3
 """2 had the limit of confidence in the settings, and one digest for all."""
 LIBRARY_FOLDER = "library"
 GROUNDS_FOLDER = "grounds"
+GROUNDING_FOLDER = "grounding"
 ANCHORS = Path("space") / "anchors.safetensors"
 """What confidence is measured against, where that is not the checkpoint's own library."""
 FACTS = "s2i.json"
@@ -91,7 +94,9 @@ def part_digest(part: PartConfig, kind: str, folder: Path) -> str:
     """
     library = getattr(part, "library", "")
     own = {LIBRARY_FOLDER: library_folder(library)} if library else {}
-    return digest(kind, *(folder_digest(own.get(name, folder / name)) for name in part.parts))
+    # What came later counts only where it is there: checkpoints without it keep their names.
+    names = [*part.parts, *(name for name in part.later_parts if (folder / name).is_dir())]
+    return digest(kind, *(folder_digest(own.get(name, folder / name)) for name in names))
 
 
 def speech_digest(encoder: SpeechEncoderConfig, folder: Path) -> str:
@@ -188,5 +193,36 @@ def scene_settings(config: RunConfig) -> SceneConfig:
     """
     if config.scenes.min_confidence is not None:
         return config.scenes
-    folder = checkpoint_folder(config.model.encoder.checkpoint or config.model.checkpoint)
-    return config.scenes.model_copy(update={"min_confidence": facts(folder).min_confidence})
+    return config.scenes.model_copy(update={"min_confidence": facts(_hears(config)).min_confidence})
+
+
+def least_confidence(config: RunConfig) -> float | None:
+    """How sure it must be that a thing is named for a picture to show it; None where scenes are planned without things.
+
+    Raises:
+        ModelError: there is no checkpoint, or it is damaged.
+    """
+    folder = _hears(config) / GROUNDING_FOLDER
+    if config.scenes.precision is None or not folder.is_dir():
+        return None
+    try:
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return confidence_for(config.scenes.precision, told.get("limits") or ())
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(str(folder), f"its config is damaged: {error}", "Copy the checkpoint again.") from error
+
+
+def confidence_for(precision: float, limits: Sequence[tuple[float, float]]) -> float:
+    """The confidence from which what is heard has this precision, by pairs of both that were measured.
+
+    Between them on a line. Where nothing was measured, confidence is taken at its word, which is careful: of what is at
+    least so sure, most is surer.
+    """
+    if not limits:
+        return precision
+    at, confidences = zip(*[(0.0, 0.0), *sorted(limits), (1.0, 1.0)], strict=True)
+    return float(np.interp(precision, at, confidences))
+
+
+def _hears(config: RunConfig) -> Path:
+    return checkpoint_folder(config.model.encoder.checkpoint or config.model.checkpoint)

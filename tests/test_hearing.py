@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
-from s2i_core.hearing import CROP_S, FRAMES_HZ, HOP_S, OVERLAP_S, frames_of, hear, peaks, shares, windows
-from s2i_core.models.speech.grounding import Grounding
+from s2i_core.hearing import CROP_S, FRAMES_HZ, HOP_S, OVERLAP_S, frames_of, hear, named, peaks, titled, windows
+from s2i_core.models.speech.grounding import Grounding, Vocabulary
 from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.records import Thing
 from tests.tiny import tiny_pipeline
 
 
@@ -45,39 +46,52 @@ def test_windows_are_slices_with_their_middles():
     assert slices[-1, -1, 0] == 49  # the last frame stands for what follows
 
 
-def test_shares_are_those_of_things_or_nothing(encoder):
+def test_windows_slid_over_frames_are_those_cut_from_them():
     torch.manual_seed(0)
-    grounding = Grounding(8, 1, 2, 16, 4, 8).eval()
+    grounding, frames = Grounding(8, 2, 2, 16, 4, 8).eval(), torch.randn(60, 8)
+    cut, _ = windows(frames, 0.8)
+    numbers, _ = windows(torch.arange(60)[:, None], 0.8)
+    with torch.inference_mode():
+        slid = grounding.slide(grounding.read(frames), numbers[..., 0])
+        torch.testing.assert_close(slid, grounding(cut))
+
+
+def test_what_is_heard_is_as_probable_as_its_curve_says():
+    torch.manual_seed(0)
+    grounding, frames = Grounding(8, 1, 2, 16, 4, 8, slope=1.0, offset=-3.0).eval(), torch.randn(75, 8)
     torch.nn.init.zeros_(grounding.log_scale)
-    things = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
-    share, middles = shares(grounding, torch.randn(60, 8), things, 0.8)
-    assert share.shape == (len(middles), 3)
-    assert ((share > 0) & (share < 1)).all()
-    assert (share.sum(1) < 1).all()
-
-
-def test_long_recordings_are_listened_to_in_blocks_that_leave_no_seam(encoder, monkeypatch):
-    torch.manual_seed(0)
-    grounding, frames = Grounding(8, 1, 2, 16, 4, 8).eval(), torch.randn(500, 8)
-    things = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
-    whole, middles = shares(grounding, frames, things, 0.8)
-    monkeypatch.setattr("s2i_core.hearing._BLOCK", 150)
-    blocks, same = shares(grounding, frames, things, 0.8)
-    np.testing.assert_allclose(same, middles)
-    torch.testing.assert_close(blocks, whole)
-
-
-def test_what_is_heard_is_as_probable_as_its_curve_says(encoder):
-    torch.manual_seed(0)
-    grounding = Grounding(8, 1, 2, 16, 4, 8, slope=1.0, offset=-3.0).eval()
-    torch.nn.init.zeros_(grounding.log_scale)
-    sound = np.random.default_rng(0).standard_normal(3 * SAMPLING_RATE_HZ).astype(np.float32) * 0.1
     vectors = torch.nn.functional.normalize(torch.randn(2, 8), dim=1).numpy()
-    found = hear(encoder, grounding, sound, ["owl", "ship"], vectors, least=0.0)
+    vocabulary = Vocabulary(["owl", "ship"], vectors)
+    found = named(grounding, vocabulary, frames, least=0.0)
     assert found
     assert all(thing.confidence < 0.3 for thing in found)
-    assert hear(encoder, grounding, sound, ["owl", "ship"], vectors, least=0.5) == []
+    assert named(grounding, vocabulary, frames, least=0.5) == []
     assert [thing.start_s for thing in found] == sorted(thing.start_s for thing in found)
+    for thing in found:
+        np.testing.assert_allclose(thing.vector, vectors[vocabulary.titles.index(thing.title)], atol=1e-3)
+
+
+def test_things_lie_in_their_clip_and_no_clip_changes_another():
+    listener = tiny_pipeline(grounded=True).model.encoder
+    rng = np.random.default_rng(0)
+    clips = [
+        (at_s, at_s + length_s, log_mel(0.1 * rng.standard_normal(round(16000 * length_s)).astype(np.float32)))
+        for at_s, length_s in ((2.0, 1.5), (10.0, 4.2))
+    ]
+    speech, found = hear(listener, clips, 0.0)
+    assert len(speech) == len(found) == 2
+    for (start_s, end_s, _), things in zip(clips, found, strict=True):
+        assert things
+        assert all(start_s <= thing.start_s < thing.end_s <= end_s for thing in things)
+    (alone,) = hear(listener, clips[1:], 0.0)[1]
+    assert [thing.title for thing in alone] == [thing.title for thing in found[1]]
+    assert [thing.confidence for thing in alone] == pytest.approx([thing.confidence for thing in found[1]], abs=1e-4)
+
+
+def test_another_library_gives_its_own_names():
+    thing = Thing("owl", 0.0, 1.0, 0.9, np.array([1.0, 0.0], np.float16))
+    (other,) = titled([thing], ["a ship", "a bird"], np.array([[0.0, 1.0], [0.8, 0.6]], np.float32))
+    assert other == Thing("a bird", 0.0, 1.0, 0.9)
 
 
 def confidence(*rows):

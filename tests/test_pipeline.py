@@ -8,13 +8,16 @@ import pytest
 import torch
 from tiny import tiny_library, tiny_pipeline
 
-from s2i_core.config import ImageConfig, ModelConfig
+from s2i_core.audio.decode import decode
+from s2i_core.config import AudioConfig, ImageConfig, ModelConfig
 from s2i_core.errors import ConfigError, ModelError
 from s2i_core.models import registry
 from s2i_core.models.decoders.native.layout import LayoutPredictor
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.weights import shipped_checkpoint
+
+SAMPLE = str(Path(__file__).parent.parent / "samples" / "farm-morning.mp3")
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -35,6 +38,22 @@ def test_saved_and_loaded_draws_the_same(saved: Path) -> None:
         for pipeline in (tiny_pipeline(), SpeechToImagePipeline.from_pretrained(saved))
     ]
     assert np.abs(pictures[0].astype(int) - pictures[1].astype(int)).max() <= 1
+
+
+def test_saved_and_loaded_hears_the_same_things(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline(grounded=True)
+    pipeline.save_pretrained(tmp_path)
+    with Path(SAMPLE).open("rb") as file:
+        sound = np.concatenate(list(decode(file, SAMPLE, AudioConfig())))
+    loaded = SpeechToImagePipeline.from_pretrained(tmp_path)
+    found, again = (each.hear(sound, min_confidence=0.0) for each in (pipeline, loaded))
+    assert len(found) > 3
+    assert [thing.title for thing in found] == [thing.title for thing in again]
+    assert loaded.hear(sound, precision=0.999) == []
+    with pytest.raises(ModelError, match="no grounding"):
+        tiny_pipeline().hear(sound)
+    with pytest.raises(ConfigError, match="Resample"):
+        pipeline.hear(sound, 8000)
 
 
 def test_digest_follows_the_weights(saved: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from s2i_core import presets
 from s2i_core.config import RunConfig, changed
 from s2i_core.identity import Digests
 from s2i_core.models.decoders.native.library import SpriteLibrary
-from s2i_core.weights import digests, name_in_0_1, scene_settings
+from s2i_core.weights import confidence_for, digests, least_confidence, name_in_0_1, scene_settings
 
 SHIPPED = "b566d1606a80ba058b50e17182c74b02"
 
@@ -80,3 +80,23 @@ def test_the_limit_of_confidence_is_the_spaces_unless_it_is_set(config: RunConfi
     named = {changed(config, {"scenes.min_confidence": limit}).plan_digest for limit in ("0.27", "0.3")}
     assert scene_settings(changed(config, {"scenes.min_confidence": "0.3"})).min_confidence == 0.3
     assert len({*named, config.plan_digest}) == 3
+
+
+def test_a_grounding_names_scenes_where_there_is_one_and_its_precision_where_it_is_not_the_usual(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    plain, grounded = tmp_path / "plain", tmp_path / "grounded"
+    tiny_pipeline().save_pretrained(plain)
+    pipeline = tiny_pipeline(grounded=True)
+    pipeline.grounding.register_to_config(limits=[(0.5, 0.2), (0.9, 0.6)])
+    pipeline.save_pretrained(grounded)
+    named = {folder.name: digests(changed(config, {"model.checkpoint": str(folder)})) for folder in (plain, grounded)}
+    assert named["plain"].encoder != named["grounded"].encoder
+    assert named["plain"].decoder == named["grounded"].decoder
+    hears = changed(config, {"model.checkpoint": str(grounded)})
+    assert least_confidence(hears) == pytest.approx(0.55)
+    assert least_confidence(changed(hears, {"scenes.precision": 0.7})) == pytest.approx(0.4)
+    assert least_confidence(changed(hears, {"scenes.precision": None})) is None
+    assert least_confidence(changed(config, {"model.checkpoint": str(plain)})) is None
+    assert changed(config, {"scenes.precision": 0.7}).plan_digest != config.plan_digest
+    assert confidence_for(0.8, ()) == 0.8

@@ -10,6 +10,7 @@ from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.layout import LayoutPredictor
 from s2i_core.models.decoders.native.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary
 from s2i_core.models.image_encoder import ImageEncoder
+from s2i_core.models.speech.grounding import Grounding, Vocabulary
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder, WhisperConfig
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -26,8 +27,8 @@ def tiny_library() -> SpriteLibrary:
     return SpriteLibrary.from_arrays(infos, sprites)
 
 
-def tiny_pipeline(seed: int = 0) -> SpeechToImagePipeline:
-    """The pipeline; the same weights for the same seed."""
+def tiny_pipeline(seed: int = 0, *, grounded: bool = False) -> SpeechToImagePipeline:
+    """The pipeline; the same weights for the same seed. With a grounding it hears its three discs, at random."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         pipeline = SpeechToImagePipeline(
@@ -48,4 +49,12 @@ def tiny_pipeline(seed: int = 0) -> SpeechToImagePipeline:
             denoiser=Denoiser(token_width=8, embedding_width=8, styles=("3d",), widths=(8, 16), head_width=8, groups=4),
             scheduler=FlowMatchEulerDiscreteScheduler(),
         )
-    return pipeline.with_library(tiny_library())
+    pipeline.with_library(tiny_library())
+    if grounded:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            pipeline.register_modules(grounding=Grounding(8, 1, 2, 16, 4, 8).eval())
+        vectors = np.asarray(pipeline.library.vectors, np.float16).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        pipeline.vocabulary = Vocabulary([info.title for info in pipeline.library.infos], vectors)
+    return pipeline

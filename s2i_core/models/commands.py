@@ -13,7 +13,7 @@ from s2i_core.models.registry import DECODERS, ENCODERS
 from s2i_core.presets import PRESETS, cpu
 from s2i_core.weights import checkpoint_folder
 
-_OPTIONAL = frozenset({"layout_projection", "grounds"})
+_OPTIONAL = frozenset({"layout_projection", "grounds", "grounding"})
 """Folders that a checkpoint may do without."""
 
 
@@ -44,7 +44,7 @@ _KINDS = {"encoder": ENCODERS, "decoder": DECODERS}
 def _known(name: str, kind: str, folder: Path) -> dict[str, Any]:
     model: ModelConfig = changed(cpu(), {f"model.{name}.kind": kind}).model
     part = getattr(model, name)
-    paths = [folder / one for one in part.parts]
+    paths = [folder / one for one in (*part.parts, *part.later_parts)]
     size = sum(file.stat().st_size for path in paths for file in path.rglob("*") if file.is_file())
     return {
         "kind": kind,

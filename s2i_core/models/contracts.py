@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from s2i_core.weights import scenes_named_by
 
 if TYPE_CHECKING:
     import torch
+
+    from s2i_core.models.speech.grounding import Grounding, Vocabulary
 
 F16: TypeAlias = NDArray[np.float16]
 F32: TypeAlias = NDArray[np.float32]
@@ -63,6 +65,17 @@ class SpeechEncoder(Protocol):
 
     def encode(self, features: Sequence[F16]) -> SpeechEmbedding:
         """Features of B utterances, of any mix of lengths; no row depends on another."""
+
+
+@runtime_checkable
+class ThingHearer(SpeechEncoder, Protocol):
+    """Listens so that single things can be heard in its frames (`hearing.py`)."""
+
+    grounding: tuple[Grounding, Vocabulary] | None
+    """What hears them, and which they can be; None where it was not trained."""
+
+    def encode_with_frames(self, features: Sequence[F16]) -> tuple[SpeechEmbedding, list[torch.Tensor]]:
+        """As `encode`, and each utterance's frames at 25 Hz `(T_i, D)`, without what pads them."""
 
 
 class SharedSpace(Protocol):

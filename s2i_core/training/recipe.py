@@ -26,6 +26,7 @@ from s2i_core.models.decoders.native.grounds import Grounds
 from s2i_core.models.decoders.native.layout import LayoutPredictor
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.image_encoder import ImageEncoder
+from s2i_core.models.speech import grounding
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -201,6 +202,10 @@ def export(folder: Path, out: Path, target: Path, recipe: Recipe, start: Path | 
     )
     pipeline.with_library(_library(folder, average.config.styles, start))
     pipeline.grounds = _grounds(average.config.styles, start)
+    # A grounding listens to the frames of one encoder, and is trained for itself.
+    if start and not (out / _ALIGNED / _ENCODER).is_dir() and (known := grounding.load(start, "cpu", torch.float32)):
+        pipeline.register_modules(grounding=known[0])
+        pipeline.vocabulary = known[1]
     pipeline.to(torch.float16).save_pretrained(target)
     (target / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     return SpeechToImagePipeline.from_pretrained(target)

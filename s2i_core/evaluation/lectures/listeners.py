@@ -16,12 +16,13 @@ from s2i_core.evaluation.cascade import Cascade
 from s2i_core.evaluation.lectures import transcribed
 from s2i_core.evaluation.lectures.score import Guess
 from s2i_core.evaluation.lectures.spoken import Lecture, lectures
-from s2i_core.hearing import WIDTHS_S, Thing, frames_of, hear, peaks, windows
+from s2i_core.hearing import WIDTHS_S, frames_of, named, peaks, windows
 from s2i_core.models.parts import load_part
-from s2i_core.models.speech.grounding import Grounding
+from s2i_core.models.speech.grounding import Grounding, Vocabulary
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.records import Thing
 
 _STRONGEST = 0.002
 """The windows that stand for how near a title is to anything at all: so many of them, by share."""
@@ -86,7 +87,8 @@ class Grounded:
 
     def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Guess]:
         """See `ThingListener`; the confidence is a probability."""
-        return _heard(hear(self.encoder, self.grounding, sound, self.titles, self.vectors, self.least))
+        vocabulary = Vocabulary(self.titles, self.vectors)
+        return _heard(named(self.grounding, vocabulary, frames_of(self.encoder, sound), self.least))
 
 
 @dataclass

@@ -6,6 +6,10 @@ things it knows one of its own, which stands for a window in which nothing is na
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +17,56 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from s2i_core.models.speech.projection import QueryTransformer
+from s2i_core.errors import ModelError
+from s2i_core.models.parts import load_part
+from s2i_core.models.speech.projection import QueryTransformer, Read
+from s2i_core.weights import GROUNDING_FOLDER
 
 _MAX_SCALE = 60.0
+_VOCABULARY = "vocabulary.safetensors"
+_TITLES = "titles"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a grounding listens for, as it was calibrated: another library to draw from changes nothing of it.
+
+    Attributes:
+        titles: of N things; several may have the same.
+        vectors: of the same, in the shared space, unit length `(N, E)`.
+    """
+
+    titles: Sequence[str]
+    vectors: NDArray[np.float32]
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder of a grounding."""
+        told = {_TITLES: json.dumps(list(self.titles))}
+        save_file({"vectors": self.vectors.astype(np.float16)}, folder / _VOCABULARY, told)
+
+    @classmethod
+    def load(cls, folder: Path) -> Vocabulary:
+        """Read it.
+
+        Raises:
+            ModelError: it is missing or damaged.
+        """
+        path = folder / _VOCABULARY
+        try:
+            with safe_open(path, framework="np") as file:
+                titles, vectors = json.loads(file.metadata()[_TITLES]), file.get_tensor("vectors").astype(np.float32)
+            if len(titles) != len(vectors):
+                raise ValueError(f"{len(titles)} titles for {len(vectors)} vectors")
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                str(path), f"it cannot be read: {error}", "Export it again: python -m s2i_core.training.grounding."
+            ) from error
+        return cls(titles, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -27,6 +75,7 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
     Args:
         width, depth, heads, mlp_width, num_queries, embedding_width: of the query transformer, see there.
         slope, offset: of the logistic curve from a share to a confidence, see `confidence`.
+        limits: pairs of a precision and the confidence from which what is heard has it, measured on lectures.
     """
 
     @register_to_config
@@ -40,6 +89,7 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
         embedding_width: int = 384,
         slope: float = 1.0,
         offset: float = 0.0,
+        limits: Sequence[tuple[float, float]] = (),
     ) -> None:
         super().__init__()
         # Tokens are not asked for; a width of one makes them cost nothing.
@@ -70,6 +120,17 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
         vectors: torch.Tensor = self.body(windows)[1]
         return vectors
 
+    def read(self, frames: torch.Tensor) -> list[Read]:
+        """Frames of a clip at 25 Hz `(T, D)`, once for all windows of them."""
+        return self.body.read(frames[None])
+
+    def slide(self, read: Sequence[Read], windows: torch.Tensor) -> torch.Tensor:
+        """As `forward`, for windows of what was read: the numbers of their frames `(B, W)`; gives `(B, E)`."""
+        # One gather a layer, and the frames before the heads: (H, T, d) to (B, H, W, d).
+        cut = [tuple(part[0].transpose(0, 1)[windows].transpose(1, 2) for part in pair) for pair in read]
+        vectors: torch.Tensor = self.body.answer(cut)[1]  # type: ignore[arg-type]
+        return vectors
+
     def logits(self, vectors: torch.Tensor, things: torch.Tensor) -> torch.Tensor:
         """Vectors `(B, E)` against those of N things `(N, E)`: `(B, N + 1)`, the last for nothing.
 
@@ -88,3 +149,15 @@ class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]
         bounded = np.clip(share.astype(np.float64), 1e-6, 1 - 1e-6)
         odds = float(self.config.slope) * np.log(bounded / (1 - bounded)) + float(self.config.offset)
         return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+
+
+def load(folder: Path, device: str, dtype: torch.dtype) -> tuple[Grounding, Vocabulary] | None:
+    """That of a checkpoint; None for one that has none.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    own = folder / GROUNDING_FOLDER
+    if not own.is_dir():
+        return None
+    return load_part(own, Grounding, dtype).to(device), Vocabulary.load(own)

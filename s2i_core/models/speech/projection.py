@@ -7,15 +7,23 @@ of frames. There is no vocabulary and no autoregression: all queries are answere
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
+Read: TypeAlias = tuple[torch.Tensor, torch.Tensor]
+
 
 class Attention(nn.Module):
-    """Multi-head attention `(B, Q, D), (B, T, D) -> (B, Q, D)`; the key projection has no bias, as in Whisper."""
+    """Multi-head attention `(B, Q, D), (B, T, D) -> (B, Q, D)`, in two steps.
+
+    The key projection has no bias, as in Whisper.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -28,10 +36,13 @@ class Attention(nn.Module):
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def forward(self, x: torch.Tensor, context: torch.Tensor, causal: bool = False) -> torch.Tensor:
-        """Attend from `x` to `context`."""
-        q, k, v = self._split(self.q(x)), self._split(self.k(context)), self._split(self.v(context))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    def read(self, context: torch.Tensor) -> Read:
+        """What is attended to: keys and values, both `(B, H, T, D / H)`."""
+        return self._split(self.k(context)), self._split(self.v(context))
+
+    def forward(self, x: torch.Tensor, read: Read, causal: bool = False) -> torch.Tensor:
+        """Attend from `x` to what was read."""
+        y = F.scaled_dot_product_attention(self._split(self.q(x)), *read, is_causal=causal)
         return self.out(y.transpose(1, 2).flatten(-2))
 
 
@@ -47,10 +58,10 @@ class QueryLayer(nn.Module):
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = nn.Sequential(nn.Linear(width, mlp_width), nn.GELU(), nn.Linear(mlp_width, width))
 
-    def forward(self, x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
-        """Queries `(B, K, D)` and frames `(B, T, D)` to queries `(B, K, D)`."""
+    def forward(self, x: torch.Tensor, frames: Read) -> torch.Tensor:
+        """Queries `(B, K, D)` and what `cross_attention` read of the frames to queries `(B, K, D)`."""
         y = self.self_norm(x)
-        x = x + self.self_attention(y, y, causal=True)
+        x = x + self.self_attention(y, self.self_attention.read(y), causal=True)
         x = x + self.cross_attention(self.cross_norm(x), frames)
         return x + self.mlp(self.mlp_norm(x))
 
@@ -93,8 +104,17 @@ class QueryTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames at 25 Hz (see `halve_rate`) to (tokens, pooled)."""
-        x = self.queries.expand(frames.shape[0], -1, -1)
-        for layer in self.layers:
+        return self.answer(self.read(frames))
+
+    def read(self, frames: torch.Tensor) -> list[Read]:
+        """What each layer attends to. No frame's part depends on the others, so windows of it can be cut."""
+        layers: Iterable[Any] = self.layers
+        return [layer.cross_attention.read(frames) for layer in layers]
+
+    def answer(self, read: Sequence[Read]) -> tuple[torch.Tensor, torch.Tensor]:
+        """From what was read to (tokens, pooled)."""
+        x = self.queries.expand(read[0][0].shape[0], -1, -1)
+        for layer, frames in zip(self.layers, read, strict=True):
             x = layer(x, frames)
         x = self.norm(x)
         # The last query has seen all the others; the mean keeps each of them in the gradient's way.

@@ -9,15 +9,17 @@ import numpy as np
 import torch
 import typer
 
-from s2i_core.config import changed, chosen
+from s2i_core.config import ImageConfig, changed, chosen
 from s2i_core.corpus import lexicon
 from s2i_core.corpus.sources import voices
 from s2i_core.corpus.teacher import TextTeacher
-from s2i_core.models.speech.grounding import Grounding
+from s2i_core.models.parts import load_part
+from s2i_core.models.speech.grounding import Grounding, Vocabulary
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.training.grounding import frames as frame_shards
 from s2i_core.training.grounding import sentences, spoken, trainer
 from s2i_core.training.grounding.trainer import GroundingConfig
+from s2i_core.weights import GROUNDING_FOLDER
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -87,6 +89,21 @@ def train(
     grounding = Grounding.from_projection(projection, queries or None)
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     trainer.train(folders, out, grounding, captions, TextTeacher()(captions), config)
+
+
+@app.command()
+def export(
+    grounding: Annotated[Path, typer.Argument(help="Folder of a trained and calibrated grounding.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of the saved model that gets it, in float16.")],
+) -> None:
+    """Put a grounding into a checkpoint, with the things of its library in the style that is drawn by default."""
+    library = SpeechToImagePipeline.from_pretrained(checkpoint).library.styled(ImageConfig().style)
+    vocabulary = Vocabulary([info.title for info in library.infos], np.asarray(library.vectors, np.float32))
+    target = checkpoint / GROUNDING_FOLDER
+    load_part(grounding, Grounding, torch.float16).save_pretrained(target)
+    vocabulary.save(target)
+    size = sum(file.stat().st_size for file in target.iterdir())
+    typer.echo(f"{len(vocabulary.titles)} things to be heard, {size / 1e6:.1f} MB in {target}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 from torch.nn import functional as F
+from typer.testing import CliRunner
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.corpus.sources import wordnet
@@ -18,6 +19,8 @@ from s2i_core.errors import ConfigError
 from s2i_core.hearing import CROP_S, FRAMES_HZ
 from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.training.grounding import __main__ as command
 from s2i_core.training.grounding import frames, spoken, trainer
 from s2i_core.training.grounding.frames import TimedName
 from s2i_core.training.grounding.trainer import GroundingConfig, Windows
@@ -228,3 +231,16 @@ def test_the_target_is_spread_over_what_is_alike():
     named = 0.6 * torch.tensor([1.0, 0, 0, 0]) + 0.4 * F.pad(spread, (0, 1))
     target = torch.stack([named, torch.tensor([0, 0, 0, 1.0])])
     torch.testing.assert_close(loss, -(target * logits.log_softmax(1)).sum(1).mean())
+
+
+def test_a_checkpoint_gets_it_with_the_things_of_its_library(tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    tiny_pipeline().save_pretrained(checkpoint)
+    Grounding(8, 1, 2, 16, 4, 8, slope=0.5).save_pretrained(tmp_path / "trained")
+    told = CliRunner().invoke(command.app, ["export", str(tmp_path / "trained"), str(checkpoint)])
+    assert told.exit_code == 0, told.output
+    assert told.output.startswith("3 things")
+    loaded = SpeechToImagePipeline.from_pretrained(checkpoint)
+    assert loaded.grounding.config.slope == 0.5
+    assert loaded.vocabulary.titles == ["red disc", "green disc", "blue disc"]
+    np.testing.assert_allclose(loaded.vocabulary.vectors, loaded.library.vectors, atol=1e-3)
