@@ -180,9 +180,17 @@ def peaks(
         title = titles[place]
         if any(abs(at_s - other_s) < (_AGAIN_S if title == other else _APART_S) for other, other_s in known):
             continue
+        if any(title == each.title and each.start_s <= at_s <= each.end_s for each in kept):
+            continue
         known.append((title, at_s))
         confidence, middles = by_width[width]
         start_s, end_s = _extent(confidence[:, place], middles, at_s)
+        for other in (each for each in kept if each.title == title):
+            # Two mentions share no moment.
+            if other.start_s > at_s:
+                end_s = min(end_s, other.start_s)
+            else:
+                start_s = max(start_s, other.end_s)
         vector = None if vectors is None else vectors[place].astype(np.float16)
         kept.append(Thing(title, start_s, end_s, sure, vector))
     return sorted(kept, key=lambda thing: thing.start_s)

@@ -59,6 +59,11 @@ def scene_id(recording: str, start_ms: int, end_ms: int, model_digest: str, plan
     return digest("scene", recording, start_ms, end_ms, model_digest, plan_digest)
 
 
+def thing_id(recording: str, start_ms: int, title: str, model_digest: str, plan_digest: str) -> str:
+    """Id of a thing that is named in a recording from there on."""
+    return digest("thing", recording, start_ms, title, model_digest, plan_digest)
+
+
 def image_id(scene: str, model_digest: str, image_digest: str) -> str:
     """Id of the image of a scene: another model or other image settings make another image beside the old."""
     return digest("image", scene, model_digest, image_digest)

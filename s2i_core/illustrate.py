@@ -21,8 +21,9 @@ from s2i_core.errors import ConfigError, GenerationError
 from s2i_core.publish.audio import web_audio
 from s2i_core.publish.images import EXTENSIONS, content_type, encode_image
 from s2i_core.publish.page import Frame, Stretch, recording_page
-from s2i_core.records import Failure, ImageSample, Recording, Scene, Skip, Stage, Status, row
+from s2i_core.records import Failure, HeardThing, ImageSample, Recording, Scene, Skip, Stage, Status, row
 from s2i_core.scenes import Embedded
+from s2i_core.weights import least_heard
 
 if TYPE_CHECKING:
     from s2i_core.config import RunConfig
@@ -45,6 +46,7 @@ class Illustrated:
     page: Path
     recording: Recording
     scenes: list[Scene]
+    things: list[HeardThing]
     images: list[ImageSample]
     failures: list[Failure] = field(default_factory=list)
     elapsed_s: float = 0.0
@@ -83,8 +85,8 @@ def illustrate_file(
     """Illustrate one recording.
 
     Writes into `out_dir`: `index.html`, which plays the recording with its pictures; `images/`; and a row as in the
-    tables for each scene, image and failure in `scenes.jsonl`, `images.jsonl` and `failures.jsonl`, without vectors,
-    with the recording's in `recording.json`.
+    tables for each scene, thing, image and failure in `scenes.jsonl`, `things.jsonl`, `images.jsonl` and
+    `failures.jsonl`, without vectors, with the recording's in `recording.json`.
 
     Args:
         path: an audio file, or a video with an audio track.
@@ -115,6 +117,7 @@ def illustrate_file(
         encoder_digest=model.encoder_digest,
         run_id=run_id,
     )
+    things = steps.things_heard(embedded, scenes)
     images: list[ImageSample] = []
     failures: list[Failure] = []
     frames: list[Frame] = []
@@ -157,9 +160,10 @@ def illustrate_file(
     )
     _write_lines(folder / "recording.json", [row(recording)])
     _write_lines(folder / "scenes.jsonl", map(row, scenes))
+    _write_lines(folder / "things.jsonl", map(row, things))
     _write_lines(folder / "images.jsonl", map(row, images))
     _write_lines(folder / "failures.jsonl", map(row, failures))
-    return Illustrated(page, recording, scenes, images, failures, time.monotonic() - started)
+    return Illustrated(page, recording, scenes, things, images, failures, time.monotonic() - started)
 
 
 def _title(path: Path) -> str:
@@ -181,8 +185,9 @@ def _listen(file: Any, path: Path, config: RunConfig, model: Model, tell: Progre
     tell("Listening", 0, None)
     listening = listen(file, str(path), config.audio, frontend=model.encoder.frontend)
     embedded: list[Embedded] = []
+    least = least_heard(config)
     for utterances in _batches(listening, config.resources.encode.batch_size):
-        embedded += steps.embed(utterances, model)
+        embedded += steps.embed(utterances, model, least)
         tell("Listening", round(utterances[-1].end_s), None)
     return listening.result, embedded
 

@@ -119,6 +119,10 @@ class Thing:
     vector: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
+SHOWN_THINGS = "things"
+"""Name of the extra that has the vectors of what a picture shows."""
+
+
 @dataclass(frozen=True)
 class SpeechEmbedding:
     """What the speech encoder and the projection say of B utterances.
@@ -127,7 +131,8 @@ class SpeechEmbedding:
         tokens: condition tokens `(B, K, C)`.
         pooled: vector in the space shared with images `(B, E)`, L2-normalised.
         speech_share: share of each input that is speech, 0 to 1 `(B,)`.
-        extras: what the encoder says besides, by name: tokens for a `layout` `(B, K', C)`.
+        extras: what the encoder says besides, by name: tokens for a `layout` `(B, K', C)`. And `things`, where a scene
+            says what its picture shows: their vectors `(B, M, E)`, zeros where a row has fewer.
     """
 
     tokens: torch.Tensor
@@ -201,6 +206,8 @@ class Scene:
     """safetensors of float16 `(K', C)` by name: what the encoder says of the focus besides.
 
     None in a row of before it had names: what the layout reads then follows in `focus_tokens`."""
+    things: list[str] | None
+    """Titles of what the picture shows, in the order of time; None where scenes were planned without things."""
     model_digest: str
     plan_digest: str
     run_id: str
@@ -210,6 +217,28 @@ class Scene:
     def start_ms(self) -> int:
         """Start in whole milliseconds, as in ids and keys."""
         return round(self.start_s * 1000)
+
+
+@dataclass(frozen=True)
+class HeardThing:
+    """Something that is named in a recording: a row of `things`."""
+
+    thing_id: str
+    recording_id: str
+    scene_id: str
+    """The scene in which it begins."""
+    start_s: float
+    end_s: float
+    thing: str
+    """Title of what is named, as the speech encoder's vocabulary has it."""
+    confidence: float
+    """How probable it is that this is named there."""
+    shown: bool
+    """Whether the picture of the scene shows it."""
+    model_digest: str
+    plan_digest: str
+    run_id: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -295,7 +324,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def row(record: Recording | Scene | ImageSample | Failure) -> dict[str, Any]:
+def row(record: Recording | Scene | HeardThing | ImageSample | Failure) -> dict[str, Any]:
     """A record as a table row; column order as in its schema."""
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
@@ -342,6 +371,22 @@ SCENES = _schema(
     ("focus_pooled", pa.binary()),
     ("focus_tokens", pa.binary()),
     ("focus_extras", pa.binary()),
+    ("things", pa.list_(pa.string())),
+    ("model_digest", pa.string()),
+    ("plan_digest", pa.string()),
+    ("run_id", pa.string()),
+    ("created_at", _TIME),
+)
+
+THINGS = _schema(
+    ("thing_id", pa.string()),
+    ("recording_id", pa.string()),
+    ("scene_id", pa.string()),
+    ("start_s", pa.float64()),
+    ("end_s", pa.float64()),
+    ("thing", pa.string()),
+    ("confidence", pa.float32()),
+    ("shown", pa.bool_()),
     ("model_digest", pa.string()),
     ("plan_digest", pa.string()),
     ("run_id", pa.string()),

@@ -5,12 +5,13 @@ of data on an interval", 2005): the sum over all scenes of
 
     length_cost * log(length / usual_s) ** 2 + change_cost - likeness_gain * likeness - pause_gain * longer_pause
 
-is the least possible. The likeness of a scene is the sum over all ordered pairs of its utterances of
-`duration * duration * cosine`, over its seconds of speech: how much they say the same. A pair of unlike utterances adds
-nothing, so that a model that finds no likeness leaves the decision to the other terms. The pause before a scene counts
-as the logarithm of its length over the recording's median: speakers rest longer before a new topic (Swerts, "Prosodic
-features at discourse boundaries of different strength", 1997). Prefix sums give the cost of any scene at once, and
-`max_s` bounds the scenes to compare, so that the time grows with the length of the recording only.
+is the least possible; where things are heard, with a cost for those that a picture has no room for. The likeness of a
+scene is the sum over all ordered pairs of its utterances of `duration * duration * cosine`, over its seconds of speech:
+how much they say the same. A pair of unlike utterances adds nothing, so that a model that finds no likeness leaves the
+decision to the other terms. The pause before a scene counts as the logarithm of its length over the recording's median:
+speakers rest longer before a new topic (Swerts, "Prosodic features at discourse boundaries of different strength",
+1997). Prefix sums give the cost of any scene at once, and `max_s` bounds the scenes to compare, so that the time grows
+with the length of the recording only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import bisect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,14 @@ from safetensors.numpy import save
 
 from s2i_core import identity
 from s2i_core.config import SceneConfig
-from s2i_core.records import Gap, Scene, Skip, Status, Thing, now
+from s2i_core.records import SHOWN_THINGS, Gap, Scene, Skip, Status, Thing, now
 
+MOST_THINGS = 4
+"""In one picture."""
+_ALIKE = 0.8
+"""Cosine above which two things are one to the eye."""
+_CROWDED = 0.5
+"""Cost of a thing that a scene names and its picture has no room for."""
 _SAME_TIME_S = 1e-6
 _HIGHEST_SCENE_COST = 1e4
 _STEPS_TO_LIMIT = 8
@@ -84,6 +91,7 @@ def plan_scenes(
     gaps: Sequence[Gap],
     config: SceneConfig,
     *,
+    least: float | None = None,
     recording_id: str,
     model_digest: str,
     plan_digest: str,
@@ -97,10 +105,15 @@ def plan_scenes(
     A picture is made from the focus of its scene, the utterance of the highest confidence. Scenes below
     `min_confidence`, where there is one, and gaps of `gap_s` or more are rows with status `skipped`.
 
+    With `least`, what is named decides instead: a picture shows up to `MOST_THINGS` of the things that its scene names
+    so surely, whichever of its utterances names them; the focus is the utterance that names them best, a scene that
+    names nothing is skipped, and one that names more than a picture can show costs more.
+
     Args:
         utterances: in order, without overlap.
         gaps: in order; with the utterances they cover the recording.
         config: lengths and costs.
+        least: the confidence from which things are shown; None plans without them.
         recording_id: of the recording that all rows name.
         model_digest: of the model that embedded the utterances.
         plan_digest: of the settings.
@@ -108,10 +121,13 @@ def plan_scenes(
     """
     created_at = now()
     scenes: list[Scene] = []
+    if least is not None:
+        utterances = [_sure(utterance, least) for utterance in utterances]
     for part in _limited_parts(utterances, gaps, config):
-        focus = max(part.utterances, key=lambda utterance: utterance.confidence, default=None)
+        things = [] if least is None else chosen_things(part.utterances)
+        focus = max(part.utterances, key=lambda utterance: _fitness(utterance, things), default=None)
         reason = part.reason
-        if focus is not None and config.min_confidence is not None and focus.confidence < config.min_confidence:
+        if focus is not None and _says_nothing(focus, things, config, least):
             reason = Skip.BELOW_CONFIDENCE
         start_ms, end_ms = round(part.start_s * 1000), round(part.end_s * 1000)
         scenes.append(
@@ -130,7 +146,8 @@ def plan_scenes(
                 pooled=_direction(part.utterances).tolist() if focus else [],
                 focus_pooled=focus.pooled.astype("<f2").tobytes() if focus else b"",
                 focus_tokens=focus.tokens.astype("<f2").tobytes() if focus else b"",
-                focus_extras=save(dict(focus.extras)) if focus and focus.extras else b"",
+                focus_extras=_extras(focus, things),
+                things=None if least is None else [thing.title for thing in things],
                 model_digest=model_digest,
                 plan_digest=plan_digest,
                 run_id=run_id,
@@ -138,6 +155,53 @@ def plan_scenes(
             )
         )
     return scenes
+
+
+def chosen_things(utterances: Sequence[Embedded]) -> list[Thing]:
+    """What a picture of these shows: the surest thing, and of the others those that are named nearest to it in time.
+
+    Of things that are nearly the same, such as a prince and a princess, it is the surer one. In the order of time.
+    """
+    surest: dict[str, Thing] = {}
+    for thing in sorted((each for one in utterances for each in one.things), key=lambda thing: -thing.confidence):
+        if not any(_alike(thing, other) for other in surest.values()):
+            surest.setdefault(thing.title, thing)
+    if not surest:
+        return []
+    first = next(iter(surest.values()))
+    nearest = sorted(surest.values(), key=lambda thing: abs(thing.start_s - first.start_s))
+    return sorted(nearest[:MOST_THINGS], key=lambda thing: thing.start_s)
+
+
+def _alike(one: Thing, other: Thing) -> bool:
+    if one.vector is None or other.vector is None:
+        return False
+    return float(one.vector.astype(np.float32) @ other.vector.astype(np.float32)) > _ALIKE
+
+
+def _sure(utterance: Embedded, least: float) -> Embedded:
+    return replace(utterance, things=[thing for thing in utterance.things if thing.confidence >= least])
+
+
+def _fitness(utterance: Embedded, things: Sequence[Thing]) -> tuple[float, float]:
+    """How well a picture of these things is made from an utterance: by how much of them it names, then by how surely
+    it is of something drawable."""
+    own = {thing.title for thing in utterance.things}
+    return sum(thing.confidence for thing in things if thing.title in own), utterance.confidence
+
+
+def _says_nothing(focus: Embedded, things: Sequence[Thing], config: SceneConfig, least: float | None) -> bool:
+    if least is not None:
+        return not things
+    return config.min_confidence is not None and focus.confidence < config.min_confidence
+
+
+def _extras(focus: Embedded | None, things: Sequence[Thing]) -> bytes:
+    """What the encoder says of the focus besides, with the vectors of what its picture shows."""
+    extras = dict(focus.extras) if focus else {}
+    if things:
+        extras[SHOWN_THINGS] = np.stack([np.asarray(thing.vector, np.float16) for thing in things])
+    return save(extras) if extras else b""
 
 
 def _limited_parts(utterances: Sequence[Embedded], gaps: Sequence[Gap], config: SceneConfig) -> list[_Part]:
@@ -235,8 +299,9 @@ def _divide(
         likeness = pairs / np.maximum(speech_s[end] - speech_s[begins], _SAME_TIME_S)
         unusual = np.square(np.log(np.maximum(length_s, _SAME_TIME_S) / config.usual_s))
         shortfall_s = np.maximum(config.min_s - length_s, 0.0)
+        crowd = _crowds(utterances[begins[0] : end])
         cost = least[begins] + config.length_cost * unusual + config.change_cost + scene_cost
-        cost += _SHORTFALL_COST * shortfall_s - config.likeness_gain * likeness - saved[begins]
+        cost += _CROWDED * crowd + _SHORTFALL_COST * shortfall_s - config.likeness_gain * likeness - saved[begins]
         least[end], begin[end] = cost.min(), begins[cost.argmin()]
 
     parts: list[_Part] = []
@@ -246,6 +311,16 @@ def _divide(
         parts.append(_Part(float(edges_s[first]), float(edges_s[end]), utterances[first:end]))
         end = first
     return parts[::-1]
+
+
+def _crowds(utterances: Sequence[Embedded]) -> NDArray[np.float64]:
+    """How many things more than a picture shows are named from each utterance to the last `(N,)`."""
+    named: set[str] = set()
+    counts = np.zeros(len(utterances))
+    for place in range(len(utterances) - 1, -1, -1):
+        named.update(thing.title for thing in utterances[place].things)
+        counts[place] = max(0, len(named) - MOST_THINGS)
+    return counts
 
 
 def _direction(utterances: Sequence[Embedded]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ They run in the process that has the model; only `plan` and the rows need none, 
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import time
 from collections.abc import Sequence
@@ -22,9 +23,21 @@ from s2i_core.audio.listen import Heard, Utterance
 from s2i_core.config import ImageConfig, RunConfig
 from s2i_core.errors import ModelError
 from s2i_core.models.contracts import F16, U8, Drawing, Model, OnStep, Shown, ThingHearer
-from s2i_core.records import Gap, ImageSample, Recording, Scene, Skip, SpeechEmbedding, Status, Thing, now
-from s2i_core.scenes import Embedded, plan_scenes
-from s2i_core.weights import scene_settings
+from s2i_core.records import (
+    SHOWN_THINGS,
+    Gap,
+    HeardThing,
+    ImageSample,
+    Recording,
+    Scene,
+    Skip,
+    SpeechEmbedding,
+    Status,
+    Thing,
+    now,
+)
+from s2i_core.scenes import MOST_THINGS, Embedded, plan_scenes
+from s2i_core.weights import least_confidence, scene_settings
 
 if TYPE_CHECKING:
     import torch
@@ -133,16 +146,43 @@ def plan(
     encoder_digest: str,
     run_id: str,
 ) -> list[Scene]:
-    """The scenes of a recording (`plan_scenes`), with the limit of confidence that holds for these settings."""
+    """The scenes of a recording (`plan_scenes`), with the limits of confidence that hold for these settings."""
     return plan_scenes(
         utterances,
         gaps,
         scene_settings(config),
+        least=least_confidence(config),
         recording_id=recording_id,
         model_digest=encoder_digest,
         plan_digest=config.plan_digest,
         run_id=run_id,
     )
+
+
+def things_heard(utterances: Sequence[Embedded], scenes: Sequence[Scene]) -> list[HeardThing]:
+    """The rows of what is named in a recording, with the scenes that were planned of it, which cover it."""
+    starts_s = [scene.start_s for scene in scenes]
+    rows = []
+    for thing in (each for utterance in utterances for each in utterance.things):
+        scene = scenes[max(0, bisect.bisect_right(starts_s, thing.start_s) - 1)]
+        names = scene.model_digest, scene.plan_digest
+        rows.append(
+            HeardThing(
+                thing_id=identity.thing_id(scene.recording_id, round(thing.start_s * 1000), thing.title, *names),
+                recording_id=scene.recording_id,
+                scene_id=scene.scene_id,
+                start_s=thing.start_s,
+                end_s=thing.end_s,
+                thing=thing.title,
+                confidence=thing.confidence,
+                shown=thing.title in (scene.things or ()),
+                model_digest=scene.model_digest,
+                plan_digest=scene.plan_digest,
+                run_id=scene.run_id,
+                created_at=scene.created_at,
+            )
+        )
+    return rows
 
 
 def focus(scenes: Sequence[Drawable], model: Model) -> SpeechEmbedding:
@@ -155,11 +195,17 @@ def focus(scenes: Sequence[Drawable], model: Model) -> SpeechEmbedding:
 
     tokens, pooled, extras = zip(*(_stored(scene, model) for scene in scenes), strict=True)
     unit = torch.nn.functional.normalize(torch.from_numpy(np.stack(pooled)).float(), dim=1)
+    names = list(model.decoder.info.extras)
+    if any(SHOWN_THINGS in each for each in extras):
+        names.append(SHOWN_THINGS)
+        for each in extras:
+            own = each.get(SHOWN_THINGS, np.zeros((0, unit.shape[1]), np.float16))[:MOST_THINGS]
+            each[SHOWN_THINGS] = np.pad(own, ((0, MOST_THINGS - len(own)), (0, 0)))
     return SpeechEmbedding(
         torch.from_numpy(np.stack(tokens)),
         unit,
         torch.tensor([scene.speech_share for scene in scenes]),
-        {name: torch.from_numpy(np.stack([each[name] for each in extras])) for name in model.decoder.info.extras},
+        {name: torch.from_numpy(np.stack([each[name] for each in extras])) for name in names},
     )
 
 
@@ -177,6 +223,8 @@ def _stored(scene: Drawable, model: Model) -> tuple[F16, F16, dict[str, F16]]:
         raise ModelError(
             f"scene {scene.scene_id}", f"its stored focus_tokens does not fit the model ({error})", _AGAIN
         ) from error
+    if extras.get(SHOWN_THINGS, np.zeros((0, len(pooled)))).shape[1:] != pooled.shape:
+        raise ModelError(f"scene {scene.scene_id}", "the things of its focus_extras are of another width", _AGAIN)
     for name in model.decoder.info.extras:
         wanted = (encoder.extras[name], encoder.token_width)
         if name not in extras or extras[name].shape != wanted:

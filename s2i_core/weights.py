@@ -21,6 +21,8 @@ FORMAT_VERSION = 3
 LIBRARY_FOLDER = "library"
 GROUNDS_FOLDER = "grounds"
 GROUNDING_FOLDER = "grounding"
+LEAST_KEPT = 0.3
+"""Things that are less probable are not kept."""
 ANCHORS = Path("space") / "anchors.safetensors"
 """What confidence is measured against, where that is not the checkpoint's own library."""
 FACTS = "s2i.json"
@@ -210,6 +212,16 @@ def least_confidence(config: RunConfig) -> float | None:
         return confidence_for(config.scenes.precision, told.get("limits") or ())
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(str(folder), f"its config is damaged: {error}", "Copy the checkpoint again.") from error
+
+
+def least_heard(config: RunConfig) -> float | None:
+    """How sure it must be that a thing is named for the table of things to have it: less than for a picture.
+
+    Raises:
+        ModelError: there is no checkpoint, or it is damaged.
+    """
+    least = least_confidence(config)
+    return None if least is None else min(least, LEAST_KEPT)
 
 
 def confidence_for(precision: float, limits: Sequence[tuple[float, float]]) -> float:

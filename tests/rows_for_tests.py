@@ -56,6 +56,7 @@ def scene(name: str, index: int, **changes: object) -> Scene:
         focus_pooled=b"",
         focus_tokens=b"",
         focus_extras=b"",
+        things=None,
         model_digest="m",
         plan_digest=CONFIG.plan_digest,
         run_id="one",

@@ -109,6 +109,7 @@ def make_scenes() -> MakeScenes:
                     focus_pooled=pooled.astype("<f2").tobytes(),
                     focus_tokens=random.normal(size=TOKENS).astype("<f2").tobytes(),
                     focus_extras=b"",
+                    things=None,
                     model_digest=digest,
                     plan_digest=plan_digest,
                     run_id=request.run_id,

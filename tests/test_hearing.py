@@ -122,6 +122,16 @@ def test_the_same_thing_soon_again_is_one_mention_and_later_another():
     assert [round((thing.start_s + thing.end_s) / 2, 1) for thing in found] == [0.2, 2.5]
 
 
+def test_mentions_of_one_thing_share_no_moment():
+    rows = np.full((40, 1), 0.35, np.float32)
+    rows[[10, 30], 0] = 0.8, 0.6
+    first, second = peaks([(rows, np.arange(40) / 10)], ["owl"], 0.5)
+    assert first.end_s <= second.start_s < second.end_s
+    rows[:] = 0.5
+    rows[[10, 30], 0] = 0.8, 0.6
+    assert len(peaks([(rows, np.arange(40) / 10)], ["owl"], 0.55)) == 1
+
+
 def test_titles_that_are_drawn_twice_are_one():
     rows = confidence([0.9, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.8])
     assert [thing.title for thing in peaks(rows, ["owl", "owl"], 0.3)] == ["owl"]

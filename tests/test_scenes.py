@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 from s2i_core.config import SceneConfig
-from s2i_core.records import SCENES, Gap, Scene, Skip, row
-from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.records import SCENES, Gap, Scene, Skip, Thing, row
+from s2i_core.scenes import Embedded, chosen_things, plan_scenes
 
 WIDTH = 16
 
@@ -222,3 +225,68 @@ def test_ids_are_stable_and_distinct_and_rows_fit_the_table() -> None:
 def test_a_day_of_talk_is_planned_in_seconds() -> None:
     utterances = talk([i // 5 for i in range(20_000)])
     assert_covers(plan(utterances), utterances[-1].end_s)
+
+
+def naming(utterances: list[Embedded], *names: Sequence[tuple[str, float]]) -> list[Embedded]:
+    """The utterances with things, each a tenth of a second after the other."""
+
+    def things(each: Embedded, named: Sequence[tuple[str, float]]) -> list[Thing]:
+        return [
+            Thing(title, each.start_s + n / 10, each.start_s + n / 10 + 0.5, sure, topic(hash_of(title)).astype("f2"))
+            for n, (title, sure) in enumerate(named)
+        ]
+
+    return [replace(each, things=things(each, named)) for each, named in zip(utterances, names, strict=True)]
+
+
+def hash_of(title: str) -> int:
+    return int.from_bytes(title.encode()[:4])
+
+
+def plan_things(utterances: list[Embedded], least: float | None = 0.5, **settings: float) -> list[Scene]:
+    return plan_scenes(
+        utterances,
+        pauses(utterances),
+        SceneConfig(min_confidence=0.4, **settings),
+        least=least,
+        recording_id="r" * 32,
+        model_digest="m",
+        plan_digest="p",
+        run_id="run",
+    )
+
+
+def test_a_picture_shows_what_its_scene_names_whoever_names_it() -> None:
+    utterances = naming(talk([1, 1, 1]), [("owl", 0.9)], [], [("ship", 0.8), ("fog", 0.3), ("owl", 0.6)])
+    (scene,) = plan_things(utterances)
+    assert scene.things == ["owl", "ship"]
+    assert scene.focus_start_s == utterances[2].start_s  # names most of them, though not most surely
+    vectors = load(scene.focus_extras or b"")["things"]
+    np.testing.assert_array_equal(vectors, [topic(hash_of(title)).astype("f2") for title in ("owl", "ship")])
+    assert row(scene)["things"] == ["owl", "ship"]
+
+
+def test_a_scene_that_names_nothing_surely_is_skipped_however_it_sounds() -> None:
+    utterances = naming([utterance(0.0, 8.0, topic(1), confidence=0.9)], [("owl", 0.4)])
+    (scene,) = plan_things(utterances)
+    assert (scene.status, scene.reason, scene.things) == ("skipped", "below_confidence", [])
+    (scene,) = plan_things(utterances, least=None)
+    assert (scene.status, scene.things) == ("ok", None)
+
+
+def test_of_many_things_the_surest_and_those_near_to_it_are_shown() -> None:
+    names = [[("a1", 0.6)], [("b1", 0.7), ("c1", 0.7)], [("d1", 0.9)], [("e1", 0.6)]]
+    (scene,) = plan_things(naming(talk([1, 1, 1, 1]), *names), min_s=14)
+    assert scene.things == ["b1", "c1", "d1", "e1"]
+
+
+def test_what_looks_alike_is_shown_once() -> None:
+    (one,) = naming(talk([1]), [("prince", 0.6), ("king", 0.9), ("owl", 0.7)])
+    alike = [replace(thing, vector=topic(9).astype("f2")) if thing.title != "owl" else thing for thing in one.things]
+    assert [thing.title for thing in chosen_things([replace(one, things=alike)])] == ["king", "owl"]
+
+
+def test_a_scene_ends_before_it_names_more_than_a_picture_shows() -> None:
+    utterances = talk([1] * 8)
+    names = [[(f"{n}a", 0.9), (f"{n}b", 0.9)] for n in range(8)]
+    assert len(plan_things(naming(utterances, *names))) > len(plan_things(naming(utterances, *[[("owl", 0.9)]] * 8)))

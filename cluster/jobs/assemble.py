@@ -65,6 +65,7 @@ class Assembler:
                     pooled=rows.array(each["pooled"], np.float32, (-1,)),
                     confidence=each["confidence"],
                     speech_share=each["speech_share"],
+                    things=rows.things_of(each["things"] or ()),
                 )
             if (complete := self._complete(number, parts)) is not None:
                 yield complete

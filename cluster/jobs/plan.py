@@ -8,7 +8,7 @@ there is complete, and a job that was killed is continued by running it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +28,7 @@ from s2i_core.audio.listen import Heard
 from s2i_core.config import ResourceConfig
 from s2i_core.identity import recording_id
 from s2i_core.listing import Listed, Listing
-from s2i_core.records import AudioObject, Failure, Recording, Scene, Skip, Stage, Status, row
+from s2i_core.records import AudioObject, Failure, HeardThing, Recording, Scene, Skip, Stage, Status, row
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import archived
 from s2i_core.storage.places import Place
@@ -47,6 +47,7 @@ class PlannedRecording:
     recording: Recording
     scenes: list[Scene]
     failure: Failure | None
+    things: list[HeardThing] = field(default_factory=list)
 
     @property
     def reason(self) -> str | None:
@@ -169,8 +170,9 @@ class _Plan(Job[PlannedRecording]):
         )
 
     def commit(self, outcomes: list[PlannedRecording]) -> None:
-        """Scenes first, the recording's row last: where it is, all the rest is."""
+        """Scenes and things first, the recording's row last: where it is, all the rest is."""
         self.lake.scenes.merge([row(scene) for outcome in outcomes for scene in outcome.scenes])
+        self.lake.things.merge([row(thing) for outcome in outcomes for thing in outcome.things])
         self.lake.failures.merge([row(outcome.failure) for outcome in outcomes if outcome.failure])
         self.lake.recordings.upsert([row(outcome.recording) for outcome in outcomes])
         for table in self.lake.tables.values():
@@ -219,13 +221,14 @@ class _Plan(Job[PlannedRecording]):
                 encoder_digest=self.digests.encoder,
                 run_id=self.request.run_id,
             )
+            things = steps.things_heard(assembled.utterances, scenes)
         except Exception as error:  # noqa: BLE001 -- this recording's outcome, not the run's
             failure = self._failure(error, source, Stage.PLAN, 1)
             return self._failed(source, self.limited(failure, source.uri), heard)
         self._planned.add(recording)
         made = self._recording(source, heard, scenes)
         self._scenes += made.scenes
-        return PlannedRecording(made, scenes, None)
+        return PlannedRecording(made, scenes, None, things)
 
     def _failed(self, source: AudioObject, failure: Failure, heard: Heard | None) -> PlannedRecording:
         recording = None if heard is None else recording_id(heard.sha256)

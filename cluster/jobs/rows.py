@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from s2i_core.audio.listen import Heard
-from s2i_core.records import IMAGES, SCENES, Failure, ImageSample
+from s2i_core.records import IMAGES, SCENES, Failure, ImageSample, Thing
 from s2i_core.steps import Planned
 
 OBJECTS = pa.schema(
@@ -35,6 +35,18 @@ HEARD = pa.schema([*_UTTERANCE, ("features", pa.binary()), ("end", pa.string())]
 """An utterance (`features`: float16 as the frontend gives them), or, with `end` (JSON `End`), that a recording has
 `index` of them."""
 
+_THINGS = pa.list_(
+    pa.struct(
+        [
+            ("title", pa.string()),
+            ("start_s", pa.float64()),
+            ("end_s", pa.float64()),
+            ("confidence", pa.float32()),
+            ("vector", pa.binary()),
+        ]
+    )
+)
+
 ENCODED = pa.schema(
     [
         *_UTTERANCE,
@@ -44,13 +56,14 @@ ENCODED = pa.schema(
         ("pooled", pa.binary()),
         ("confidence", pa.float32()),
         ("speech_share", pa.float32()),
+        ("things", _THINGS),
         ("failure", pa.string()),
         ("end", pa.string()),
         ("node", pa.string()),
     ]
 )
-"""As `HEARD`, with the embedding (float16 tokens `(K, C)`, extras as in `scenes`, float32 pooled `(E,)`) or a
-`failure` (JSON).
+"""As `HEARD`, with the embedding (float16 tokens `(K, C)`, extras as in `scenes`, float32 pooled `(E,)`; what
+is named, each with its float16 vector `(E,)`) or a `failure` (JSON).
 
 `node`: the Ray node that did the work.
 """
@@ -107,6 +120,16 @@ def image_of(json: str) -> ImageSample:
         ValueError: it is not what `image_json` wrote.
     """
     return _IMAGE.validate_json(json)
+
+
+def things_cell(things: Sequence[Thing]) -> list[dict[str, Any]]:
+    """For the column `things`."""
+    return [vars(thing) | {"vector": np.asarray(thing.vector, "<f2").tobytes()} for thing in things]
+
+
+def things_of(cell: Sequence[Mapping[str, Any]]) -> list[Thing]:
+    """Back from the column `things`."""
+    return [Thing(**{**each, "vector": array(each["vector"], np.float16, (-1,))}) for each in cell]
 
 
 def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -31,10 +31,12 @@ from s2i_core.logs import Log
 from s2i_core.models import registry
 from s2i_core.publish.images import content_type, encode_image
 from s2i_core.records import AudioObject, Failure, Stage, row
+from s2i_core.scenes import Embedded
 from s2i_core.steps import Planned
 from s2i_core.storage.artifacts import image_key, images_folder
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import parse_uri
+from s2i_core.weights import least_confidence, least_heard
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -116,8 +118,8 @@ class Decode:
 class Encode:
     """Utterances (`rows.HEARD`) to embeddings (`rows.ENCODED`); ends pass through.
 
-    An utterance below `min_confidence` is never drawn, so it keeps no tokens: the driver holds the rows of a recording
-    until its scenes are planned, and tokens are most of them.
+    What can be no focus, because it is below the limits of confidence, keeps no tokens: the driver holds the rows of a
+    recording until its scenes are planned, and tokens are most of them.
     """
 
     pool = ENCODE
@@ -127,6 +129,7 @@ class Encode:
         self._model = model.load(request.config.model, request.config.resources.encode, encoder=digest)
         limit = request.config.scenes.min_confidence
         self._min_confidence = self._model.space.min_confidence if limit is None else limit
+        self._least, self._least_heard = least_confidence(request.config), least_heard(request.config)
         self._run_id = request.run_id
         self._traceparent = request.traceparent
         self._node = _node()
@@ -154,15 +157,21 @@ class Encode:
         ]
         return [
             {
-                "tokens": each.tokens.tobytes() if each.confidence >= self._min_confidence else b"",
+                "tokens": each.tokens.tobytes() if self._drawable(each) else b"",
                 "token_width": each.tokens.shape[1],
-                "extras": save(dict(each.extras)) if each.confidence >= self._min_confidence and each.extras else b"",
+                "extras": save(dict(each.extras)) if self._drawable(each) and each.extras else b"",
                 "pooled": each.pooled.astype("<f4").tobytes(),
                 "confidence": each.confidence,
                 "speech_share": each.speech_share,
+                "things": rows.things_cell(each.things),
             }
-            for each in steps.embed(heard, self._model)
+            for each in steps.embed(heard, self._model, self._least_heard)
         ]
+
+    def _drawable(self, utterance: Embedded) -> bool:
+        if self._least is not None:
+            return any(thing.confidence >= self._least for thing in utterance.things)
+        return utterance.confidence >= self._min_confidence
 
     def _failed(self, error: Exception, utterance: Mapping[str, Any]) -> dict[str, Any]:
         # The stage knows the recording by its number only; whoever assembles it puts the name in.

@@ -35,7 +35,7 @@ from s2i_core import identity, tracing
 from s2i_core.errors import ObjectArchived, S2IError, StorageError, StorageUnavailable
 from s2i_core.identity import Digests
 from s2i_core.network import trouble
-from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject, Status
+from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, AudioObject, Status
 from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings
 from s2i_core.storage.places import destination, parse_uri
 
@@ -415,6 +415,7 @@ class Lake:
         self.uri = destination(uri).uri.rstrip("/")
         self.recordings = self._table("recordings", RECORDINGS, "source_uri", "etag", "model_digest", "plan_digest")
         self.scenes = self._table("scenes", SCENES, "scene_id")
+        self.things = self._table("things", THINGS, "thing_id")
         self.images = self._table("images", IMAGES, "image_id")
         self.failures = self._table("failures", FAILURES, "subject", "stage", "run_id")
 
@@ -433,6 +434,7 @@ class Lake:
         return {
             "recordings": self.recordings,
             "scenes": self.scenes,
+            "things": self.things,
             "images": self.images,
             "failures": self.failures,
         }

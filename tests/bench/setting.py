@@ -84,6 +84,7 @@ def scene_rows(
         "focus_pooled": pa.array([each.tobytes() for each in pooled.astype("<f2")]).take(kind),
         "focus_tokens": pa.array([each.tobytes() for each in heard]).take(kind),
         "focus_extras": [b""] * count,
+        "things": [None] * count,
         "model_digest": [digests.encoder] * count,
         "plan_digest": [digests.plan] * count,
         "run_id": ["bench"] * count,

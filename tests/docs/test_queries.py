@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2i_core.records import Failure, ImageSample, Recording, Scene, Stage, now, row
+from s2i_core.records import Failure, HeardThing, ImageSample, Recording, Scene, Stage, now, row
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
@@ -60,6 +60,22 @@ def scene(name, index, status="ok", reason=None):
         focus_pooled=b"",
         focus_tokens=b"",
         focus_extras=b"",
+        things=None,
+        plan_digest="p",
+        **RUN,
+    )
+
+
+def thing(of, title):
+    return HeardThing(
+        thing_id=f"{of.scene_id}-{title}",
+        recording_id=of.recording_id,
+        scene_id=of.scene_id,
+        start_s=of.start_s,
+        end_s=of.start_s + 0.6,
+        thing=title,
+        confidence=0.9,
+        shown=True,
         plan_digest="p",
         **RUN,
     )
@@ -109,6 +125,7 @@ def db(store, bucket):
     scenes = [scene(name, index) for name in ("a", "b") for index in range(3)]
     lake.scenes.merge([row(each) for each in [*scenes, scene("a", 3, "skipped", "silence")]])
     lake.images.merge([row(image(each, 0.1 * index)) for index, each in enumerate(scenes[:-1])])
+    lake.things.merge([row(thing(each, title)) for each in scenes[:2] for title in ("owl", "ship")])
     rows = [recording("a"), recording("b"), recording("c", "failed", "broken"), recording("d", "skipped", "silence")]
     lake.recordings.merge([row(each) for each in rows])
     subjects = [("s3://archive/c", None), ("s3://archive/a", None), ("b-0", "b-0"), ("b-2", "b-2")]

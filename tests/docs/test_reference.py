@@ -19,7 +19,7 @@ def test_the_settings_are_up_to_date():
     assert checked.returncode == 0, checked.stderr
 
 
-@pytest.mark.parametrize("name", ["recordings", "scenes", "images", "failures"])
+@pytest.mark.parametrize("name", ["recordings", "scenes", "things", "images", "failures"])
 def test_every_column_of_a_table_is_explained_with_its_type(name):
     section = re.search(rf"^## `{name}`$(.*?)(?=^## |\Z)", (DOCS / "tables.md").read_text("utf-8"), re.M | re.S)[1]
     rows = re.findall(r"^\| `(\w+)`( \*)? \| ([^|]+) \| ([^|]+) \|$", section, re.M)

@@ -22,7 +22,7 @@ from fronts import front, refusal
 
 from s2i_core.errors import ConfigError, StorageError, StorageUnavailable
 from s2i_core.identity import Digests, digest, image_id
-from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, AudioObject
+from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, AudioObject
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.objects import archived as archived_error
@@ -38,6 +38,7 @@ SAMPLES: dict[pa.DataType, Any] = {
     pa.bool_(): False,
     pa.binary(): b"\x00\xff\x80",
     pa.list_(pa.float32()): [0.5, -1.0],
+    pa.list_(pa.string()): ["owl", "ship"],
     pa.timestamp("us", tz="UTC"): AT,
 }
 
@@ -81,7 +82,9 @@ def test_nothing_is_there_before_the_first_write(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    "schema", [RECORDINGS, SCENES, IMAGES, FAILURES], ids=["recordings", "scenes", "images", "failures"]
+    "schema",
+    [RECORDINGS, SCENES, THINGS, IMAGES, FAILURES],
+    ids=["recordings", "scenes", "things", "images", "failures"],
 )
 def test_every_type_round_trips(store: StoreInfo, bucket: str, schema: pa.Schema) -> None:
     table = LakeTable(store.settings(), f"s3://{bucket}/t", schema, (schema.names[0],))

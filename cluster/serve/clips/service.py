@@ -176,8 +176,9 @@ class Service:
             encoder_digest=facts.encoder_digest,
             run_id=RUN_ID,
         )
-        # Of equals the first, as the plan chooses the focus.
-        surest = max((scene for scene in scenes if scene.focus_tokens), key=lambda scene: scene.confidence)
+        # Of equals the first, as the plan chooses the focus. Where nothing is named, the sentence as a whole is drawn.
+        spoken = (scene for scene in scenes if scene.focus_tokens)
+        surest = max(spoken, key=lambda scene: (bool(scene.things), scene.confidence))
         planned_at = time.monotonic()
         self.meter.step("encode", planned_at - decoded_at)
         return PlannedClip(surest, decoded, (decoded_at - started) * 1000, (planned_at - decoded_at) * 1000)

@@ -18,6 +18,7 @@ from s2i_core import steps
 from s2i_core.audio.listen import Utterance
 from s2i_core.config import PoolConfig
 from s2i_core.scenes import Embedded
+from s2i_core.weights import least_heard
 
 
 class Encoder:
@@ -27,6 +28,7 @@ class Encoder:
         keep_to_loopback()
         faults.tell()
         self._model = load(settings.config().model, PoolConfig(num_cpus=settings.encoder.num_cpus))
+        self._least = least_heard(settings.config())
         frontend = self._model.encoder.frontend
         self._meter = Meter("encoder")
         self._batcher: Batcher[tuple[Utterance, ...], tuple[list[Embedded], float]] = Batcher(
@@ -61,7 +63,7 @@ class Encoder:
         """Each clip's embeddings, with when their batch began."""
         del wanted  # a batch takes less than there would be to win
         began = time.monotonic()
-        embedded = iter(steps.embed([each for clip in clips for each in clip], self._model))
+        embedded = iter(steps.embed([each for clip in clips for each in clip], self._model, self._least))
         return [([next(embedded) for _ in clip], began) for clip in clips]
 
     def _told(self, facts: BatchFacts) -> None:

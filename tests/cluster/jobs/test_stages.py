@@ -7,12 +7,16 @@ import dataclasses
 import numpy as np
 import pytest
 from archives import SAMPLES, speech
+from tiny import tiny_pipeline
 
-from cluster.jobs import rows
+from cluster.jobs import plan, rows
+from cluster.jobs.assemble import Assembler
 from cluster.jobs.model import load
 from cluster.jobs.stages import Decode, Draw, Encode
-from s2i_core.config import ModelConfig, PoolConfig
+from s2i_core.config import ModelConfig, PoolConfig, changed
 from s2i_core.errors import GenerationError, ModelError, StorageUnavailable
+from s2i_core.illustrate import illustrate_file
+from s2i_core.models import registry
 from s2i_core.records import AudioObject
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.weights import decoder_digest, digests, encoder_digest
@@ -139,6 +143,38 @@ def test_encode_keeps_no_tokens_of_what_is_never_drawn(request_for) -> None:
     )
     assert unsure["tokens"] == b"" and len(drawn["tokens"]) == 4 * 8 * 2
     assert unsure["confidence"] == drawn["confidence"] < 1 and unsure["pooled"] == drawn["pooled"]
+
+
+def test_what_is_named_is_committed_with_the_recording_and_is_what_one_file_gives(
+    objects, bucket, request_for, config, tmp_path
+) -> None:
+    tiny_pipeline(grounded=True).save_pretrained(tmp_path / "model")
+    settings = {"model.checkpoint": str(tmp_path / "model"), "scenes.precision": 0.01}
+    config = changed(config, settings)
+    request = request_for(config=config)
+    talk = speech(12)
+    (tmp_path / "talk.wav").write_bytes(talk)
+    source = listed(objects, bucket, "in/talk.wav", talk)
+    heard = rows.table(hear(request, source), rows.HEARD)
+    encoded = Encode(request, encoder_digest(config.model))(heard)
+    (assembled,) = Assembler({0: source}).add(encoded)
+    job = plan._Plan(request, None)
+    job.commit([job._outcome(assembled)] * 2)
+
+    made = illustrate_file(tmp_path / "talk.wav", tmp_path / "out", config, registry.load(config.model))
+    things = {thing.thing_id: thing for thing in made.things}
+    assert things
+    found = {each["thing_id"]: each for each in job.lake.things.read().to_pylist()}
+    assert found.keys() == things.keys()
+    for thing_id, each in found.items():
+        told = things[thing_id]
+        assert (each["scene_id"], each["thing"], each["shown"]) == (told.scene_id, told.thing, told.shown)
+        assert each["confidence"] == pytest.approx(told.confidence, abs=1e-3)
+    planned = {each["scene_id"]: each for each in job.lake.scenes.read().to_pylist()}
+    local = {scene.scene_id: (scene.things, scene.focus_extras) for scene in made.scenes}
+    assert {name: (each["things"], each["focus_extras"]) for name, each in planned.items()} == local
+    assert any(each.shown for each in made.things)
+    assert (tmp_path / "out" / "things.jsonl").read_text().count("\n") == len(things)
 
 
 def draw(stage: Draw, scenes):

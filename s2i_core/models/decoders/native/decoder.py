@@ -22,18 +22,23 @@ from s2i_core.errors import ModelError
 from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, Shown, refuse_non_finite
 from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.grounds import Grounds, start_picture
-from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
+from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor, showing
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.decoders.native.reference import Box, Slot, SpritePainter
 from s2i_core.models.parts import load_part
-from s2i_core.records import SpeechEmbedding
+from s2i_core.records import SHOWN_THINGS, SpeechEmbedding
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
 EDGE = 0.01
 """Free room at the edge of the frame, as a share of it."""
 TOUCH = 0.15
 """How far drawings of a kind may reach into each other, as a share of their extent."""
+MOST_IN_A_ROW = 3
+_HIGH = frozenset({"air", "weather", "space"})
+"""Categories of what one sees above the rest."""
+_BEHIND = frozenset({"building", "plant", "vehicle", "boat"})
+"""Categories of what stands behind the rest."""
 _ROUNDS = 24
 _SHRUNK = 0.98
 """What is left of the size of crowded drawings after a round of moving them apart."""
@@ -98,10 +103,11 @@ class NativeDecoder:
 
     @torch.inference_mode()
     def predict(self, speech: SpeechEmbedding) -> Layout:
-        """What lies where, by the layout predictor."""
+        """What lies where, by the layout predictor; where the speech says what to show, that and no more."""
         device, dtype = self.layout.device, self.layout.dtype
         tokens = speech.extras[_LAYOUT] if self.info.extras else speech.tokens
-        return self.layout(tokens.to(device, dtype), speech.pooled.to(device, dtype))  # type: ignore[no-any-return]
+        layout: Layout = self.layout(tokens.to(device, dtype), speech.pooled.to(device, dtype))
+        return showing(layout, speech.extras[SHOWN_THINGS].to(device)) if SHOWN_THINGS in speech.extras else layout
 
     def plan(self, layout: Layout, image: ImageConfig) -> list[tuple[Slot, ...]]:
         """For each utterance, the library images of the style to look at, and where they lie.
@@ -120,7 +126,10 @@ class NativeDecoder:
             _, found = library.nearest(_agreed(queries[row, surest]), k=1)
             chosen = sorted(zip(surest, found[:, 0].tolist(), strict=True))
             sprites = [sprite for _, sprite in chosen]
-            placed = [_within(boxes[row, n], library.extent(sprite)) for n, sprite in chosen]
+            wanted = [boxes[row, n] for n, _ in chosen]
+            if not any(box.any() for box in wanted):
+                wanted = arranged([library.infos[sprite].category for sprite in sprites])
+            placed = [_within(box, library.extent(sprite)) for box, sprite in zip(wanted, sprites, strict=True)]
             plans.append(
                 tuple(
                     Slot(sprite, library.infos[sprite].concept, box, _colour(colours[row, n]))
@@ -252,6 +261,25 @@ def _agreed(queries: NDArray[np.float32], alike: float = 0.8) -> NDArray[np.floa
     kin = (queries @ queries.T > alike).astype(np.float32)
     means = kin @ queries
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
+
+
+def arranged(categories: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Boxes for one to four things of which nobody said where they are: what flies above what stands, left to right."""
+    high = [place for place, category in enumerate(categories) if category in _HIGH]
+    low = [place for place in range(len(categories)) if place not in high]
+    if len(low) > MOST_IN_A_ROW:
+        low.sort(key=lambda place: categories[place] not in _BEHIND)
+    boxes: list[NDArray[np.float32]] = [np.zeros(4, np.float32)] * len(categories)
+    parts = [(high, 0.24, 0.34), (low, 0.68, 0.5)] if high and low else [(high or low, 0.57, 0.62)]
+    for members, y, most in parts:
+        rows = [members[:2], members[2:]] if len(members) == MOST_IN_A_ROW + 1 else [members]
+        for number, row in enumerate(rows):
+            # Two rows are one before the other, and no chessboard.
+            side = min(most, 0.88 / len(row)) if len(rows) == 1 else 0.4
+            at_y, shift = (y, 0.0) if len(rows) == 1 else ((0.38, 0.04), (0.75, -0.04))[number]
+            for turn, place in enumerate(row):
+                boxes[place] = np.array([(turn + 0.5) / len(row) + shift, at_y, side, side], np.float32)
+    return boxes
 
 
 def _within(box: NDArray[np.float32], extent: tuple[float, float]) -> Box:

@@ -8,13 +8,16 @@ of their own: training gives each scene's things to the slots that fit them best
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
+
+_ASKS_FOR = 0.5
+"""Cosine from which a slot asks for a thing."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Layout:
 
     Attributes:
         presence: logit that a slot holds an object `(B, N)`.
-        boxes: centre x, centre y, width, height as shares of the picture `(B, N, 4)`.
+        boxes: centre x, centre y, width, height as shares of the picture `(B, N, 4)`; zeros where nothing was said of
+            a place (`showing`).
         queries: what to ask the library for, L2-normalised `(B, N, E)`.
         colours: logits of an object's colour `(B, N, 1 + colours)`: first its own, then `recolour.COLOURS` in their
             order; `(B, N, 0)` from a predictor that knows none.
@@ -41,6 +45,42 @@ class Layout:
     def place(self) -> torch.Tensor:
         """The likeliest setting and time of day as two one-hot vectors end to end `(B, S + T)`, or `(B, 0)`."""
         return torch.cat([_one_hot(self.settings), _one_hot(self.times)], dim=1)
+
+
+def showing(layout: Layout, things: torch.Tensor) -> Layout:
+    """The layout with these things in its slots, and nothing else.
+
+    A slot that asks for one of them keeps its place and its colour. Where some thing has none, because it was named
+    elsewhere, all of them are without a place.
+
+    Args:
+        layout: of B utterances.
+        things: vectors `(B, M, E)`, zeros where a row has fewer; a row of zeros stays as it is.
+    """
+    presence, boxes, queries, colours = (
+        each.clone() for each in (layout.presence, layout.boxes, layout.queries, layout.colours)
+    )
+    slots = presence.shape[1]
+    for row in range(len(presence)):
+        shown = things[row][things[row].norm(dim=1) > 0][:slots].to(queries)
+        if not len(shown):
+            continue
+        alike, which = (queries[row] @ F.normalize(shown, dim=1).T).max(1)
+        asks = (alike > _ASKS_FOR) & (presence[row] > 0)
+        if len(which[asks].unique()) < len(shown):
+            # In the order of the things; of the slots that ask for one, the surest knows its colour.
+            own = torch.zeros_like(colours[row])
+            own[:, :1] = 1.0
+            for slot in asks.nonzero().flatten()[presence[row][asks].argsort()].tolist():
+                own[which[slot]] = colours[row, slot]
+            colours[row], boxes[row] = own, 0.0
+            which, asks = (
+                torch.arange(slots, device=which.device),
+                torch.arange(slots, device=which.device) < len(shown),
+            )
+        presence[row] = torch.where(asks, presence[row].abs() + 1, -presence[row].abs() - 1)
+        queries[row, asks] = F.normalize(shown, dim=1)[which[asks]]
+    return replace(layout, presence=presence, boxes=boxes, queries=queries, colours=colours)
 
 
 def _one_hot(logits: torch.Tensor) -> torch.Tensor:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,9 @@ from tiny import tiny_pipeline
 from s2i_core.config import ImageConfig
 from s2i_core.errors import ConfigError, GenerationError
 from s2i_core.models.decoders.native import decoder as native
-from s2i_core.models.decoders.native.decoder import canvas_tensor
+from s2i_core.models.decoders.native.decoder import arranged, canvas_tensor
 from s2i_core.models.decoders.native.grounds import Grounds
-from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor, showing
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
@@ -164,6 +166,62 @@ def test_without_references_it_starts_from_noise() -> None:
     assert drawing.grounds is None
     pipeline.grounds = None
     np.testing.assert_array_equal(drawing.images, pipeline.generate(embeddings(1), [1], image))
+
+
+def slots_of(*asked: float) -> Layout:
+    """Four slots, of which those asked for are sure, each asking in its own direction."""
+    boxes = torch.tensor([[0.1 + 0.2 * n, 0.5, 0.2, 0.2] for n in range(4)])[None]
+    colours = torch.tensor([[0.0, float(n), 0.0] for n in range(4)])[None]
+    none = torch.zeros(1, 0)
+    return Layout(torch.tensor([asked]), boxes, torch.eye(8)[None, :4], colours, none, none)
+
+
+def things(*numbers: int) -> torch.Tensor:
+    return torch.nn.functional.pad(torch.eye(8)[list(numbers)], (0, 0, 0, 4 - len(numbers)))[None]
+
+
+def test_a_slot_that_asks_for_a_thing_keeps_its_place_and_the_others_go() -> None:
+    shown = showing(slots_of(3.0, 2.0, 1.0, -1.0), things(2, 0))
+    assert (shown.presence[0] > 0).tolist() == [True, False, True, False]
+    torch.testing.assert_close(shown.boxes[0, [0, 2]], slots_of(1, 1, 1, 1).boxes[0, [0, 2]])
+    torch.testing.assert_close(shown.queries[0, [0, 2]], torch.eye(8)[[0, 2]])
+
+
+def test_things_of_elsewhere_take_slots_in_their_order_and_lose_all_places() -> None:
+    shown = showing(slots_of(3.0, 2.0, 1.0, -1.0), things(7, 2))
+    assert (shown.presence[0] > 0).tolist() == [True, True, False, False]
+    assert not shown.boxes.any()
+    torch.testing.assert_close(shown.queries[0, :2], torch.eye(8)[[7, 2]])
+    assert shown.colours[0, :2].argmax(1).tolist() == [0, 1]  # its own; that of the slot that asked for it
+
+
+def test_a_row_without_things_stays_as_it_is() -> None:
+    layout = slots_of(3.0, 2.0, 1.0, -1.0)
+    shown = showing(layout, torch.zeros(1, 4, 8))
+    for name, part in vars(layout).items():
+        assert torch.equal(part, getattr(shown, name))
+
+
+def test_a_picture_shows_the_things_it_is_told(pipeline: SpeechToImagePipeline) -> None:
+    decoder, speech = pipeline.model.decoder, pipeline.encode_speech([np.zeros(16000, np.float32)], 16000)
+    for wanted in (0, 1, 2):
+        vector = torch.from_numpy(pipeline.library.vectors[wanted])
+        told = dataclasses.replace(speech, extras={"things": torch.nn.functional.pad(vector[None], (0, 0, 0, 3))[None]})
+        (shows,) = decoder.draw(told, [0], ImageConfig(size_px=64, steps=1)).shows
+        assert [each.title for each in shows] == [pipeline.library.infos[wanted].title]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_things_without_a_place_lie_within_the_frame_and_beside_each_other(count: int) -> None:
+    for categories in (["thing"] * count, ["weather"] + ["building"] * (count - 1)):
+        boxes = arranged(categories)
+        assert len(boxes) == count
+        for number, (x, y, width, height) in enumerate(boxes):
+            assert min(x - width / 2, y - height / 2) >= 0 and max(x + width / 2, y + height / 2) <= 1
+            for other in boxes[:number]:
+                assert max(abs(x - other[0]) / width, abs(y - other[1]) / height) > 0.7
+    above, below = arranged(["animal", "space"])[::-1]
+    assert above[1] + above[3] / 2 < below[1]
 
 
 def test_drawings_of_a_kind_do_not_hide_each_other() -> None:
