@@ -46,9 +46,11 @@ def open_folder(place: str) -> tuple[AbstractFileSystem, str]:
 
     Raises:
         ConfigError: there is no such folder, or it is empty.
-        StorageError: the object store refused.
+        StorageError: the object store refused, or does not answer within seconds.
     """
     if place.startswith(SCHEME):
+        # Nothing is under way yet that would be worth waiting through an outage for, as s3fs would.
+        ObjectStore(S3Settings.from_env()).check_readable(*parse_uri(place))
         with _clear_errors(place):
             system, root = s3_filesystem(), place.removeprefix(SCHEME).rstrip("/")
             found = bool(system.find(root, maxdepth=None, detail=False)[:1])

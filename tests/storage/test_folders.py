@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -97,8 +98,10 @@ def test_what_is_wrong_is_said(
     assert isinstance(contents[f"{root}/none.py"], FileNotFoundError)
     assert contents[f"{root}/test_folders.py"] == Path(__file__).read_bytes()
     monkeypatch.setenv("S2I_S3_ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
     with pytest.raises(StorageUnavailable, match="does not answer"):
         open_folder(f"s3://{bucket}/x")
+    assert time.monotonic() - started < 20, "it waited as through an outage"
 
 
 def test_it_is_a_file_system_for_others(objects: ObjectStore, bucket: str) -> None:

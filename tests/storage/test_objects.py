@@ -93,6 +93,8 @@ def test_keys_reach_the_wire_unchanged() -> None:
     paths: list[str] = []
 
     class Recorder(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # with the former one it never says to go on, for which the client waits a second
+
         def do_PUT(self) -> None:
             paths.append(self.path)
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -103,7 +105,7 @@ def test_keys_reach_the_wire_unchanged() -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Recorder) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         client = ObjectStore(S3Settings(endpoint_url=f"http://127.0.0.1:{server.server_port}"))
         for key in keys:
