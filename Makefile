@@ -5,6 +5,9 @@
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
+# Three, whatever the machine has: each may have a cluster of its own, and on two cores waits as long as it works.
+SIDE_BY_SIDE = -n 3 --dist loadscope
+
 demo:  ## install, start the embedded S3 server, illustrate the sample archive, say where to look
 	@infra/install.sh base
 	@.venv/bin/s2i demo
@@ -21,11 +24,11 @@ test:  ## install with the test extras, check style and types, run the suite
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/pytest -m "not slow and not gpu"
+	.venv/bin/pytest $(SIDE_BY_SIDE) -m "not slow and not gpu"
 
 test-all:  ## the suite with its slow tests
 	@infra/install.sh test
-	.venv/bin/pytest -m "not gpu"
+	.venv/bin/pytest $(SIDE_BY_SIDE) -m "not gpu"
 
 chaos:  ## break things in the middle of jobs: processes, nodes, links, disks, the store
 	@infra/install.sh test

@@ -18,6 +18,8 @@ from s2i_core.storage.objects import ObjectStore
 if TYPE_CHECKING:
     from cluster.local import LocalCluster
 
+pytest_plugins = ["side_by_side"]
+
 # The threads of torch wait for each other by spinning, which on two cores that others work on too takes many times as
 # long as the work. Here, so before torch is loaded, and for all processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

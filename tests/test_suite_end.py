@@ -26,13 +26,14 @@ def test_what_is_left_running_fails_the_suite(tmp_path: Path) -> None:
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
 
-    def run(name: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    def run(name: str, *more: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), *more]
         command += [str(tmp_path / "test_it.py"), "-k", name]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout
 
     code, said = run("test_leaves_nothing")
     assert code == 0, said
-    code, said = run("test_leaves and not nothing")
-    assert code == 1 and "1 passed" in said and "sleep 613" in said, said
+    for more in ((), ("-n", "1")):
+        code, said = run("test_leaves and not nothing", *more)
+        assert code == 1 and "1 passed" in said and "sleep 613" in said, said

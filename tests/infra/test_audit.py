@@ -34,6 +34,7 @@ def random(length: int, alphabet: str) -> str:
         (f"https://bob:{random(12, string.ascii_letters)}@store.internal/x", "Basic Auth Credentials"),
         (f"token: ghp_{random(36, string.ascii_letters)}", "GitHub Token"),
     ],
+    ids=["AWS", "key", "URL", "GitHub"],  # the same in each process that collects these tests
 )
 def test_a_planted_secret_is_found_and_not_repeated(text: str, kind: str, tmp_path: Path) -> None:
     file = tmp_path / "settings.py"
