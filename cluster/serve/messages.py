@@ -97,3 +97,5 @@ class BatchFacts:
     waited_s: float
     """How long its oldest item waited."""
     ran_s: float
+    waiting: int
+    """Items that wait for the next."""

@@ -57,14 +57,14 @@ class Meter:
             self._waited_s = histogram("s2i_batch_wait_seconds", "Wait of its oldest request.", _SECONDS, labels)
             self._queue = Gauge("s2i_queue_length", "Requests that wait.", labels, registry=self.registry)
 
-    def batch(self, facts: BatchFacts, waiting: int) -> None:
+    def batch(self, facts: BatchFacts) -> None:
         """A batch has run."""
         name = self._deployment
         self._batch_items.labels(name).observe(facts.items)
         self._batch_cost.labels(name).observe(facts.cost)
         self._batch_s.labels(name).observe(facts.ran_s)
         self._waited_s.labels(name).observe(facts.waited_s)
-        self._queue.labels(name).set(waiting)
+        self._queue.labels(name).set(facts.waiting)
         self.report()
 
     def request(self, method: str, route: str, status: int, elapsed_s: float) -> None:

@@ -104,23 +104,17 @@ def install(app: FastAPI) -> None:
     """Give every error of the app the same body."""
 
     @app.exception_handler(Refusal)
-    async def refused(request: Request, error: Refusal) -> JSONResponse:
-        del request
-        return error.response()
-
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def refused(request: Request, error: Refusal | RequestValidationError) -> JSONResponse:
         del request
-        return of_validation(error.errors()).response()
+        return (error if isinstance(error, Refusal) else of_validation(error.errors())).response()
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
         del request
         known = {404: missing(), 405: Refusal(405, "method_not_allowed", "This method is not allowed.", "See /docs.")}
-        refusal = known.get(error.status_code) or Refusal(
-            error.status_code, "bad_request", "Bad request.", "See /docs."
-        )
-        answer = refusal.response()
+        other = Refusal(error.status_code, "bad_request", "Bad request.", "See /docs.")
+        answer = known.get(error.status_code, other).response()
         answer.headers.update(error.headers or {})
         return answer
 

@@ -18,6 +18,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import problems
+from cluster.serve.callers import Caller, Doorkeeper
 from cluster.serve.clips.admission import Clips, Places, TimeLeft
 from cluster.serve.clips.decoding import Decoders
 from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, PreviewFile, Refused
@@ -30,10 +31,10 @@ from s2i_core.audio.listen import Heard, Utterance
 from s2i_core.config import ImageConfig
 from s2i_core.errors import S2IError
 from s2i_core.models import registry
-from s2i_core.records import Scene, Skip, Status
+from s2i_core.records import Gap, Scene, Skip, Status
 from s2i_core.scenes import Embedded
 
-RUN_ID = "online"
+_RUN_ID = "online"
 _FACTS_S = 10.0
 
 
@@ -63,6 +64,7 @@ class Service:
         self.limits = settings.limits
         self.meter = Meter("ingress")
         self.desk = desk
+        self.doorkeeper = Doorkeeper(settings)
         limits, meter = self.limits, self.meter
         self.clips = Clips(limits.max_clips, limits.share(limits.max_clips), limits.max_wait_s, meter)
         self.uploads = Places("uploads", limits.max_uploads, limits.share(limits.max_uploads), meter)
@@ -143,7 +145,6 @@ class Service:
             Refusal: it cannot be decoded, is too long, nobody speaks in it, or it waited too long.
         """
         started = time.monotonic()
-        facts = await self.facts()
         limited = self.config.audio.model_copy(
             update={
                 "max_size_bytes": self.limits.max_clip_bytes,
@@ -167,15 +168,7 @@ class Service:
         if not utterances:
             raise problems.no_speech(any(gap.kind == Skip.NO_SPEECH for gap in decoded.gaps))
         embedded = await self.encode(utterances, time_left)
-        # By the settings of a batch job: the service's own limits shape no scene.
-        scenes = steps.plan(
-            embedded,
-            decoded.gaps,
-            self.config,
-            recording_id=identity.recording_id(decoded.sha256),
-            encoder_digest=facts.encoder_digest,
-            run_id=RUN_ID,
-        )
+        scenes = await self.scenes(embedded, decoded.gaps, decoded.sha256)
         # Of equals the first, as the plan chooses the focus. Where nothing is named, the sentence as a whole is drawn.
         spoken = (scene for scene in scenes if scene.focus_tokens)
         surest = max(spoken, key=lambda scene: (bool(scene.things), scene.confidence))
@@ -194,6 +187,26 @@ class Service:
             encoded: Encoded = self._or_refuse(answer, time_left)
         time_left.waited(encoded.waited_s)
         return encoded.embedded
+
+    async def scenes(self, embedded: list[Embedded], gaps: list[Gap], sha256: str) -> list[Scene]:
+        """Scenes of a sound, named by its digest. By the settings of a batch job: the service's limits shape none."""
+        return steps.plan(
+            embedded,
+            gaps,
+            self.config,
+            recording_id=identity.recording_id(sha256),
+            encoder_digest=(await self.facts()).encoder_digest,
+            run_id=_RUN_ID,
+        )
+
+    async def spend(self, caller: Caller, images: int) -> None:
+        """Take pictures from the caller's quota.
+
+        Raises:
+            Refusal: it is used up.
+        """
+        if caller.key is not None and (wait_s := await self.desk.spend_images.remote(caller.key, images)):
+            raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, or ask for a larger one.", wait_s)
 
     async def draw(self, scene: Scene, seeds: tuple[int, ...], image: ImageConfig, time_left: TimeLeft) -> DrawnFiles:
         """Pictures of a scene.

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, FastAPI, Response, WebSocket
+from fastapi import APIRouter, FastAPI, Response
 
 from cluster.serve import faults, metrics, problems
-from cluster.serve.callers import Doorkeeper
 from cluster.serve.clips.service import Service
-from cluster.serve.http import documentation, page, pictures, recordings
+from cluster.serve.http import documentation, live, page, pictures, recordings
 from cluster.serve.http.dependencies import ERRORS, CallerOf, ServiceOf
 from cluster.serve.http.guard import Guard
-from cluster.serve.http.live import live
 from cluster.serve.schemas import ErrorBody, Health
 
 router = APIRouter(tags=["operation"])
@@ -43,12 +41,6 @@ async def figures(service: ServiceOf, caller: CallerOf) -> Response:
     return Response(await service.desk.metrics.remote(), media_type=metrics.CONTENT_TYPE)
 
 
-@router.websocket("/v1/live")
-async def live_endpoint(socket: WebSocket) -> None:
-    """See `live.py`."""
-    await live(socket, socket.app.state.service, socket.app.state.doorkeeper)
-
-
 def build(service: Service) -> FastAPI:
     """The ASGI application over a service."""
     settings = service.settings
@@ -65,11 +57,10 @@ def build(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = service
-    app.state.doorkeeper = Doorkeeper(settings)
     app.state.style_images = {}
     app.state.style_lock = asyncio.Lock()
     problems.install(app)
-    for each in (pictures, recordings, documentation, page):
+    for each in (pictures, recordings, live, documentation, page):
         app.include_router(each.router)
     app.include_router(router)
     documentation.install(app, keys=settings.access == "keys")

@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Security
 from pydantic import BaseModel, ValidationError
 
 from cluster.serve import problems
-from cluster.serve.callers import Caller, Doorkeeper
+from cluster.serve.callers import Caller
 from cluster.serve.clips.service import Service
 from cluster.serve.http import documentation
 from cluster.serve.http.uploads import Form
@@ -31,17 +31,13 @@ def _service(request: Request) -> Service:
     return service
 
 
-def doorkeeper_of(request: Request) -> Doorkeeper:
-    """Who knows the callers."""
-    doorkeeper: Doorkeeper = request.app.state.doorkeeper
-    return doorkeeper
-
-
-def _caller(request: Request, _: Annotated[Any, Security(documentation.KEY)]) -> Caller:
-    return doorkeeper_of(request).caller(request.headers, request.client)
-
-
 ServiceOf = Annotated[Service, Depends(_service)]
+
+
+def _caller(request: Request, service: ServiceOf, _: Annotated[Any, Security(documentation.KEY)]) -> Caller:
+    return service.doorkeeper.caller(request.headers, request.client)
+
+
 CallerOf = Annotated[Caller, Depends(_caller)]
 
 

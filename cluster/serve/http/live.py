@@ -14,28 +14,25 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from fastapi import WebSocket, WebSocketDisconnect
-from numpy.typing import NDArray
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import TypeAdapter, ValidationError
 
 from cluster.serve import faults, problems
-from cluster.serve.callers import WS_PROTOCOL, Caller, Doorkeeper
+from cluster.serve.callers import WS_PROTOCOL, Caller
 from cluster.serve.clips.admission import TimeLeft
-from cluster.serve.clips.service import RUN_ID, Service
+from cluster.serve.clips.service import Service
 from cluster.serve.clips.streamed import Opus, Pcm
 from cluster.serve.http.guard import REFUSED
 from cluster.serve.http.server import MAX_MESSAGE_BYTES
 from cluster.serve.messages import DrawnFiles, PreviewFile
 from cluster.serve.problems import Refusal, log
 from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
-from s2i_core import identity, steps
+from s2i_core import identity
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import Utterance
 from s2i_core.audio.vad import Segmenter, level_dbfs
 from s2i_core.config import ImageConfig
 from s2i_core.records import Gap, Scene, Segment, Skip, Status
-from s2i_core.scenes import Embedded
 
 _WAITING = 2
 """Utterances of a connection that wait while one is drawn."""
@@ -45,14 +42,19 @@ _CLOSE_POLICY, _CLOSE_LATER, _CLOSE_KEY = 1008, 1013, 4401
 _Command: TypeAdapter[LiveStart | LiveEnd | LiveCancel] = TypeAdapter(LiveStart | LiveEnd | LiveCancel)
 
 
-async def live(socket: WebSocket, service: Service, doorkeeper: Doorkeeper) -> None:
+router = APIRouter()
+
+
+@router.websocket("/v1/live")
+async def live(socket: WebSocket) -> None:
     """Serve one connection until it ends."""
+    service: Service = socket.app.state.service
     protocols = list(socket.scope.get("subprotocols") or ())
     await socket.accept(WS_PROTOCOL if WS_PROTOCOL in protocols else None)
     try:
-        caller = doorkeeper.caller(socket.headers, socket.client, protocols)
+        caller = service.doorkeeper.caller(socket.headers, socket.client, protocols)
         with service.live.take(caller.key_name):
-            async with asyncio.timeout(service.limits.live_s), doorkeeper.holding(caller):
+            async with asyncio.timeout(service.limits.live_s), service.doorkeeper.holding(caller):
                 await _Connection(socket, service, caller).run()
     except WebSocketDisconnect:
         return
@@ -272,30 +274,24 @@ class _Clip:
     async def _draw_all(self) -> None:
         try:
             while self._waiting:
-                await self._draw(self._waiting.pop(0))
+                time_left = self._service.time_left()
+                async with self._service.within(time_left):
+                    await self._draw(self._waiting.pop(0), time_left)
         except Exception as error:  # noqa: BLE001 -- raised by whoever waits for the clip
             if not self.failed.done():
                 self.failed.set_exception(error)
         finally:
             self._drawing = None
 
-    async def _draw(self, said: _Said) -> None:
+    async def _draw(self, said: _Said, time_left: TimeLeft) -> None:
         service = self._service
-        time_left = service.time_left()
-        async with service.within(time_left):
-            await self._draw_within(said, time_left)
-
-    async def _draw_within(self, said: _Said, time_left: TimeLeft) -> None:
-        service = self._service
-        if self._caller.key is not None:
-            wait_s: float = await service.desk.spend_images.remote(self._caller.key, 1)
-            if wait_s:
-                raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, and go on.", wait_s)
+        await service.spend(self._caller, 1)
         segment = said.segment
         features = await asyncio.to_thread(service.frontend, segment.waveform)
         utterance = Utterance(segment.start_s, segment.end_s, features, level_dbfs(segment.waveform))
         (embedded,) = await service.encode([utterance], time_left)
-        scene = await self._scene(embedded, features)
+        # Its id, and so its seed, come from the sound alone.
+        (scene,) = await service.scenes([embedded], [], hashlib.sha256(features.tobytes()).hexdigest())
         seed = identity.seed(scene.scene_id) if self._start.seed is None else self._start.seed
         started = time.monotonic()
         async for item in service.draw_live(scene, seed, self._image, time_left):
@@ -306,18 +302,6 @@ class _Clip:
                 now = time.monotonic()
                 service.meter.step("speech_to_image", now - said.ended)
                 await self._picture(said, scene, seed, item, (now - started) * 1000, (now - said.ended) * 1000)
-
-    async def _scene(self, embedded: Embedded, features: NDArray[np.float16]) -> Scene:
-        """The utterance as a scene; its id, and so its seed, come from the sound alone."""
-        facts = await self._service.facts()
-        return steps.plan(
-            [embedded],
-            [],
-            self._service.config,
-            recording_id=identity.recording_id(hashlib.sha256(features.tobytes()).hexdigest()),
-            encoder_digest=facts.encoder_digest,
-            run_id=RUN_ID,
-        )[0]
 
     async def _preview(self, said: _Said, preview: PreviewFile) -> None:
         await self._connection.send(

@@ -14,7 +14,7 @@ from cluster.serve.callers import Caller
 from cluster.serve.clips.decoding import example
 from cluster.serve.clips.service import Service, seeds
 from cluster.serve.http import documentation
-from cluster.serve.http.dependencies import ERRORS, PICTURE, CallerOf, ServiceOf, doorkeeper_of, with_fields
+from cluster.serve.http.dependencies import ERRORS, PICTURE, CallerOf, ServiceOf, with_fields
 from cluster.serve.http.uploads import Form, audio
 from cluster.serve.messages import DrawnFiles
 from cluster.serve.problems import Refusal
@@ -54,7 +54,7 @@ async def draw_clip(
 
     `curl -sf http://127.0.0.1:8000/v1/images -H 'Content-Type: audio/webm' --data-binary @clip.webm -o picture.webp`
     """
-    async with doorkeeper_of(request).holding(caller):
+    async with service.doorkeeper.holding(caller):
         return await _draw_clip(request, options, service, caller)
 
 
@@ -71,7 +71,7 @@ async def _draw_clip(request: Request, options: ImageOptions, service: Service, 
     image = await service.image_config(chosen)
     with service.clips.take(await service.cost(image, chosen.n), caller.key_name):
         async with service.within(time_left):
-            await _spend(service, caller, chosen.n)
+            await service.spend(caller, chosen.n)
             planned = await service.plan(clip, time_left)
             drawing = time.monotonic()
             drawn = await service.draw(planned.scene, seeds(planned.scene, chosen), image, time_left)
@@ -116,9 +116,8 @@ async def styles(service: ServiceOf) -> StylesAnswer:
     names = (await service.facts()).decoder.styles
     default = service.config.image.style
     ordered = sorted(names, key=lambda name: (name != default, names.index(name)))
-    return StylesAnswer(
-        styles=[Style(name=n, label=_label(n), image_url=_style_url(n)) for n in ordered], default=default
-    )
+    found = [Style(name=name, label=_label(name), image_url=f"/v1/styles/{name}/image") for name in ordered]
+    return StylesAnswer(styles=found, default=default)
 
 
 @router.get(
@@ -156,14 +155,6 @@ async def example_clip() -> Response:
     return Response(example(), media_type="audio/webm", headers={"Cache-Control": "public, max-age=3600"})
 
 
-async def _spend(service: Service, caller: Caller, images: int) -> None:
-    if caller.key is None:
-        return
-    wait_s: float = await service.desk.spend_images.remote(caller.key, images)
-    if wait_s:
-        raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, or ask for a larger one.", wait_s)
-
-
 def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) -> list[Picture]:
     return [
         Picture(
@@ -180,7 +171,3 @@ def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) ->
 
 def _label(name: str) -> str:
     return name.replace("-", " ").replace("_", " ").capitalize() if len(name) > 2 else name.upper()
-
-
-def _style_url(name: str) -> str:
-    return f"/v1/styles/{name}/image"

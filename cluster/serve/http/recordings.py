@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from cluster.serve import problems
-from cluster.serve.callers import Caller, Doorkeeper
+from cluster.serve.callers import Caller
 from cluster.serve.clips.service import Service
 from cluster.serve.http import documentation
-from cluster.serve.http.dependencies import ERRORS, PICTURE, CallerOf, ServiceOf, doorkeeper_of, with_fields
+from cluster.serve.http.dependencies import ERRORS, PICTURE, CallerOf, ServiceOf, with_fields
 from cluster.serve.http.uploads import Form, audio, chunks
 from cluster.serve.messages import Event
 from cluster.serve.problems import Refusal
@@ -47,7 +47,7 @@ async def begin_recording(
 
     `curl -sf http://127.0.0.1:8000/v1/recordings -H 'Content-Type: audio/webm' --data-binary @clip.webm`
     """
-    async with doorkeeper_of(request).holding(caller):
+    async with service.doorkeeper.holding(caller):
         view = await _begin_recording(request, options, service, caller)
     response.headers["Location"] = view.url
     return view
@@ -77,7 +77,7 @@ async def recording_events(id: str, request: Request, service: ServiceOf, caller
     # Before anything is answered: of two who come for the last place one is refused, and not cut off.
     place = contextlib.ExitStack()
     place.enter_context(service.events.take(caller.key_name))
-    return _EventStream(_events(service, doorkeeper_of(request), id, caller, after), place)
+    return _EventStream(_events(service, id, caller, after), place)
 
 
 @router.get(
@@ -154,14 +154,12 @@ async def _append(service: Service, id: str, data: bytes) -> None:
         raise Refusal(409, "conflict", "The recording was cancelled.", "Send it again.")
 
 
-async def _events(
-    service: Service, doorkeeper: Doorkeeper, id: str, caller: Caller, after: int
-) -> AsyncIterator[bytes]:
+async def _events(service: Service, id: str, caller: Caller, after: int) -> AsyncIterator[bytes]:
     """The events in the format of the HTML standard, section 9.2; one that is taken is the only one in memory."""
     events: list[Event] | None
     while True:
         try:
-            async with doorkeeper.holding(caller):
+            async with service.doorkeeper.holding(caller):
                 events = await service.desk.events.remote(id, caller.name, after, _KEEP_ALIVE_S)
         except Refusal as refusal:
             events = [Event(after, "failed", {"error": refusal.problem.model_dump()})]

@@ -141,6 +141,7 @@ class Batcher(Generic[Item, Result]):
                 sum(entry.cost for entry in batch),
                 self._since - min(entry.since for entry in batch),
                 time.monotonic() - self._since,
+                len(self),
             )
             if not any(isinstance(outcome, Abandoned) for outcome in outcomes):
                 self.learn(facts.cost, facts.ran_s)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster.jobs.model import load
 from cluster.serve import faults
-from cluster.serve.messages import BatchFacts, Encoded, ModelInfo, Refused
+from cluster.serve.messages import Encoded, ModelInfo, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.model.batching import Batcher, or_refused
 from cluster.serve.ports import keep_to_loopback
@@ -37,7 +37,7 @@ class Encoder:
             settings.encoder.batch_cost,
             max_queued=settings.encoder.max_queued,
             max_wait_s=settings.limits.max_wait_s,
-            told=self._told,
+            told=self._meter.batch,
         )
         # Warm: the first call of each length is slower. The last one tells how fast it is, before the first request.
         for seconds in (1, 3, 5, 3):
@@ -65,6 +65,3 @@ class Encoder:
         began = time.monotonic()
         embedded = iter(steps.embed([each for clip in clips for each in clip], self._model, self._least))
         return [([next(embedded) for _ in clip], began) for clip in clips]
-
-    def _told(self, facts: BatchFacts) -> None:
-        self._meter.batch(facts, len(self._batcher))

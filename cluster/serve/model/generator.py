@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from cluster.jobs.model import load
 from cluster.serve import faults
-from cluster.serve.messages import BatchFacts, DrawnFiles, DrawRequest, PreviewFile, Refused
+from cluster.serve.messages import DrawnFiles, DrawRequest, PreviewFile, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.model.batching import Abandoned, Batcher, or_refused
 from cluster.serve.ports import keep_to_loopback
@@ -50,7 +50,7 @@ class Generator:
             group=lambda order: _shape(order.request.image),
             max_queued=settings.generator.max_queued,
             max_wait_s=settings.limits.max_wait_s,
-            told=self._told,
+            told=self._meter.batch,
         )
         self._warm(settings.config().image)
 
@@ -122,9 +122,6 @@ class Generator:
             started = time.monotonic()
             self._run([_Order(request)])
         self._batcher.learn(self._cost(image, 1), time.monotonic() - started)
-
-    def _told(self, facts: BatchFacts) -> None:
-        self._meter.batch(facts, len(self._batcher))
 
 
 def blank_scene(encoder: contracts.SpeechEncoder) -> steps.Planned:
