@@ -27,6 +27,8 @@ MOVED = {"model.library": "model.decoder.library"}
 def changed(config: S, changes: Mapping[str, Any]) -> S:
     """The settings with some replaced, by names such as `image.steps`; values may be text, as on a command line.
 
+    The text `none` takes a setting away that need not be there.
+
     Raises:
         ConfigError: there is no such setting, or it can't have that value.
     """
@@ -46,7 +48,7 @@ def changed(config: S, changes: Mapping[str, Any]) -> S:
         if last == "kind" and value != part[last]:
             part.clear()
             part.update(_of_kind(path[-1], value))
-        part[last] = value
+        part[last] = None if value == "none" else value
     try:
         return type(config).model_validate(values)
     except ValidationError as error:

@@ -96,7 +96,7 @@ def test_a_grounding_names_scenes_where_there_is_one_and_its_precision_where_it_
     hears = changed(config, {"model.checkpoint": str(grounded)})
     assert least_confidence(hears) == pytest.approx(0.55)
     assert least_confidence(changed(hears, {"scenes.precision": 0.7})) == pytest.approx(0.4)
-    assert least_confidence(changed(hears, {"scenes.precision": None})) is None
+    assert least_confidence(changed(hears, {"scenes.precision": "none"})) is None
     assert least_confidence(changed(config, {"model.checkpoint": str(plain)})) is None
     assert changed(config, {"scenes.precision": 0.7}).plan_digest != config.plan_digest
     assert confidence_for(0.8, ()) == 0.8

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 
 import torch
 import typer
 
-from s2i_core.config import ImageConfig
+from s2i_core.audio.features import SAMPLING_RATE_HZ
+from s2i_core.config import ImageConfig, changed, chosen
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.evaluation import latency
 from s2i_core.evaluation import sentences as recorded
-from s2i_core.evaluation.lectures.calibrate import fit
+from s2i_core.evaluation.lectures import shown, unnamed
+from s2i_core.evaluation.lectures.calibrate import fit, limits
 from s2i_core.evaluation.lectures.listeners import grounded, listener_named
-from s2i_core.evaluation.lectures.measure import Voices, line, measure, summary
+from s2i_core.evaluation.lectures.measure import Voices, line, measure, spoken_by, summary
 from s2i_core.evaluation.lectures.passages import Split
 from s2i_core.evaluation.lectures.score import judge
 from s2i_core.evaluation.lectures.spoken import CHANNELS, through
@@ -25,9 +29,12 @@ from s2i_core.evaluation.native import blind
 from s2i_core.evaluation.native import judges as judging
 from s2i_core.evaluation.native.namer import NamerConfig
 from s2i_core.evaluation.native.scenery import SceneryConfig
+from s2i_core.models import registry
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
+from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.presets import cpu
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 T = TypeVar("T")
@@ -99,13 +106,71 @@ def lectures(
     typer.echo(json.dumps(summary(found)) if as_json else line(f"{listener}, {split}, {voice}, {channel}", found))
 
 
+@app.command("lecture-pictures")
+def lecture_pictures(
+    split: Annotated[str, typer.Option(help="test, for reporting; dev, for choosing.")] = "test",
+    voice: Annotated[str, typer.Option(help="neural, robotic, or people.")] = "neural",
+    channel: Annotated[str, typer.Option(help="clean, noise (10 dB) or telephone.")] = "clean",
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as scenes.precision=0.9.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Ask how many pictures of a lecture show what is named in their scene, how many there are, and what hearing costs.
+
+    On one core; decoding, finding speech and planning are in its time.
+    """
+    torch.set_num_threads(1)
+    config = changed(cpu(), {"model.checkpoint": checkpoint, "model.threads": 1} | chosen(changes))
+    recordings = [
+        (lecture, through(lecture, _one_of(channel, CHANNELS)))
+        for lecture in spoken_by(_one_of(voice, get_args(Voices)), _one_of(split, get_args(Split)))
+    ]
+    found = shown.measure(registry.load(config.model), config, recordings)
+    if as_json:
+        typer.echo(json.dumps(asdict(found)))
+        return
+    typer.echo(
+        f"{found.pictures} pictures in {found.minutes:.0f} min, {found.a_minute:.1f} a minute "
+        f"({found.a_minute_of_names:.1f} where something is named): {found.right:.2f} show something named in their "
+        f"scene, {found.things_right:.2f} of what they show is; {found.heard_s_a_minute:.1f} s to hear a minute"
+    )
+
+
+@app.command("bad-input")
+def bad_input(
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    precision: Annotated[float, typer.Option(help="Of what is told, as of s2i hear.", min=0.01, max=0.99)] = 0.85,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Ask what is heard where nothing is named: two at once, singing, a cough, laughter, letters, Mr Fox."""
+    torch.set_num_threads(1)
+    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint or None)
+    seconds: Counter[str] = Counter()
+    told: dict[str, list[str]] = {}
+    for each in unnamed.sounds():
+        seconds[each.kind] += round(len(each.sound) / SAMPLING_RATE_HZ)
+        told.setdefault(each.kind, []).extend(thing.title for thing in pipeline.hear(each.sound, precision=precision))
+    if as_json:
+        typer.echo(json.dumps({kind: {"seconds": seconds[kind], "told": titles} for kind, titles in told.items()}))
+        return
+    for kind, titles in told.items():
+        typer.echo(f"{kind:<20} {seconds[kind]:>3} s  {len(titles):>2} told  {', '.join(titles)}")
+    wrong = sum(map(len, told.values()))
+    typer.echo(f"{wrong / sum(seconds.values()) * 60:.1f} wrong things a minute of what names nothing")
+
+
 @app.command()
 def calibrate(
     grounding: Annotated[Path, typer.Argument(help="Folder of a grounding; its curve of confidence is set.")],
     checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
 ) -> None:
-    """Make a grounding's confidence a probability, by the lectures of development, in noise and by telephone too."""
+    """Make a grounding's confidence a probability, by the lectures of development, in noise and by telephone too.
+
+    And keep the confidences from which what it hears has some precision: `scenes.precision` is one of those.
+    """
     if threads:
         torch.set_num_threads(threads)
     part = load_part(grounding, Grounding)
@@ -119,8 +184,10 @@ def calibrate(
     ]
     slope, offset = fit(judged)
     part.register_to_config(slope=slope, offset=offset)
+    part.register_to_config(limits=limits(judged, part.confidence))
     part.save_pretrained(grounding)
-    typer.echo(json.dumps({"slope": slope, "offset": offset, "answers": len(judged)}))
+    told = {"slope": slope, "offset": offset, "limits": part.config.limits, "answers": len(judged)}
+    typer.echo(json.dumps(told))
 
 
 def _one_of(value: str, options: Sequence[T]) -> T:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2i_core.evaluation.lectures.score import Judged
 
+PRECISIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""For which the limits of confidence are kept with a grounding."""
+Limit: TypeAlias = tuple[float, float]
+_FEWEST = 20
 _STEPS = 50
 
 
@@ -35,6 +40,25 @@ def fit(judged: Sequence[Judged]) -> tuple[float, float]:
         step = np.linalg.solve(hessian, x.T @ (target - p))
         curve += np.clip(step, -1, 1)
     return float(curve[0]), float(curve[1])
+
+
+def limits(judged: Sequence[Judged], confidence: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> list[Limit]:
+    """Pairs of a precision and the lowest confidence from which what is heard has it, where it is reached.
+
+    Args:
+        judged: with the confidences that were fitted to.
+        confidence: the curve, from those to probabilities.
+    """
+    counted = sorted((one for one in judged if one.right is not None), key=lambda one: -one.confidence)
+    sure = confidence(np.array([one.confidence for one in counted], np.float32))
+    right = np.cumsum([bool(one.right) for one in counted]) / np.arange(1, len(counted) + 1)
+    found = []
+    for precision in PRECISIONS:
+        # Of the first few, one mistake would decide.
+        good = np.flatnonzero((right >= precision) & (np.arange(len(counted)) >= _FEWEST))
+        if len(good):
+            found.append((precision, float(sure[good[-1]])))
+    return found
 
 
 def log_odds(confidence: NDArray[np.floating]) -> NDArray[np.float64]:

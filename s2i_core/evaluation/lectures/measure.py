@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -10,11 +10,16 @@ from s2i_core.evaluation.lectures.listeners import ThingListener
 from s2i_core.evaluation.lectures.passages import Split
 from s2i_core.evaluation.lectures.people import clips
 from s2i_core.evaluation.lectures.score import Score, score
-from s2i_core.evaluation.lectures.spoken import Channel, lectures, through
+from s2i_core.evaluation.lectures.spoken import Channel, Lecture, lectures, through
 
 Voices = Literal["neural", "robotic", "people"]
 RECALLS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Where the precision is reported."""
+
+
+def spoken_by(voices: Voices, split: Split) -> Iterable[Lecture]:
+    """The recordings of a split by these voices."""
+    return clips() if voices == "people" else lectures(split, voices)
 
 
 def measure(
@@ -27,7 +32,7 @@ def measure(
     """How well it hears the passages of a split through a channel; people's clips are all for reporting."""
     recordings = []
     minutes = 0.0
-    for lecture in clips() if voices == "people" else lectures(split, voices):
+    for lecture in spoken_by(voices, split):
         tell(f"{lecture.title}, {lecture.voice}")
         recordings.append((listener(lecture, through(lecture, channel)), lecture.said))
         minutes += lecture.duration_s / 60

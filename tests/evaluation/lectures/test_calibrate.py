@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from s2i_core.evaluation.lectures.calibrate import fit, log_odds
+from s2i_core.evaluation.lectures.calibrate import fit, limits, log_odds
 from s2i_core.evaluation.lectures.score import Judged
 
 
@@ -34,3 +34,13 @@ def test_a_perfect_listener_has_a_finite_curve():
 def test_one_kind_of_answer_is_not_enough():
     with pytest.raises(ValueError, match="1 and 0"):
         fit([Judged(0.9, True, True, 0.0, "owl")])
+
+
+def test_limits_are_where_a_precision_is_still_kept():
+    judged = answers(1.0, 0.0)
+    kept = dict(limits(judged, lambda share: share))
+    for precision, limit in kept.items():
+        right = [one.right for one in judged if one.confidence >= limit]
+        assert np.mean(right) == pytest.approx(precision, abs=0.01)
+    assert kept[0.6] < kept[0.8] < kept[0.95]
+    assert limits(judged[:10], lambda share: share) == []  # too few to tell
