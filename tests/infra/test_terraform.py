@@ -187,7 +187,8 @@ def test_prefect_is_reached_by_tls_or_not_at_all() -> None:
     # The chart's own switch, `tls`, gives none without cert-manager or a certificate that nobody trusts.
     assert "extraTls = [{hosts = [var.prefect_ingress.host], secretName = var.prefect_ingress.tls_secret}]" in values
     assert "extraHosts" not in values and "selfSigned" not in values
-    (local,) = (each for _, content in files(MODULES / "platform") for each in content.get("locals", ()))
+    found = [each for _, content in files(MODULES / "platform") for each in content.get("locals", ())]
+    (local,) = (each for each in found if "prefect_ui_api_url" in each)
     url = local["prefect_ui_api_url"]
     assert url.endswith('"https://${var.prefect_ingress.host}/api"}')
 
@@ -276,7 +277,7 @@ def test_the_pods_of_flows_can_start_and_may_do_what_they_must() -> None:
         in readme
     )
     # The network lets in who comes from where these pods are, and the worker is there too.
-    assert 'submitterNamespace = kubernetes_namespace_v1.this["s2i"]' in platform
+    assert 'submitterNamespace = "s2i"' in (MODULES / "platform" / "values.tf").read_text()
     worker = platform[platform.index('"prefect_worker"') :]
     assert 'kubernetes_namespace_v1.this["s2i"]' in worker[: worker.index("repository")]
 
@@ -338,3 +339,140 @@ def test_the_files_are_in_the_standard_format() -> None:
         [str(program), "fmt", "-check", "-recursive", str(TERRAFORM)], capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stdout
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path) -> Callable[..., list[Any]]:
+    """YAML documents of a local value of the platform, as OpenTofu evaluates it without a provider."""
+    program = shutil.which("tofu") or shutil.which("terraform")
+    if not program:
+        pytest.skip("neither tofu nor terraform is here")
+    for name in ("values.tf", "variables.tf", "alertmanager.yaml.tftpl"):
+        shutil.copy(MODULES / "platform" / name, tmp_path)
+
+    def evaluate(name: str, **variables: Any) -> list[Any]:
+        image = {
+            "repository": "registry.example/s2i",
+            "digest": f"sha256:{'1' * 64}",
+            "gpuDigest": f"sha256:{'2' * 64}",
+        }
+        given = {"region": "eu-central-1", "image": image} | variables
+        (tmp_path / "terraform.tfvars.json").write_text(json.dumps(given))
+        answer = subprocess.run(
+            [program, "console"],
+            input=f"jsonencode(jsonencode(local.{name}))\n",
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        written = answer.stdout.strip().splitlines()[-1]
+        return [yaml.safe_load(each) for each in json.loads(json.loads(json.loads(written)))]
+
+    return evaluate
+
+
+NIGHT = {"clock": "chart", "source": "s3://archive", "destination": "s3://pictures", "cron": "0 1 * * *"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kinds"),
+    [
+        ({}, {"RayCluster", "RayService"}),
+        (
+            {"redis": {"address": "rediss://redis:6379", "cidr": "10.1.0.0/16"}, "night": NIGHT},
+            {"RayCluster", "RayService", "RayCronJob"},
+        ),
+    ],
+    ids=["prefect has the clock", "the chart has the clock, with a Redis"],
+)
+def test_the_chart_takes_the_modules_values(
+    tool: Callable[[str], str], evaluated: Callable[..., list[Any]], tmp_path: Path, chosen: Any, kinds: set[str]
+) -> None:
+    files = []
+    for number, document in enumerate(evaluated("chart", **chosen)):
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(document))
+        files += ["-f", str(tmp_path / f"{number}.yaml")]
+    chart = TERRAFORM.parent / "kuberay"
+    command = [tool("helm"), "template", "s2i", str(chart), "-f", str(chart / "values-medium.yaml"), *files]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    found = [each for each in yaml.safe_load_all(answer.stdout) if each]
+    assert {each["kind"] for each in found if each["apiVersion"] == "ray.io/v1"} == kinds
+
+
+@pytest.mark.parametrize(
+    "night",
+    [{"clock": "both"}, {"clock": "chart"}, NIGHT | {"clock": "prefect"}, NIGHT | {"cron": ""}],
+    ids=["both", "chart without its night", "prefect with the chart's", "no cron"],
+)
+def test_one_of_the_two_has_the_clock(evaluated: Callable[..., list[Any]], night: dict[str, str]) -> None:
+    with pytest.raises(AssertionError, match="night"):
+        evaluated("chart", night=night)
+
+
+def test_alertmanager_takes_its_receivers_and_reads_the_address_from_a_secret(
+    tool: Callable[[str], str], evaluated: Callable[..., list[Any]], tmp_path: Path
+) -> None:
+    assert evaluated("alerting") == [], "no alert goes anywhere, and no budget is said"
+    budget, alerts = evaluated("alerting", budget_usd_a_day=150, alerts={"secret": "s2i-alerts"})
+    (group,) = budget["additionalPrometheusRulesMap"]["s2i-budget"]["groups"]
+    assert group["rules"] == [{"record": "s2i_budget_usd_a_day", "expr": "vector(150)"}]
+    config = alerts["alertmanager"]["config"]
+    assert alerts["alertmanager"]["alertmanagerSpec"]["secrets"] == ["s2i-alerts"]
+    # By the operator's own folder for secrets.
+    for receiver in config["receivers"][1:]:
+        (told,) = receiver["slack_configs"]
+        assert told["api_url_file"] == "/etc/alertmanager/secrets/s2i-alerts/url" and "api_url" not in told
+    file = tmp_path / "alertmanager.yaml"
+    file.write_text(yaml.safe_dump(config))
+    amtool = tool("amtool")
+    answer = subprocess.run([amtool, "check-config", str(file)], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    for severity, receiver in (("page", "pages"), ("ticket", "tickets")):
+        command = [amtool, "config", "routes", "test", f"--config.file={file}", f"severity={severity}"]
+        assert subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == receiver
+
+
+def test_what_the_alerts_ask_of_others_is_scraped() -> None:
+    platform = (MODULES / "platform" / "main.tf").read_text()
+    for name in ("karpenter", "cert-manager", "kuberay-operator"):
+        assert re.search(rf"{name} += \{{ namespace", platform), name
+    assert "honorLabels = true" in platform, "a namespace would be that of the operator"
+    (dcgm,) = (block for block in of("helm_release", MODULES / "platform") if block.name == "dcgm")
+    (values,) = dcgm.body["values"]
+    assert "serviceMonitor = {enabled = true" in values and "nvidia.com/gpu" in values
+
+
+def test_existing_buckets_are_left_as_they_are_and_have_roles_all_the_same() -> None:
+    storage = (MODULES / "storage" / "main.tf").read_text()
+    assert "if !contains(var.existing, role)" in storage and "if contains(var.existing, role)" in storage
+    for block in blocks("resource", MODULES / "storage"):
+        if block.kind.startswith("aws_s3_bucket"):
+            assert "existing" not in str(block.body), f"{block} changes a bucket that is not ours"
+
+
+def test_recordings_stay_readable_without_a_restore_in_every_class_that_may_be_chosen() -> None:
+    (variable,) = (each for each in blocks("variable", MODULES / "storage") if each.name == "archive_class")
+    (rule,) = variable.body["validation"]
+    assert set(re.findall(r"[A-Z_]{4,}", rule["condition"])) == {"GLACIER_IR", "STANDARD_IA", "INTELLIGENT_TIERING"}
+    assert "costs at each read" in variable.body["description"]
+
+
+def test_who_may_talk_to_the_api_is_named_one_by_one() -> None:
+    (variable,) = (each for each in blocks("variable", MODULES / "cluster") if each.name == "access")
+    conditions = " ".join(rule["condition"] for rule in variable.body["validation"])
+    assert 'strcontains(entry.principal, "*")' in conditions and 'endswith(entry.principal, ":root")' in conditions
+    (eks,) = (block for block in blocks("module", MODULES / "cluster") if block.name == "eks")
+    assert "var.access" in str(eks.body["access_entries"])
+    text = (MODULES / "cluster" / "main.tf").read_text()
+    for policy in ("View", "Edit", "ClusterAdmin"):
+        assert f'"{policy}"' in text
+
+
+def test_another_token_reaches_both_clusters_and_the_pods_of_flows(evaluated: Callable[..., list[Any]]) -> None:
+    values = evaluated("chart", secrets={"ray_token": "s2i-ray-token-2"})
+    assert values[0]["auth"] == {"secretName": "s2i-ray-token-2"}
+    platform = (MODULES / "platform" / "main.tf").read_text()
+    assert "ray_token      = var.secrets.ray_token" in platform

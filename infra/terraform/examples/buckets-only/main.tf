@@ -48,7 +48,7 @@ module "identities" {
   name         = "s2i"
   archive_arn  = module.storage.archive_arn
   pictures_arn = module.storage.pictures_arn
-  key_arn      = module.storage.key_arn
+  key_arns     = module.storage.key_arns
   principals   = var.principals
 }
 

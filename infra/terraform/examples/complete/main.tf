@@ -73,6 +73,10 @@ module "storage" {
   archive_bucket  = var.archive_bucket
   pictures_bucket = var.pictures_bucket
   logs_bucket     = var.logs_bucket
+
+  existing          = var.existing_buckets.which
+  existing_key_arns = var.existing_buckets.key_arns
+  archive_class     = var.archive_class
 }
 
 module "cluster" {
@@ -80,6 +84,7 @@ module "cluster" {
 
   name      = var.name
   api_cidrs = var.api_cidrs
+  access    = var.access
   cpu_limit = coalesce(var.cpu_limit, local.asked[var.size].cpus)
   gpu_limit = coalesce(var.gpu_limit, local.asked[var.size].gpus)
 }
@@ -90,7 +95,7 @@ module "identities" {
   name         = var.name
   archive_arn  = module.storage.archive_arn
   pictures_arn = module.storage.pictures_arn
-  key_arn      = module.storage.key_arn
+  key_arns     = module.storage.key_arns
   cluster_name = module.cluster.name
   principals   = { analyst = var.analysts }
 }
@@ -103,6 +108,10 @@ module "platform" {
   image  = var.image
   redis  = var.redis
   values = var.values
+
+  night            = var.night
+  alerts           = var.alerts
+  budget_usd_a_day = var.budget_usd_a_day
 
   prefect_ingress = { host = var.prefect_host }
   secrets         = { prefect_database = var.prefect_database }

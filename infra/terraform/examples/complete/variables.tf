@@ -29,6 +29,42 @@ variable "api_cidrs" {
   type        = list(string)
 }
 
+variable "existing_buckets" {
+  description = "Which of archive, pictures and logs are there already, and the ARNs of their keys; they are left as they are."
+  type        = object({ which = optional(set(string), []), key_arns = optional(list(string), []) })
+  default     = {}
+}
+
+variable "archive_class" {
+  description = "Class that recordings move to after 90 days; GLACIER_IR costs at each read, see modules/storage."
+  type        = string
+  default     = "GLACIER_IR"
+}
+
+variable "access" {
+  description = "Who may talk to the Kubernetes API besides who makes the cluster; see modules/cluster."
+  type        = map(object({ principal = string, may = optional(string, "look"), namespaces = optional(list(string), []) }))
+  default     = {}
+}
+
+variable "night" {
+  description = "Who has the clock of the nightly run: prefect, or chart with source, destination and cron; see modules/platform."
+  type        = map(string)
+  default     = { clock = "prefect" }
+}
+
+variable "alerts" {
+  description = "Where alerts go: the name of a secret in the namespace monitoring with the key url, and channels; see modules/platform. null sends none."
+  type        = map(string)
+  default     = null
+}
+
+variable "budget_usd_a_day" {
+  description = "What the machines of a day may cost before an alert says so; null never says."
+  type        = number
+  default     = null
+}
+
 variable "size" {
   description = "small, medium or large."
   type        = string

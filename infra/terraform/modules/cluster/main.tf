@@ -25,6 +25,8 @@ data "aws_availability_zones" "available" {
 data "aws_region" "this" {}
 
 locals {
+  policies = { look = "View", change = "Edit", everything = "ClusterAdmin" }
+
   zones = slice(data.aws_availability_zones.available.names, 0, var.zones)
 }
 
@@ -78,8 +80,17 @@ module "eks" {
   endpoint_public_access       = length(var.api_cidrs) > 0
   endpoint_public_access_cidrs = var.api_cidrs
 
-  enable_cluster_creator_admin_permissions = true
-  deletion_protection                      = var.deletion_protection
+  enable_cluster_creator_admin_permissions = var.creator_is_admin
+
+  # Who else may talk to the API, and what they may do there.
+  access_entries = { for name, entry in var.access : name => {
+    principal_arn = entry.principal
+    policy_associations = { this = {
+      policy_arn   = "arn:aws:eks::aws:cluster-access-policy/AmazonEKS${local.policies[entry.may]}Policy"
+      access_scope = length(entry.namespaces) == 0 ? { type = "cluster" } : { type = "namespace", namespaces = entry.namespaces }
+    } }
+  } }
+  deletion_protection = var.deletion_protection
 
   # Secrets in the cluster's database are encrypted with a key of ours, which the module makes.
   create_kms_key    = true

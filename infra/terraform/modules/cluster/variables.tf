@@ -38,6 +38,37 @@ variable "api_cidrs" {
   }
 }
 
+variable "creator_is_admin" {
+  description = "Whether who makes the cluster may do everything on it. Turn it off once access names an administrator."
+  type        = bool
+  default     = true
+}
+
+variable "access" {
+  description = "Who may talk to the Kubernetes API, by a name of yours: the ARN of a role or user, what it may do (look, change or everything), and in which namespaces; none means all. Who looks sees no secrets."
+  type = map(object({
+    principal  = string
+    may        = optional(string, "look")
+    namespaces = optional(list(string), [])
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for entry in values(var.access) : contains(["look", "change", "everything"], entry.may)])
+    error_message = "They may look, change or everything."
+  }
+
+  validation {
+    condition     = alltrue([for entry in values(var.access) : !strcontains(entry.principal, "*") && !endswith(entry.principal, ":root")])
+    error_message = "Name single principals: no wildcard, no whole account."
+  }
+
+  validation {
+    condition     = alltrue([for entry in values(var.access) : entry.may != "everything" || length(entry.namespaces) == 0])
+    error_message = "Everything is not of single namespaces: choose change there."
+  }
+}
+
 variable "deletion_protection" {
   description = "Whether the cluster must be unlocked before it can be destroyed."
   type        = bool

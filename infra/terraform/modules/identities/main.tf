@@ -71,7 +71,7 @@ data "aws_iam_policy_document" "writer" {
   statement {
     sid       = "UseKey"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [var.key_arn]
+    resources = var.key_arns
   }
 }
 
@@ -97,7 +97,7 @@ data "aws_iam_policy_document" "reader" {
   statement {
     sid       = "UseKey"
     actions   = ["kms:Decrypt"]
-    resources = [var.key_arn]
+    resources = var.key_arns
   }
 }
 
@@ -123,7 +123,7 @@ data "aws_iam_policy_document" "analyst" {
   statement {
     sid       = "UseKey"
     actions   = ["kms:Decrypt"]
-    resources = [var.key_arn]
+    resources = var.key_arns
   }
 }
 

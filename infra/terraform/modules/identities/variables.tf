@@ -35,9 +35,9 @@ variable "pictures_prefix" {
   }
 }
 
-variable "key_arn" {
-  description = "ARN of the key that the buckets are encrypted with."
-  type        = string
+variable "key_arns" {
+  description = "ARNs of the keys that the buckets are encrypted with."
+  type        = list(string)
 }
 
 variable "cluster_name" {

@@ -18,12 +18,6 @@ terraform {
 locals {
   dashboards = "${path.module}/../../../dashboards"
 
-  # Where the module `cluster` has its machines for heads: of whatever size, none stands on one that may be taken away.
-  heads = {
-    nodeSelector = { "s2i/pool" = "head" }
-    tolerations  = [{ key = "s2i/pool", value = "head", effect = "NoSchedule" }]
-  }
-
   # Where a browser finds the API that the UI asks: without an ingress, through a forwarded port.
   prefect_ui_api_url = var.prefect_ingress.host == "" ? "http://localhost:4200/api" : "https://${var.prefect_ingress.host}/api"
 }
@@ -152,7 +146,7 @@ resource "helm_release" "monitoring" {
   chart      = "kube-prometheus-stack"
   version    = var.versions.monitoring
 
-  values = [yamlencode({
+  values = concat([yamlencode({
     grafana = {
       admin         = { existingSecret = var.secrets.grafana, userKey = "user", passwordKey = "password" }
       sidecar       = { dashboards = { enabled = true, label = "grafana_dashboard", searchNamespace = "monitoring" } }
@@ -160,12 +154,43 @@ resource "helm_release" "monitoring" {
     }
     prometheus = {
       prometheusSpec = {
-        podMonitorSelectorNilUsesHelmValues   = false
-        scrapeConfigSelectorNilUsesHelmValues = false
+        podMonitorSelectorNilUsesHelmValues     = false
+        scrapeConfigSelectorNilUsesHelmValues   = false
+        serviceMonitorSelectorNilUsesHelmValues = false
       }
+      # What the alerts of the group s2i-cluster ask. Their labels name the resources that they speak of: they are kept.
+      additionalServiceMonitors = [for name, of in {
+        karpenter        = { namespace = "kube-system", port = "http-metrics" }
+        cert-manager     = { namespace = "cert-manager", port = "tcp-prometheus-servicemonitor" }
+        kuberay-operator = { namespace = "kuberay-system", port = "http" }
+        } : {
+        name              = name
+        selector          = { matchLabels = { "app.kubernetes.io/name" = name } }
+        namespaceSelector = { matchNames = [of.namespace] }
+        endpoints         = [{ port = of.port, honorLabels = true }]
+      }]
     }
     additionalPrometheusRulesMap = { s2i = yamldecode(file("${local.dashboards}/alerts.yaml")) }
+  })], local.alerting)
+}
+
+# What each GPU does, and its faults.
+resource "helm_release" "dcgm" {
+  count = var.monitoring ? 1 : 0
+
+  name       = "dcgm-exporter"
+  namespace  = kubernetes_namespace_v1.this["monitoring"].metadata[0].name
+  repository = "https://nvidia.github.io/dcgm-exporter/helm-charts"
+  chart      = "dcgm-exporter"
+  version    = var.versions.dcgm
+
+  values = [yamlencode({
+    nodeSelector   = { "s2i/pool" = "gpu" }
+    tolerations    = [{ key = "nvidia.com/gpu", operator = "Exists", effect = "NoSchedule" }]
+    serviceMonitor = { enabled = true, interval = "15s" }
   })]
+
+  depends_on = [helm_release.monitoring]
 }
 
 resource "kubernetes_config_map_v1" "dashboards" {
@@ -185,25 +210,7 @@ resource "helm_release" "s2i" {
   namespace = kubernetes_namespace_v1.this["s2i"].metadata[0].name
   chart     = "${path.module}/../../../kuberay"
 
-  values = concat(
-    [file("${path.module}/../../../kuberay/values-${var.size}.yaml")],
-    [yamlencode({
-      image   = var.image
-      auth    = { secretName = var.secrets.ray_token }
-      store   = { region = var.region }
-      network = { podIdentity = true, submitterNamespace = kubernetes_namespace_v1.this["s2i"].metadata[0].name }
-      metrics = { podMonitor = var.monitoring }
-      redis = var.redis == null ? { enabled = false } : {
-        enabled        = true
-        address        = var.redis.address
-        cidr           = var.redis.cidr
-        passwordSecret = var.redis.password_secret
-      }
-      cluster = { head = local.heads }
-      service = { head = local.heads }
-    })],
-    var.values,
-  )
+  values = concat([file("${path.module}/../../../kuberay/values-${var.size}.yaml")], local.chart, var.values)
 
   depends_on = [helm_release.kuberay, helm_release.monitoring]
 }

@@ -105,6 +105,44 @@ variable "values" {
   default     = []
 }
 
+variable "night" {
+  description = "Who has the clock of the nightly run: prefect (s2i deploy --cron) or chart (a RayCronJob with a cluster of its own, which wants source, destination and cron). One of them, or the night runs twice."
+  type = object({
+    clock       = optional(string, "prefect")
+    source      = optional(string, "")
+    destination = optional(string, "")
+    cron        = optional(string, "")
+    time_zone   = optional(string, "Etc/UTC")
+  })
+  default = {}
+
+  validation {
+    condition     = contains(["prefect", "chart"], var.night.clock)
+    error_message = "Choose who has the clock: prefect or chart."
+  }
+
+  validation {
+    condition     = (var.night.clock == "chart") == (var.night.cron != "" && var.night.source != "" && var.night.destination != "")
+    error_message = "With clock = chart name source, destination and cron; with prefect leave them to s2i deploy."
+  }
+}
+
+variable "alerts" {
+  description = "Where Alertmanager sends alerts: a secret in the namespace monitoring with the key url, of a Slack webhook (Mattermost takes the same), and a channel for those that wake somebody and those that wait. null sends none."
+  type = object({
+    secret  = string
+    pages   = optional(string, "#s2i-pages")
+    tickets = optional(string, "#s2i")
+  })
+  default = null
+}
+
+variable "budget_usd_a_day" {
+  description = "What the machines of a day may cost, by the prices that Karpenter knows, before an alert says so; null never says."
+  type        = number
+  default     = null
+}
+
 variable "versions" {
   description = "Versions of the charts."
   type = object({
@@ -112,6 +150,7 @@ variable "versions" {
     kuberay      = optional(string, "1.7.0")
     prefect      = optional(string, "2026.8.18172642")
     monitoring   = optional(string, "72.6.2")
+    dcgm         = optional(string, "4.8.2")
   })
   default = {}
 }

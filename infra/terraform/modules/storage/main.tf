@@ -11,11 +11,22 @@ terraform {
 }
 
 locals {
-  buckets = {
+  names = {
     archive  = var.archive_bucket
     pictures = var.pictures_bucket
     logs     = var.logs_bucket
   }
+
+  # Those of yours are left as they are: their encryption, life cycle, versions and policy.
+  buckets  = { for role, name in local.names : role => name if !contains(var.existing, role) }
+  existing = { for role, name in local.names : role => name if contains(var.existing, role) }
+  arns     = merge({ for role, bucket in aws_s3_bucket.this : role => bucket.arn }, { for role, bucket in data.aws_s3_bucket.existing : role => bucket.arn })
+}
+
+data "aws_s3_bucket" "existing" {
+  for_each = local.existing
+
+  bucket = each.value
 }
 
 resource "aws_kms_key" "this" {
@@ -129,7 +140,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       # Still read in milliseconds, so that a later run with other settings needs no restore.
       transition {
         days          = rule.value
-        storage_class = "GLACIER_IR"
+        storage_class = var.archive_class
       }
     }
   }
@@ -156,7 +167,7 @@ resource "aws_s3_bucket_logging" "this" {
   for_each = { for name, bucket in aws_s3_bucket.this : name => bucket if name != "logs" }
 
   bucket        = each.value.id
-  target_bucket = aws_s3_bucket.this["logs"].id
+  target_bucket = var.logs_bucket
   target_prefix = "${each.key}/"
 }
 

@@ -1,24 +1,24 @@
 output "archive_bucket" {
   description = "Name of the bucket of recordings."
-  value       = aws_s3_bucket.this["archive"].id
+  value       = var.archive_bucket
 }
 
 output "archive_arn" {
   description = "ARN of the bucket of recordings."
-  value       = aws_s3_bucket.this["archive"].arn
+  value       = local.arns["archive"]
 }
 
 output "pictures_bucket" {
   description = "Name of the bucket of pictures, pages and tables."
-  value       = aws_s3_bucket.this["pictures"].id
+  value       = var.pictures_bucket
 }
 
 output "pictures_arn" {
   description = "ARN of the bucket of pictures, pages and tables."
-  value       = aws_s3_bucket.this["pictures"].arn
+  value       = local.arns["pictures"]
 }
 
-output "key_arn" {
-  description = "ARN of the key that both are encrypted with."
-  value       = aws_kms_key.this.arn
+output "key_arns" {
+  description = "ARNs of the keys that they are encrypted with: ours, and those of existing buckets."
+  value       = concat([aws_kms_key.this.arn], var.existing_key_arns)
 }
