@@ -1,8 +1,8 @@
 """A pod's certificate for Ray's own TLS, where KubeRay does not make it: signed by an authority as the pod starts.
 
-Ray holds a certificate against the address that it calls, and a pod gets its address when it starts. So the pod makes a
-key, which never leaves it, and signs a certificate for its own names. Only this first container of the pod sees the key
-of the authority; Ray's does not. The chart runs it: `python -m cluster.certificates AUTHORITY FOLDER NAME …`.
+Ray checks a certificate against the address that it calls, and a pod gets its address when it starts. So the pod makes
+a key, which never leaves it, and signs a certificate for its own names. Only this first container of the pod sees the
+key of the authority; Ray's does not. The chart runs it: `python -m cluster.certificates AUTHORITY FOLDER NAME …`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from s2i_core.errors import S2IError
 
 _LASTS = timedelta(days=365)
-"""Ray reads the files once, at its start: it is the longest that a pod may live."""
+"""Ray reads the files once, at its start, so this is the longest that a pod may live."""
 _CLOCKS_DIFFER = timedelta(minutes=10)
 _REMEDY = "Make it anew, as infra/kuberay/README.md says."
 
@@ -38,10 +38,10 @@ def certify(authority: Path, folder: Path, names: Sequence[str], now: datetime |
         authority: folder with the authority's `tls.crt` and `tls.key`, as in a secret of Kubernetes' type tls.
         folder: where the files go.
         names: DNS names and addresses by which others call this pod; loopback is always among them.
-        now: by default the time.
+        now: by default the current time.
 
     Raises:
-        CertificateError: the authority cannot be read, is none, or has expired.
+        CertificateError: the authority cannot be read, is not one, or has expired.
     """
     now = now or datetime.now(UTC)
     subject = str(authority)
@@ -70,7 +70,7 @@ def certify(authority: Path, folder: Path, names: Sequence[str], now: datetime |
         .not_valid_after(min(now + _LASTS, signer.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(_names(names)), critical=False)
-        # A node of Ray is called and calls: both sides show a certificate.
+        # A Ray node is both server and client: both sides show a certificate.
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )

@@ -1,4 +1,4 @@
-"""Whether a Ray cluster answers, to whom, and what it has: over HTTP, without importing Ray, within seconds."""
+"""Whether a Ray cluster answers, asks for a token, and what it has: over HTTP, without importing Ray, in seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from s2i_core.network import is_loopback, trouble
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the living nodes of a cluster have in all."""
+    """What the living nodes of a cluster have in total."""
 
     nodes: int
     cpus: float
@@ -63,7 +63,7 @@ def capacity(address: str) -> Capacity:
     """What a cluster has at this moment; an autoscaler may add to it.
 
     Args:
-        address: of the cluster's Jobs API, such as `http://127.0.0.1:8265`.
+        address: that of the cluster's Jobs API, such as `http://127.0.0.1:8265`.
 
     Raises:
         ConfigError: nothing answers there, or the token is refused.
@@ -80,7 +80,7 @@ def capacity(address: str) -> Capacity:
 
 
 def here(config: ResourceConfig) -> Capacity:
-    """What this machine gives to a run with these settings: no more than its pools hold."""
+    """What this machine gives to a run with these settings: at most what its pools hold."""
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     cpus = math.ceil(held(config, "num_cpus"))
     return Capacity(1, min(os.cpu_count() or 1, cpus), min(gpus, math.ceil(held(config, "num_gpus"))))
@@ -117,7 +117,7 @@ def _get(address: str, path: str) -> dict[str, Any]:
 
 
 def _token() -> str:
-    """The token as Ray itself looks for it."""
+    """The token, found as Ray itself finds it."""
     if token := os.environ.get("RAY_AUTH_TOKEN"):
         return token.strip()
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")

@@ -1,8 +1,8 @@
-"""A cluster on this machine whose nodes come and go by demand, at the word of Ray's own autoscaler (version 2).
+"""A cluster on this machine whose nodes come and go with demand, under Ray's own autoscaler (version 2).
 
 The kinds of nodes, with what they offer and how many there may be, come from a launcher file as Ray reads them. Each
 node is a raylet of its own, on loopback, and offers what its kind says, whatever the machine has: a kind may offer a
-GPU where there is none, to try what pools and nodes do together.
+GPU where there is none, to try how pools and nodes interact.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class ProcessNodes(FakeMultiNodeProvider):  # type: ignore[misc]
 
 
 class ElasticCluster(LocalCluster):
-    """A head that runs no work, and nodes that the autoscaler starts and ends.
+    """A head that runs no work, and nodes that the autoscaler starts and stops.
 
     Args:
         launcher: file with the kinds of nodes.
-        idle_timeout_s: a node that runs nothing for so long is ended; without, as the launcher file says.
+        idle_timeout_s: a node that is idle for this long is stopped; by default as the launcher file says.
         environment: variables for the processes of the cluster, such as the login of the object store.
         object_store_bytes: shared memory of each node.
-        jobs_api: as of `LocalCluster`.
+        jobs_api: as in `LocalCluster`.
     """
 
     def __init__(
@@ -107,13 +107,13 @@ class ElasticCluster(LocalCluster):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Before the head, as it would start nodes in place of those that end; with the nodes that it started.
+        # Before the head, as it would replace nodes that end; this also ends the nodes that it started.
         processes.end(self._scaling_mark)
         self._autoscaler.process.wait()
         super().__exit__(kind, error, trace)
 
     def nodes(self) -> Counter[str]:
-        """How many nodes of each kind are up, without the head."""
+        """How many nodes of each kind are up, not counting the head."""
         from ray.autoscaler.v2.sdk import get_cluster_status
 
         status = get_cluster_status(self.gcs_address)
@@ -153,5 +153,5 @@ class ElasticCluster(LocalCluster):
 
 
 def _identity(name: str, kind: str) -> dict[str, str]:
-    """By these the autoscaler knows a node that joins for one that it asked for."""
+    """The variables by which the autoscaler recognises a node that it asked for."""
     return {"RAY_OVERRIDE_NODE_ID_FOR_TESTING": name, "RAY_CLOUD_INSTANCE_ID": name, "RAY_NODE_TYPE_NAME": kind}

@@ -1,7 +1,7 @@
 """Ray on one machine: embedded in this process (`local_ray`), or a real cluster of several nodes (`LocalCluster`).
 
 Everything listens on 127.0.0.1 only, asks for a token that is made for the occasion, reports no usage, and keeps its
-logs in a folder of its own. Nothing here stops any other Ray on the machine.
+logs in a folder of its own. Nothing here affects any other Ray on the machine.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import os
 import secrets
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -24,20 +23,22 @@ from typing import Any, Self
 from s2i_core import processes
 from s2i_core.errors import S2IError
 from s2i_core.network import direct_loopback
+from s2i_core.state import state_home
 
 OBJECT_STORE_BYTES = 512 << 20
 _HOST = "127.0.0.1"
+free_ports = processes.free_ports
 _START_ATTEMPTS = 2
 _AGENT_PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 _START_S = 400
-"""Ray's many processes need time to come up; its own patience of 10 s is too short for a very busy machine."""
+"""Ray's many processes need time to start; its own limit of 10 s is too short on a very busy machine."""
 
-# Ray replaces 127.0.0.1 by the host's address, and then listens on all interfaces, unless it believes itself on a
-# system without clusters. This switch is read when ray is imported, hence the attribute as well.
+# Ray replaces 127.0.0.1 by the host's address, and then listens on all interfaces, unless it believes that it is on a
+# system without clusters. This switch is read when ray is imported, so the attribute is set as well.
 _LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
-#: Where nothing listens: with its report of usage off, Ray tells its makers that it is off.
+#: Nothing listens here: with usage reports off, Ray would still report that they are off.
 _NOWHERE = "http://127.0.0.1:9/"
 
 
@@ -52,17 +53,18 @@ def local_ray(
     object_store_bytes: int = OBJECT_STORE_BYTES,
     environment: Callable[[Path], Mapping[str, str]] = lambda folder: {},
 ) -> Iterator[None]:
-    """An embedded Ray for the time of the block; one that this process is connected to already is used and left on.
+    """An embedded Ray for the duration of the block; if this process is already connected to one, that is used and
+    kept.
 
-    Its processes die with this one, and its folder goes, also where this one is killed. Start and stop it in the same
+    Its processes and its folder go with this process, even if it is killed. Start and stop it in the same
     thread.
 
     Args:
-        num_cpus: CPUs that Ray hands out, whatever the machine has: give it what all pools of a job take together
+        num_cpus: CPUs that Ray hands out, whatever the machine has: give it what all pools of a job need together
             (`cluster.jobs.resources.logical_cpus`), or the job waits for ever.
         object_store_bytes: shared memory for blocks between stages.
-        environment: variables for Ray's processes, and not for this one, of the folder where they keep their files:
-            private, of a short path, and gone after the block. Not asked where a Ray is used that runs already.
+        environment: variables for Ray's processes only, as a function of the folder where they keep their files, which
+            is private, has a short path, and is removed after the block. Not called if a running Ray is used.
 
     Raises:
         RayError: it does not start.
@@ -76,7 +78,7 @@ def local_ray(
         stack.enter_context(_settings())
         folder = stack.enter_context(_folder())
         mark = stack.enter_context(processes.kept(folder))
-        # As `ray.init` starts it, without the processes that nothing here needs: autoscaler, log forwarding.
+        # Like `ray.init`, but without the processes that nothing here needs: autoscaler, log forwarding.
         with variables({**environment(folder), **mark}):
             node = start_node(
                 folder / _RAY,
@@ -101,10 +103,10 @@ class LocalCluster:
 
     Args:
         workers: CPUs of each worker node.
-        environment: variables for the processes of the cluster, such as the login of the object store. Whether Ray
-            speaks TLS is one of them: then this process does too, with every Ray that it is connected to.
+        environment: variables for the processes of the cluster, such as the login of the object store. If they make Ray
+            speak TLS, this process does so too, with every Ray that it is connected to.
         object_store_bytes: shared memory of each node.
-        jobs_api: start what takes jobs at `address`; a driver that joins at `gcs_address` needs none of it.
+        jobs_api: whether to serve the Jobs API at `address`; a driver that joins at `gcs_address` does not need it.
     """
 
     def __init__(
@@ -130,17 +132,17 @@ class LocalCluster:
 
     @property
     def address(self) -> str:
-        """Of the Jobs API: `http://127.0.0.1:<port>`."""
+        """Address of the Jobs API: `http://127.0.0.1:<port>`."""
         return f"http://{self._head.webui_url}"
 
     @property
     def gcs_address(self) -> str:
-        """For `ray.init(address=…)`."""
+        """Address for `ray.init(address=…)`."""
         return str(self._head.gcs_address)
 
     @property
     def node_ids(self) -> list[str]:
-        """Ids of the worker nodes that were not killed, in hexadecimal."""
+        """Ids of the living worker nodes, in hexadecimal."""
         return [str(node.node_id) for node in self._workers]
 
     def __enter__(self) -> Self:
@@ -148,7 +150,7 @@ class LocalCluster:
 
         with contextlib.ExitStack() as stack:
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-            # First, so that Ray's library in this process takes them up as well: it must speak TLS where they do.
+            # First, so that Ray's library in this process sees them as well: it must speak TLS if they do.
             stack.enter_context(variables({"PATH": path, **self._environment}))
             stack.enter_context(_settings())
             folder = stack.enter_context(_folder())
@@ -168,7 +170,7 @@ class LocalCluster:
                     no_monitor=True,
                     env_vars=self._head_environment,
                 )
-            # As `ray start` does. Without it a job joins any Ray that it finds among the processes of the machine.
+            # Like `ray start`. Otherwise a job joins any Ray that it finds among the processes of the machine.
             write_ray_address(self.gcs_address, str(self.logs))
             for cpus in self._cpus:
                 self.add_node(cpus)
@@ -181,11 +183,11 @@ class LocalCluster:
         self._stack.close()
 
     def add_node(self, cpus: int, *, folder: Path | None = None) -> str:
-        """Start one more worker node; returns its id once it runs.
+        """Start another worker node; returns its id once it runs.
 
         Args:
             cpus: that it offers.
-            folder: where it keeps its files, instead of with the others.
+            folder: where it keeps its files, if not with the others.
         """
         assert self.logs is not None, "the cluster is not up"
         with variables(self._mark):
@@ -203,12 +205,12 @@ class LocalCluster:
         return str(node.node_id)
 
     def processes(self, node_id: str) -> list[int]:
-        """Ids of the processes that Ray started for a worker node; its workers are below them."""
+        """Ids of the processes that Ray started for a worker node; its workers are their children."""
         node = next(node for node in self._workers if node.node_id == node_id)
         return [each.process.pid for some in node.all_processes.values() for each in some]
 
     def kill_node(self, node_id: str) -> None:
-        """SIGKILL all processes of a worker node at once, as a machine that loses its power."""
+        """SIGKILL all processes of a worker node at once, like a machine that loses power."""
         node = next(node for node in self._workers if node.node_id == node_id)
         _kill(node)
         self._workers.remove(node)
@@ -228,13 +230,13 @@ def start_node(
     host: str = _HOST,
     **parameters: Any,
 ) -> Any:
-    """One node; `parameters` are those of Ray's own launcher. Its `kill_all_processes` leaves no agent of it either.
+    """One node; `parameters` are those of Ray's own launcher. Its `kill_all_processes` also ends the node's agents.
 
     Args:
         logs: folder of its files.
         object_store_bytes: its shared memory.
-        head: whether it is a cluster's head.
-        host: address on which it listens.
+        head: whether it is the head of a cluster.
+        host: address that it listens on.
 
     Raises:
         RayError: it does not start.
@@ -245,9 +247,10 @@ def start_node(
     from ray.experimental import internal_kv
 
     class PatientNode(Node):  # type: ignore[misc]
-        """Tells the raylet the port of the node's agent, for which it would wait 15 s: too short on a busy machine.
+        """Tells the raylet the port of the node's agent, for which it would only wait 15 s: too short on a busy
+        machine.
 
-        Ray's own end of a node leaves the raylet's agents, which take a minute to see it.
+        Ray itself leaves the raylet's agents behind, which take a minute to notice.
         """
 
         def kill_all_processes(self, *arguments: Any, **options: Any) -> None:
@@ -260,7 +263,7 @@ def start_node(
             _raylet.persist_port(self._session_dir, self._node_id, name, port)  # type: ignore[attr-defined]
             super().start_raylet(*arguments, **options)
 
-    # A node with a dashboard takes the place of the Ray that this process is connected to.
+    # A node with a dashboard would replace the Ray that this process is connected to.
     connected_to = internal_kv.global_gcs_client
     mark = f"{logs}#{secrets.token_hex(8)}"
     for attempts_left in reversed(range(_START_ATTEMPTS)):
@@ -269,8 +272,8 @@ def start_node(
                 node_ip_address=host,
                 object_store_memory=object_store_bytes,
                 temp_dir=str(logs),
-                # Several nodes share this machine: each takes free ports. Ray waits for processes that are to choose
-                # theirs, not long enough for a busy machine: so they are told.
+                # Several nodes share this machine, so each takes free ports. Ray would not wait long enough, on a busy
+                # machine, for processes that choose their own: so they are told.
                 **dict(zip(_AGENT_PORTS, free_ports(len(_AGENT_PORTS)), strict=True)),
                 node_manager_port=0,
                 min_worker_port=0,
@@ -297,11 +300,11 @@ def _kill(node: Any) -> None:
 
 
 def keep_logs(folder: Path) -> Path:
-    """Copy the ends of the logs of the last Ray in a folder to where they stay: `ray-logs` in the state folder.
+    """Copy the ends of the logs of a folder's last Ray to `ray-logs` in the state folder, where they stay.
 
-    For its owner only, in place of those that were kept before. Returns where they are.
+    Readable by the owner only, replacing those kept before. Returns where they are.
     """
-    kept = Path(os.environ.get("S2I_HOME") or ".s2i").absolute() / "ray-logs"
+    kept = state_home() / "ray-logs"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True, mode=0o700)
     logs = (folder / "session_latest" / "logs").resolve()
@@ -313,20 +316,11 @@ def keep_logs(folder: Path) -> Path:
     return kept
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback on which nothing listens now."""
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind((_HOST, 0))
-        return [int(listener.getsockname()[1]) for listener in listeners]
-
-
 @contextlib.contextmanager
 def _settings() -> Iterator[None]:
-    """Loopback only, a token, no usage report: for Ray processes that are started within the block.
+    """Loopback only, a token, no usage reports: for Ray processes that are started within the block.
 
-    Ray gives its workers the lowest priority but four (niceness 15); here they are what the machine is for.
+    Ray gives its workers a low priority (niceness 15); here they are what the machine is for.
     """
     settings = {_LOOPBACK_SWITCH: "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     settings["RAY_USAGE_STATS_REPORT_URL"] = _NOWHERE
@@ -340,7 +334,7 @@ def _settings() -> Iterator[None]:
         from ray import _raylet
         from ray._private import ray_constants
 
-        _raylet.Config.initialize("")  # type: ignore[attr-defined]  # takes up the mode where ray was imported before
+        _raylet.Config.initialize("")  # type: ignore[attr-defined]  # takes up the mode if ray was imported before
         before = ray_constants.ENABLE_RAY_CLUSTER
         ray_constants.ENABLE_RAY_CLUSTER = False
         ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S = _START_S
@@ -352,10 +346,10 @@ def _settings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_library() -> Iterator[None]:
-    """Ray's library in this process, if it is loaded within the block, never writes to the terminal.
+    """Keeps Ray's library in this process, if it is loaded within the block, from ever writing to the terminal.
 
-    It would warn of what Ray Data does on purpose, and says on the terminal that it was told not to. Ray's other
-    processes write to their logs as ever.
+    It would warn about what Ray Data does on purpose, and announce on the terminal that it was silenced. Ray's other
+    processes write to their logs as usual.
     """
     terminal = os.dup(2)
     with variables({"RAY_BACKEND_LOG_LEVEL": "fatal"}), Path(os.devnull).open("w") as nowhere:
@@ -368,26 +362,30 @@ def _quiet_library() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """These in the environment, for the time of the block."""
+def variables(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set these variables in the environment for the duration of the block, and unset those that are None."""
     before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    _set(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder whose path is short: Ray puts sockets below it, whose names may have 107 characters.
+    """A folder with a short path, as Ray puts sockets into it, whose names may have at most 107 characters.
 
-    Nobody else comes in. Ray lets everybody write into its own folder, so that is one below. It is ours for the time of
-    the block; those whose owners were killed, together with their keepers, are removed with what still runs there.
+    Nobody else has access. Ray makes its own folder world-writable, so that is one below. It is ours for the time of
+    the block; folders whose owners were killed together with their keepers are removed, with what still runs there.
     """
     place = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
     for left in place.glob(f"{_FOLDER}*"):
@@ -409,7 +407,7 @@ def _owned(folder: Path, *, new: bool = False) -> Iterator[None]:
     if not new and folder.lstat().st_uid != os.geteuid():
         raise PermissionError(folder)
     lock = folder / "owner.lock"
-    # Its owner is about to lock it, or was killed while it removed it.
+    # Its owner is about to lock it, or was killed while removing it.
     if not new and not lock.exists() and time.time() - folder.stat().st_mtime < _UNLOCKED_S:
         raise FileNotFoundError(lock)
     descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CREAT, 0o600)

@@ -1,8 +1,8 @@
-"""What the jobs tell Prometheus: every Ray node exports it on its metrics port, with `ray_` before the name.
+"""The metrics of the jobs for Prometheus: every Ray node exports them on its metrics port, with the prefix `ray_`.
 
-`infra/dashboards` draws these and warns by them. Labels are few and closed, never a key or an id: each combination of
-their values is one time series. None has a name that Prometheus gives to what it scrapes (`job`, `instance`, `pod` …):
-it would be written over. Where no Ray runs, nothing is counted.
+`infra/dashboards` draws them and has alerts on them. Labels have few fixed values, never a key or an id: each
+combination of their values is one time series. None has a name that Prometheus itself sets on what it scrapes (`job`,
+`instance`, `pod` …): it would be overwritten. If no Ray runs, nothing is counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NONE = "none"
 class _Metrics:
     def __init__(self) -> None:
         self.outcomes = Counter("s2i_outcomes", "Rows whose outcome is known.", ("s2i_job", "status", "reason"))
-        # A gauge of Ray fades within 20 s of when it was last set.
+        # A gauge of Ray disappears 20 s after it was last set.
         self.pending = Gauge("s2i_pending", "Rows without an outcome, in the job that runs.", ("s2i_job",))
         self.audio_s = Counter("s2i_audio_seconds", "Length of the recordings that were read to their end.")
         self.compute_s = Counter("s2i_compute_seconds", "Time of the denoiser and its GPU, or CPU.", ("device",))
@@ -46,7 +46,7 @@ def outcome(job: str, status: Status, reason: str | None = None) -> None:
 
 
 def pending(job: str, rows: int) -> None:
-    """So many rows of a job have no outcome yet."""
+    """How many rows of a job have no outcome yet."""
     if metrics := _metrics():
         metrics.pending.set(rows, {"s2i_job": job})
 
@@ -58,9 +58,9 @@ def audio(seconds: float) -> None:
 
 
 def drawn(similarity: float, compute_ms: float, device: str) -> None:
-    """An image was drawn on a device (`cpu`, `cuda:0`), its vector so near to that of its speech (-1 to 1)."""
+    """An image was drawn on a device (`cpu`, `cuda:0`), with this similarity (-1 to 1) to its speech."""
     if metrics := _metrics():
-        # OpenTelemetry's histograms, through which Ray exports, drop what is below zero.
+        # OpenTelemetry's histograms, through which Ray exports, drop negative values.
         metrics.similarity.observe(max(similarity, 0.0))
         if compute_ms > 0:
             metrics.compute_s.inc(compute_ms / 1000, {"device": device.partition(":")[0]})
@@ -83,5 +83,5 @@ def _metrics() -> _Metrics | None:
 
 @lru_cache(maxsize=1)
 def _of_session(_gcs_address: str) -> _Metrics:
-    """Ray forgets metrics that were made before it was connected: one set for each cluster that this process joins."""
+    """Ray forgets metrics that were made before it was connected, so each cluster that is joined gets a new set."""
     return _Metrics()

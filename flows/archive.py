@@ -1,7 +1,7 @@
 """The flow `illustrate_archive`: an archive of recordings on S3 comes back illustrated.
 
-Thin on purpose. It checks that the run can work, has two jobs done (cluster/jobs), publishes pages, and writes down
-what happened. It holds no data; where a run was cut off, the next one continues, because each step finds its work by
+Deliberately thin: it checks that the run can work, has two jobs done (cluster/jobs), publishes pages, and records
+what happened. It holds no data; if a run is cut off, the next one continues, because each step finds its work by
 comparing its input with its output.
 """
 
@@ -43,7 +43,7 @@ from s2i_core.storage.artifacts import run_key
 
 PLAN, ILLUSTRATE, PUBLISH = "Listen and plan", "Illustrate", "Publish pages"
 MAX_LIVES = 5
-"""How often a run is started; one whose process died is started again, by an automation of `flows/deploy.py`."""
+"""How often a run is started at most; an automation of `flows/deploy.py` restarts one whose process died."""
 _SHEET_IMAGES = 24
 _TABLE_ROWS = 200
 
@@ -52,19 +52,19 @@ Runner = Callable[[JobName, JobRequest], JobSummary]
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """What one run did, and what the archive has come to; also `runs/<run_id>/summary.json` in the destination.
+    """What one run did, and the resulting state of the archive; also `runs/<run_id>/summary.json` in the destination.
 
     Attributes:
         jobs: summaries of the jobs that ran; none where there was nothing to do.
-        totals: of the recordings that are in the source now, whichever run made what.
+        totals: of the recordings that are in the source now, whichever run did the work.
         found: what is in the source, and what has become of it.
-        stopped: the limit at which the run stopped; None where it did all there was to do.
+        stopped: the limit at which the run stopped; None if it did all there was to do.
         new_images: images that this run drew.
-        adopted_images: images that were in the bucket without a row, left by a run that was killed, and got one.
+        adopted_images: images that a killed run had left in the bucket without a row, and that got one now.
         pages: pages written by this run.
-        index: URI of the page that lists the recordings; None where no page was ever written.
-        failed: what has failed and still stands.
-        cpus: that the cluster had at the end, or that this machine gave to the work; `gpus` likewise.
+        index: URI of the page that lists the recordings; None if no page was ever written.
+        failed: failures that still stand.
+        cpus: CPUs that the cluster had at the end, or that this machine gave to the work; `gpus` likewise.
     """
 
     run_id: str
@@ -95,7 +95,7 @@ class RunSummary:
 
 
 def _stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Stop the job of a cancelled run whose own process is gone, and could not."""
+    """Stop the job of a cancelled run whose own process is gone and could not do it."""
     del flow, state
     address = flow_run.parameters.get("address")
     if not address:
@@ -106,7 +106,7 @@ def _stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> Non
         stop(address, submission)
 
 
-# Prefect checks these when a run is asked for, and makes its form of them; `validate` says more, with the remedy.
+# Prefect checks these when a run is requested, and builds its form from them; `validate` says more, with the remedy.
 _Uri = Annotated[str, Field(json_schema_extra={"pattern": "^s3://[^/]+(/.*)?$"})]
 _Preset = Annotated[str, Field(json_schema_extra={"enum": sorted(PRESETS)})]
 _Limit = Annotated[int | None, Field(ge=1)]
@@ -135,16 +135,16 @@ def illustrate_archive(
         source: the recordings: a folder or one object, such as `s3://bucket/folder`.
         destination: a folder such as `s3://bucket/folder`, not within the source.
         preset: name of the settings: cpu, draft, gpu.
-        limit: plan at most so many recordings in this run.
-        address: a Ray cluster's job server, such as `http://head:8265`; none starts an embedded Ray on this machine.
+        limit: plan at most this many recordings in this run.
+        address: a Ray cluster's job server, such as `http://head:8265`; by default an embedded Ray on this machine.
         checkpoint: folder of a saved pipeline, on all nodes; empty for the weights in the package.
         settings: single settings instead of the preset's, such as `{"image.style": "sketch"}`.
-        retry_failed: take up as well what failed for good.
+        retry_failed: also try again what failed for good.
 
     Raises:
         StorageError: a bucket, a login or a right is lacking; raised before any work.
         ConfigError, ModelError: an argument is wrong; raised before any work.
-        JobFailed, RowsLost: a job did not end as it should; what was committed is sound, and running again continues.
+        JobFailed, RowsLost: a job did not end properly; what was committed is sound, and running again continues.
     """
     run_id = _this_run()
     logs.to_stderr()
@@ -232,10 +232,10 @@ def _illustrated(
 
 
 def _this_run() -> str:
-    """Id of the run that is under way: the same when Prefect starts it again, so that it finds its jobs by their name.
+    """Id of the current run: the same when Prefect restarts it, so that it finds its jobs by their names.
 
     Raises:
-        JobFailed: its process died time and again.
+        JobFailed: its process died too often.
     """
     context = FlowRunContext.get()
     assert context is not None and context.flow_run is not None, "called outside of a flow"
@@ -254,12 +254,12 @@ def _run_id(flow_run: FlowRun) -> str:
 
 
 def _transient(task: Any, task_run: Any, state: Any) -> bool:
-    """Whether a task may succeed when tried again: the store was ill, not what we asked."""
+    """Whether a task may succeed when tried again: the store was at fault, not the request."""
     try:
         state.result()
     except S2IError as error:
         return error.transient
-    except Exception:  # noqa: BLE001 - not one of ours: a fault, which a second try would only hide
+    except Exception:  # noqa: BLE001 - not one of ours: a bug, which a second try would only hide
         return False
     return False
 
@@ -274,9 +274,9 @@ def validate(source: str, destination: str, preset: str, checkpoint: str, settin
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False)
 def take_up(archive: Archive, address: str, limit: int | None, run_id: str) -> str:
-    """The id of a run of the same work whose flow is gone and whose job still runs on the cluster; else `run_id`.
+    """The id of a run of the same work whose flow is gone but whose job still runs on the cluster; otherwise `run_id`.
 
-    A job's name is made from its run's id, so submitting under that id finds the job that runs.
+    A job's name is made from its run's id, so submitting under that id finds the running job.
     """
     from cluster.jobs.submit import running
 
@@ -290,7 +290,7 @@ def take_up(archive: Archive, address: str, limit: int | None, run_id: str) -> s
 
 
 def _current_key(archive: Archive, limit: int | None) -> str:
-    """Where a run on a cluster writes its id for as long as it lasts: equal for equal work."""
+    """Where a run on a cluster writes its id for as long as it lasts; the same for the same work."""
     work = digest(archive.source, *vars(archive.digests).values(), str(limit))
     return archive.key(f"runs/current-{work}")
 
@@ -303,7 +303,7 @@ def with_listing(archive: Archive, request: JobRequest) -> JobRequest:
 
 
 def _listing_key(run_id: str) -> str:
-    """Where the listing of a run on a cluster lies for as long as the run lasts."""
+    """Where the listing of a run on a cluster is kept for as long as the run lasts."""
     return run_key(run_id, "listing.parquet")
 
 
@@ -326,7 +326,7 @@ def run_job(job: JobName, request: JobRequest, run: Runner) -> JobSummary:
     retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False
 )
 def publish(archive: Archive) -> Published:
-    """Write the pages of recordings that got something new, and the index."""
+    """Write the pages of recordings with something new, and the index."""
     from s2i_core.publish.page import Fault
 
     standing = overview(archive.lake).failures
@@ -415,10 +415,10 @@ def _runner(archive: Archive, address: str | None) -> Iterator[Runner]:
 
 
 def _remote(archive: Archive, address: str) -> Runner:
-    """Jobs on a cluster. Whoever cancels the flow stops its job; a flow that is killed leaves it running."""
+    """Jobs on a cluster. Cancelling the flow stops its job; a flow that is killed leaves it running."""
     from cluster.jobs.submit import follow, stop, submit
 
-    logging.getLogger("ray.dashboard.modules.job").setLevel(logging.WARNING)  # it tells of every connection's end
+    logging.getLogger("ray.dashboard.modules.job").setLevel(logging.WARNING)  # it reports every closed connection
 
     def run(job: JobName, request: JobRequest) -> JobSummary:
         with step("Submit to the cluster"):

@@ -31,12 +31,12 @@ class ProgressArtifact:
 
     def __init__(self, key: str, steps: Sequence[str]) -> None:
         self._steps = list(steps)
-        # Prefect's functions are typed for callers with and without an event loop; a flow like ours has none.
+        # Prefect's functions are typed for callers with and without an event loop; our flow has none.
         self._id = cast(UUID, create_progress_artifact(0.0, key=key, description="Starting"))
         self._updated_s = 0.0
 
     def __call__(self, step: Step) -> None:
-        """Update the artifact, at most every two seconds; the end of a step always."""
+        """Update the artifact, at most every two seconds, but always at the end of a step."""
         ended = step.total is not None and step.done >= step.total
         now = time.monotonic()
         if step.name not in self._steps or (not ended and now - self._updated_s < _UPDATE_EVERY_S):
@@ -58,7 +58,7 @@ def outcomes_table(key: str, rows: Sequence[dict[str, Any]], description: str) -
 
 
 def image_sheet(key: str, picture: bytes, media_type: str, description: str) -> None:
-    """Leave a picture, inside the artifact itself, so that it shows wherever the Prefect server stands."""
+    """Leave a picture, embedded in the artifact, so that it shows wherever the Prefect server is."""
     create_image_artifact(
         f"data:{media_type};base64,{base64.b64encode(picture).decode()}", key=key, description=description
     )

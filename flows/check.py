@@ -1,4 +1,4 @@
-"""Whether Prefect answers, to whom, and whether somebody works for it: over HTTP, without importing Prefect."""
+"""Whether Prefect answers, asks for a login, and has workers: over HTTP, without importing Prefect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check(_: Subject) -> Iterable[Check]:
     """For `s2i doctor`: reachable, protected, of our version, and with a worker for each pool."""
     url = os.environ.get("PREFECT_API_URL", "").rstrip("/")
     if not url:
-        yield Check("prefect", "ok", "PREFECT_API_URL is not set: each run brings a server of its own")
+        yield Check("prefect", "ok", "PREFECT_API_URL is not set: each run starts a server of its own")
         return
     theirs = _ask(url, "/admin/version", login=True)
     if str(theirs).split(".")[:2] != version("prefect").split(".")[:2]:

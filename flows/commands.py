@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from s2i_core import options
+from s2i_core.options import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from flows.demo import Demo
     from flows.launch import RunOutcome
-    from flows.overview import DamageRow, FailureRow, Found, Overview
+    from flows.overview import FailureRow, Found, Overview
 
 EXIT_STOPPED = 3
 _SHOWN_RUNS = 10
-_SHOWN_FAILURES = 20
+_SHOWN = 20
+"""Failures, and damaged recordings."""
 
 _Source = Annotated[str, typer.Argument(help="Recordings: a folder or one object, s3://bucket or s3://bucket/folder.")]
 _Destination = Annotated[str, typer.Argument(help="Where images, tables and pages go: s3://bucket/folder.")]
@@ -33,7 +35,8 @@ def run(
     preset: options.Preset = "cpu",
     limit: options.Limit = None,
     address: Annotated[
-        str | None, typer.Option(help="Job server of a Ray cluster, such as http://head:8265; without, Ray runs here.")
+        str | None,
+        typer.Option(help="Job server of a Ray cluster, such as http://head:8265; by default Ray runs here."),
     ] = None,
     style: options.Style = None,
     checkpoint: options.Checkpoint = None,
@@ -49,10 +52,10 @@ def run(
 ) -> None:
     """Illustrate an archive: every recording of a folder that has no images yet.
 
-    Run it again to continue after an interruption, or to pick up what is new: work that is done is not done again.
+    Run it again to continue after an interruption, or to pick up what is new: finished work is not repeated.
     The store and its login come from S2I_S3_ENDPOINT and the standard AWS variables.
 
-    Exit code: 0 when all is done, 2 after an error, 3 when the run stopped at a limit; the next run goes on.
+    Exit code: 0 when all is done, 2 after an error, 3 when the run stopped at a limit; the next run continues.
     """
     from flows.launch import launch
     from flows.progress import Bars, watching
@@ -93,8 +96,8 @@ def demo(
 ) -> None:
     """Illustrate the sample archive on this machine, start to finish.
 
-    Starts the embedded object store, uploads the samples, runs the flow on them, and fetches the pages. Run again, it
-    finds nothing to do.
+    Starts the embedded object store, uploads the samples, runs the flow on them, and fetches the pages. If run again,
+    it finds nothing to do.
     """
     from flows.demo import find_samples, run_demo
     from flows.progress import Bars, watching
@@ -119,7 +122,7 @@ def status(
     *,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what is in a destination: recordings, scenes, images, failures, by run, and why something failed."""
+    """Show what is in a destination: recordings, scenes, images and failures by run, and why something failed."""
     from flows.overview import overview
     from s2i_core.storage.objects import ObjectStore, S3Settings
     from s2i_core.storage.places import destination as place_of
@@ -156,15 +159,16 @@ def _tell(console: Console, outcome: RunOutcome) -> None:
     from rich.markup import escape
 
     counts = outcome.totals
-    head = f"{outcome.new_images} new images" if outcome.run_id else _why_nothing(outcome.found)
+    head = counted(outcome.new_images, "new image") if outcome.run_id else _why_nothing(outcome.found)
     if outcome.adopted_images:
         head += f", and {outcome.adopted_images} found that a run before had left unentered"
     console.print(f"\n[bold]{head}[/] [dim]({outcome.elapsed_s:.0f} s)[/]")
     if outcome.stopped:
         console.print(f"  [yellow]stopped[/] at {outcome.stopped}; run it again to go on")
     console.print(
-        f"  in all  {counts.recordings} recordings, {counts.images} images of {counts.scenes} scenes, "
-        f"{counts.skipped} stretches skipped, {counts.failures} failed"
+        f"  in all  {counted(counts.recordings, 'recording')}, {counted(counts.images, 'image')} of "
+        f"{counted(counts.scenes, 'scene')}, {counted(counts.skipped, 'stretch', 'stretches')} skipped, "
+        f"{counts.failures} failed"
     )
     for word, text in outcome.found.described():
         console.print(_line(word, escape(text)), soft_wrap=True)
@@ -172,7 +176,7 @@ def _tell(console: Console, outcome: RunOutcome) -> None:
 
 
 def _why_nothing(found: Found) -> str:
-    """Why a run had nothing to do: not all of what there is need be illustrated for it."""
+    """Why a run had nothing to do; not everything need be illustrated for that."""
     partly = "Nothing to do, and not everything is illustrated"
     looked = not found.left_out.not_looked_into
     reasons = {
@@ -207,29 +211,18 @@ def _where(console: Console, made: Demo) -> None:
 
 
 def _failures(console: Console, failed: list[FailureRow]) -> None:
+    _first(console, "failed", [f"{each.subject}: {each.message}. {each.remedy}" for each in failed])
+
+
+def _first(console: Console, word: str, texts: list[str]) -> None:
     from rich.markup import escape
 
     from flows.overview import shown
 
-    for failure in failed[:_SHOWN_FAILURES]:
-        told = shown(f"{failure.subject}: {failure.message}. {failure.remedy}")
-        console.print(
-            f"  [yellow]failed[/]  {escape(told)}",
-            soft_wrap=True,
-        )
-    if len(failed) > _SHOWN_FAILURES:
-        console.print(f"          and {len(failed) - _SHOWN_FAILURES} more; --json has all")
-
-
-def _damages(console: Console, damaged: list[DamageRow]) -> None:
-    from rich.markup import escape
-
-    from flows.overview import shown
-
-    for one in damaged[:_SHOWN_FAILURES]:
-        console.print(f"  [yellow]damaged[/] {escape(shown(f'{one.source_uri}: {one.damage}'))}", soft_wrap=True)
-    if len(damaged) > _SHOWN_FAILURES:
-        console.print(f"          and {len(damaged) - _SHOWN_FAILURES} more; --json has all")
+    for text in texts[:_SHOWN]:
+        console.print(f"  [yellow]{word:<7}[/] {escape(shown(text))}", soft_wrap=True)
+    if len(texts) > _SHOWN:
+        console.print(f"          and {len(texts) - _SHOWN} more; --json has all")
 
 
 def _show(found: Overview) -> None:
@@ -253,4 +246,4 @@ def _show(found: Overview) -> None:
     _failures(console, found.failures)
     for text in taken_up(found.failures):
         console.print(_line("again", text), soft_wrap=True)
-    _damages(console, found.damaged)
+    _first(console, "damaged", [f"{each.source_uri}: {each.damage}" for each in found.damaged])

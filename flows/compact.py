@@ -1,4 +1,4 @@
-"""The flow `compact_tables`: the small files of a destination's tables become large ones."""
+"""The flow `compact_tables`: joins the small files of a destination's tables into large ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Uri = Annotated[str, Field(json_schema_extra={"pattern": "^s3://[^/]+(/.*)?$"})
 
 @flow(name="compact-tables", flow_run_name="compact {destination}", persist_result=False)
 def compact_tables(destination: _Uri) -> dict[str, tuple[int, int]]:
-    """Join small files of tables, and delete files that no version of the last week needs. Runs may go on meanwhile.
+    """Join small files of tables, and delete files that no version of the last week needs. Runs may continue meanwhile.
 
     Args:
         destination: `s3://bucket/prefix` of the images and tables.
@@ -29,7 +29,7 @@ def compact_tables(destination: _Uri) -> dict[str, tuple[int, int]]:
 
     Raises:
         ConfigError: that is no address of a bucket.
-        StorageError: the bucket, the login or a right is lacking; raised before anything is changed.
+        StorageError: the bucket, the login or a permission is missing; raised before anything is changed.
         StorageUnavailable: the store does not answer.
     """
     logs.to_stderr()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,14 @@ from typing import Any
 
 from flows.launch import RunOutcome, launch
 from flows.progress import Step, report, step
-from flows.state import state_home
 from s2i_core.errors import ConfigError
+from s2i_core.state import state_home
 from s2i_core.storage.artifacts import index_key
 from s2i_core.storage.embedded import EmbeddedStore, StoreInfo
 from s2i_core.storage.objects import ObjectStore
 
 ARCHIVE, ILLUSTRATED = "archive", "illustrated"
 _NO_RECORDINGS = {".py", ".md", ".json", ".toml"}
-_FOREIGN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,12 @@ def run_demo(
         settings: single settings instead of the preset's.
 
     Raises:
-        S2IError: as `launch`; or there are no samples.
+        S2IError: as `launch` raises; or there are no samples.
     """
     home = state_home()
     with step("Start the object store"):
         info = EmbeddedStore(home / "store").up()
-    _point_at(info)
+    info.take()
     store = ObjectStore(info.settings())
     for bucket in (ARCHIVE, ILLUSTRATED):
         store.create_bucket(bucket)
@@ -72,7 +70,7 @@ def find_samples() -> Path:
 
 
 def upload(store: ObjectStore, samples: Path) -> int:
-    """Make the archive's bucket hold exactly the samples; files that it has already are not sent again."""
+    """Make the archive's bucket hold exactly the samples; files that it already has are not sent again."""
     files = {file.name: file for file in sorted(samples.iterdir()) if _is_sample(file)}
     if not files:
         raise ConfigError(str(samples), "there are no recordings in it", "Restore the folder from the repository.")
@@ -82,7 +80,7 @@ def upload(store: ObjectStore, samples: Path) -> int:
         store.delete(ARCHIVE, key)
     for count, (name, file) in enumerate(files.items(), 1):
         data = file.read_bytes()
-        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()  # what S3 gives as the etag of a plain put
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()  # S3's etag for a plain put
         if name not in there or there[name].etag != md5:
             store.put(ARCHIVE, name, data)
             sent += 1
@@ -91,7 +89,7 @@ def upload(store: ObjectStore, samples: Path) -> int:
 
 
 def download(store: ObjectStore, folder: Path) -> Path:
-    """Bring the pages that changed to `folder`; returns the path of the index."""
+    """Fetch the pages that changed to `folder`; returns the path of the index."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = [item for item in store.list(ILLUSTRATED, "pages/") if item.key.endswith(".html")]
     names = {Path(item.key).name for item in pages}
@@ -102,7 +100,7 @@ def download(store: ObjectStore, folder: Path) -> Path:
         path = folder / Path(item.key).name
         known = path.with_suffix(".etag")
         if not (path.exists() and known.exists() and known.read_text() == item.etag):
-            store.download(ILLUSTRATED, item.key, path)
+            path.write_bytes(store.get(ILLUSTRATED, item.key))
             known.write_text(item.etag)
         report(Step("Fetch the pages", count, len(pages)))
     return folder / Path(index_key("")).name
@@ -110,11 +108,3 @@ def download(store: ObjectStore, folder: Path) -> Path:
 
 def _is_sample(file: Path) -> bool:
     return file.is_file() and file.suffix not in _NO_RECORDINGS and not file.name.startswith(".")
-
-
-def _point_at(info: StoreInfo) -> None:
-    """Let everything in this process, and what it starts, use the embedded store and its login."""
-    for name in _FOREIGN:
-        os.environ.pop(name, None)
-    os.environ.update(info.environment())
-    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -1,7 +1,7 @@
 """`s2i deploy`: the deployments of `prefect.yaml` on a Prefect server, with all that they need there.
 
-Work pool, deployments with schedules and limits, and automations: take a run up again whose process died, and tell of
-failure, lateness and excess of the time that was allowed. Each is found again by its name, so that deploying again
+Work pool, deployments with schedules and limits, and automations, which restart a run whose process died and report
+failed, late and overlong runs. Each is found again by its name, so that deploying again
 changes what differs and makes nothing twice. Everything is checked before anything is changed.
 """
 
@@ -38,32 +38,32 @@ TAG = "s2i"
 POOL = "s2i"
 FILE = "prefect.yaml"
 HEARTBEAT_S = 30
-"""How often a flow's process says that it lives; three in a row that are missing mean that it died with its machine."""
+"""Seconds between a flow process's signs of life; three missing ones mean that it died with its machine."""
 SETTLE_S = 30
-"""How long a run stays crashed before it is started again: each death is told of twice, by the process of the worker
-that watched it and then, some seconds later, by the worker, which would take the new life for the dead one."""
+"""Seconds that a run stays crashed before it is started again: each death is reported twice, by the worker's process
+that watched it and, some seconds later, by the worker, which would take the restarted run for the dead one."""
 
 _TEMPLATE = re.compile(r"\{\{\s*\$(\w+)\s*\}\}")
 
 
 class DeployError(S2IError):
-    """The Prefect server did not take a deployment."""
+    """The Prefect server did not accept a deployment."""
 
 
 class ScheduleSpec(Settings):
-    """When a deployment runs: one of `cron` and `interval`."""
+    """When a deployment runs: either `cron` or `interval`."""
 
     cron: str | None = Field(None, description="Minute, hour, day, month, weekday.")
     interval: float | None = Field(None, ge=10, description="Seconds from start to start.")
-    timezone: str = Field("UTC", description="Zone of the cron's clock, such as Europe/Berlin.")
+    timezone: str = Field("UTC", description="Time zone of the cron schedule, such as Europe/Berlin.")
     active: bool = Field(True, description="Whether it runs; an inactive one can be turned on in the UI.")
 
 
 class LimitSpec(Settings):
-    """How many runs of a deployment may be under way."""
+    """How many runs of a deployment may run at a time."""
 
     limit: int = Field(1, ge=1)
-    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = Field("ENQUEUE", description="What becomes of one too many.")
+    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = Field("ENQUEUE", description="What to do with excess runs.")
 
 
 class PoolSpec(Settings):
@@ -88,22 +88,22 @@ class DeploymentSpec(Settings):
 
 
 class Wanted(Settings):
-    """What the user says of a set of deployments; the names in the file's templates stand for these."""
+    """What the user chooses for a set of deployments; the templates in the file stand for these values."""
 
     source: str = Field(description="Recordings.")
     destination: str = Field(description="Where results go.")
     preset: str = "cpu"
     address: str = Field("", description="Job server of a Ray cluster; empty runs Ray where the worker is.")
-    cron: str = Field("0 2 * * *", description="When the night begins.")
-    time_zone: str = Field("UTC", description="Of `cron`.")
+    cron: str = Field("0 2 * * *", description="When the nightly run starts.")
+    time_zone: str = Field("UTC", description="Time zone of `cron`.")
     poll_s: float = Field(900, ge=10, description="Seconds between looks for new recordings.")
-    compact_cron: str = Field("0 12 * * 0", description="When tables are compacted, on the same clock.")
+    compact_cron: str = Field("0 12 * * 0", description="When tables are compacted, in the same time zone.")
     poll: bool = Field(False, description="Whether to look for new recordings by day.")
     pool: str = POOL
     root: str = Field("", description="Folder in which a worker runs the flows; by default that of this installation.")
 
     def values(self) -> dict[str, str]:
-        """By the names in the templates."""
+        """The values by their names in the templates."""
         stated = {f"S2I_{name.upper()}": str(value) for name, value in self.model_dump().items()}
         return stated | {"S2I_ROOT": self.root or str(Path(__file__).parent.parent)}
 
@@ -124,7 +124,7 @@ def read(path: Path, values: Mapping[str, str]) -> list[DeploymentSpec]:
     """The deployments of a file, with its templates filled in.
 
     Raises:
-        ConfigError: it is no such file, or a name in it stands for nothing.
+        ConfigError: it is not such a file, or a name in it is not defined.
     """
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
@@ -163,10 +163,10 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def check(spec: DeploymentSpec) -> Flow[..., Any]:
-    """The flow of a deployment, once its parameters and schedules are known to be right.
+    """The flow of a deployment, after its parameters and schedules were checked.
 
     Raises:
-        ConfigError: no such flow, a parameter that it does not have or refuses, a schedule that is none.
+        ConfigError: there is no such flow, it lacks or refuses a parameter, or a schedule is invalid.
     """
     from prefect.exceptions import MissingFlowError, ParameterTypeError
     from prefect.flows import load_flow_from_entrypoint
@@ -197,7 +197,7 @@ def check(spec: DeploymentSpec) -> Flow[..., Any]:
 
 
 def _shaped(spec: DeploymentSpec, changes: Mapping[str, Any], limit: int | None) -> DeploymentSpec:
-    """The deployment with these changes of settings; what the file says of a setting stands where they don't."""
+    """The deployment with these changes of settings; settings in the file that they do not change stay."""
     if not spec.entrypoint.endswith(":illustrate_archive"):
         return spec
     told: dict[str, Any] = {} if limit is None else {"limit": limit}
@@ -226,10 +226,10 @@ def _schedule(spec: ScheduleSpec, subject: str) -> DeploymentScheduleCreate:
 
 
 def left_out(spec: ScheduleSpec, now: datetime | None = None) -> str | None:
-    """What to say of a start in the hour that the zone's clock skips within a year; None where there is none.
+    """A note about a start within the hour that the zone's clock skips in the coming year; None if there is none.
 
-    Prefect then starts the run by the clock of the hour before: it takes place, and early. In an hour that comes twice
-    it starts one run. Of what runs in the hours around it too, as every few minutes, nothing is said.
+    Prefect then starts the run by the clock of the hour before: it takes place, but early. In an hour that comes twice
+    it starts one run. There is no note for what also runs in the hours around it, such as every few minutes.
     """
     if spec.cron is None or not spec.active:
         return None
@@ -251,7 +251,7 @@ def left_out(spec: ScheduleSpec, now: datetime | None = None) -> str | None:
 
 
 def _first(cron: str, since: datetime, until: datetime) -> datetime | None:
-    """The first start by the wall's clock."""
+    """The first start, by wall-clock time."""
     from prefect._vendor.croniter.croniter import croniter
 
     minute = timedelta(minutes=1)
@@ -269,16 +269,16 @@ def deploy(
     environment: Mapping[str, str] | None = None,
     image: str = "",
 ) -> dict[str, str]:
-    """Put deployments on the server that `PREFECT_API_URL` names; gives their ids by name.
+    """Put deployments on the server that `PREFECT_API_URL` names; returns their ids by name.
 
     Args:
-        kind: of the work pools that are made; one that is there stays as it is.
-        notify: `type/name` of a notification block that is told of failure, such as `slack-webhook/ops`; or the name of
-            an environment variable that holds a webhook's URL; empty tells nobody.
-        budget_h: hours after which a run that still goes on is told of.
-        late_s: seconds after which a run that nobody began is told of.
+        kind: type of the work pools that are made; an existing one stays as it is.
+        notify: `type/name` of a notification block for failures, such as `slack-webhook/ops`; or the name of
+            an environment variable with a webhook's URL; empty notifies nobody.
+        budget_h: hours after which a run that is still going is reported.
+        late_s: seconds after which a run that nobody started is reported.
         environment: variables of the runs. No secrets: those belong to the worker, or to the cluster's own store.
-        image: container image of the runs, where the pool is one of Kubernetes.
+        image: container image of the runs, if the pool is one of Kubernetes.
 
     Raises:
         ConfigError: something about the deployments is wrong; nothing was changed.
@@ -354,10 +354,10 @@ def _apply(spec: DeploymentSpec, flow: Flow[..., Any], environment: Mapping[str,
         work_pool_name=spec.work_pool.name,
         work_queue_name=spec.work_pool.work_queue_name,
         job_variables=spec.work_pool.job_variables | {"env": _with(spec.work_pool.job_variables.get("env"), variables)},
-        # By module, as both a process and a container have it installed.
+        # By module, as it is installed both in a process and in a container.
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    # Prefect's own schema of a flow's parameters lets names pass that the flow does not have.
+    # Prefect's own schema of a flow's parameters accepts names that the flow does not have.
     deployment._parameter_openapi_schema = _Closed(
         **deployment._parameter_openapi_schema.model_dump(), additionalProperties=False
     )
@@ -366,7 +366,7 @@ def _apply(spec: DeploymentSpec, flow: Flow[..., Any], environment: Mapping[str,
 
 
 def _with(own: Any, variables: Mapping[str, str]) -> dict[str, Any] | list[Any]:
-    """Variables beside those that a deployment brings: by name, or in a list as Kubernetes writes them."""
+    """Adds variables to those of a deployment: by name, or in a list as in Kubernetes."""
     if isinstance(own, list):
         names = {each.get("name") for each in own}
         return own + [{"name": name, "value": value} for name, value in variables.items() if name not in names]
@@ -377,7 +377,7 @@ def automations(block: UUID | None, budget: timedelta, late: timedelta) -> list[
     """What the server does by itself for runs with our tag.
 
     Args:
-        block: document of the notification block; None leaves out what only tells.
+        block: document of the notification block; None leaves out what only notifies.
     """
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState, SendNotification
@@ -385,7 +385,7 @@ def automations(block: UUID | None, budget: timedelta, late: timedelta) -> list[
     from prefect.events.schemas.events import ResourceSpecification
 
     run, ours = "prefect.flow-run.", ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
-    # What cannot even begin would be tried for ever.
+    # Otherwise a run that cannot even start would be retried for ever.
     begun = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*", "prefect.run-count": "!0"})
     tagged = [
         ResourceSpecification({"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}),
@@ -471,7 +471,7 @@ def automations(block: UUID | None, budget: timedelta, late: timedelta) -> list[
 
 
 def _notification(client: SyncPrefectClient, notify: str) -> UUID:
-    """The block to tell; one is made for a webhook whose URL is in the environment."""
+    """The block to notify; one is made for a webhook whose URL is in the environment."""
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.exceptions import ObjectNotFound
     from prefect.types import SecretDict
@@ -524,32 +524,32 @@ def command(
         str,
         typer.Option(help="Job server of a Ray cluster, as the worker reaches it; without, Ray runs in the worker."),
     ] = "",
-    cron: Annotated[str, typer.Option(help="When the night begins: minute hour day month weekday.")] = "0 2 * * *",
-    time_zone: Annotated[str, typer.Option(help="Whose clock that is, such as Europe/Berlin.")] = "UTC",
+    cron: Annotated[str, typer.Option(help="When the nightly run starts: minute hour day month weekday")] = "0 2 * * *",
+    time_zone: Annotated[str, typer.Option(help="Time zone of the schedules, such as Europe/Berlin.")] = "UTC",
     poll_s: Annotated[
-        float, typer.Option(help="Also look for new recordings every so many seconds; 0 does not.", min=0)
+        float, typer.Option(help="Also look for new recordings at this interval in seconds; 0 does not.", min=0)
     ] = 0,
     compact_cron: Annotated[
-        str, typer.Option(help="When small files of the tables are joined, on the same clock.")
+        str, typer.Option(help="When small files of the tables are joined, in the same time zone.")
     ] = "0 12 * * 0",
     pool: Annotated[str, typer.Option(help="Work pool of the runs; made if missing.")] = POOL,
-    pool_type: Annotated[str, typer.Option(help="Of a pool that is made: process, kubernetes.")] = "process",
+    pool_type: Annotated[str, typer.Option(help="Type of a pool that is made: process, kubernetes.")] = "process",
     image: Annotated[str, typer.Option(help="Container image of the runs, for Kubernetes.")] = "",
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="A variable of the runs. No secrets.")
     ] = None,
     notify: Annotated[
         str,
-        typer.Option(help="Whom to tell of failures: a block (slack-webhook/ops), or a variable with a webhook's URL."),
+        typer.Option(help="Whom to notify of failures: a block (slack-webhook/ops), or a variable that holds a URL."),
     ] = "",
-    budget_h: Annotated[float, typer.Option(min=0.01, help="Tell when a run goes on for longer, in hours.")] = 12,
-    late_s: Annotated[float, typer.Option(min=10, help="Tell when nobody began a run so long after it was due.")] = 900,
+    budget_h: Annotated[float, typer.Option(min=0.01, help="Notify when a run takes longer than this, in hours.")] = 12,
+    late_s: Annotated[float, typer.Option(min=10, help="Notify when a run starts later than this, in seconds.")] = 900,
     file: Annotated[Path | None, typer.Option(help="The deployments; by default prefect.yaml here.")] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Put the nightly run and its companions on the Prefect server of PREFECT_API_URL.
 
-    Makes or updates the work pool, the deployments of prefect.yaml, and what acts on crashes and tells of failures.
+    Makes or updates the work pool, the deployments of prefect.yaml, and what acts on crashes and reports failures.
     Start a worker beside it: prefect worker start --pool s2i.
     """
     if not os.environ.get("PREFECT_API_URL"):

@@ -1,8 +1,8 @@
 """`s2i plan`: hours, compute, storage and money of a run, before anything runs.
 
-From a listing comes how much there is: the lengths of a bounded sample are read from their headers, and scaled up by
-format and bytes. From the summary of a real run comes how long a second of audio and a picture take on one core or GPU.
-The cluster and its prices are the user's, in a small file.
+A listing tells how much there is: the lengths of a bounded sample are read from their headers, and scaled up by
+format and bytes. The summary of a real run tells how long a second of audio and a picture take on one core or GPU.
+The user describes the cluster and its prices in a small file.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _SAMPLE_S = 30.0
 _SAMPLE_THREADS = 8
 _READ_BLOCK_BYTES = 8 << 20
 
-#: What lengths may be off that were estimated by size and bit rate, or assumed by the format; of what one header says
-#: of all others; and of a few that are alike.
+#: By how much lengths may be off: those estimated from size and bit rate, and those assumed for the format; the spread
+#: to assume after a single header; and the least spread to assume, even if a few are alike.
 _ESTIMATED_DOUBT, _ASSUMED_DOUBT, _ONE_SPREAD, _LEAST_SPREAD = 0.15, 0.5, 0.5, 0.05
 
-#: Bytes a second where no header can be read: usual rates of speech recordings.
+#: Bytes per second if no header can be read: usual rates of speech recordings.
 TYPICAL_BYTES_PER_S = {".wav": 32_000.0, ".flac": 24_000.0, ".opus": 4_000.0, ".ogg": 8_000.0, ".mp3": 16_000.0}
 _ELSE_BYTES_PER_S = 16_000.0
 
@@ -59,10 +59,10 @@ class NodeGroup(Settings):
     """Equal nodes of a cluster."""
 
     name: str = Field(description="For people.")
-    count: int = Field(ge=1, description="So many of them work on a run.")
-    cpus: int = Field(ge=0, description="CPU cores of one that work; 0 where its cores only feed its GPUs.")
-    gpus: int = Field(0, ge=0, description="GPUs of one.")
-    price_per_hour: float = Field(ge=0, description="What one costs an hour.")
+    count: int = Field(ge=1, description="How many of them work on a run.")
+    cpus: int = Field(ge=0, description="CPU cores per node that do the work; 0 if they only feed its GPUs.")
+    gpus: int = Field(0, ge=0, description="GPUs per node.")
+    price_per_hour: float = Field(ge=0, description="Price of one node per hour.")
 
 
 class StoragePrices(Settings):
@@ -76,7 +76,7 @@ class StoragePrices(Settings):
 class Cluster(Settings):
     """A cluster and its prices, as the user names them."""
 
-    note: str = Field("", description="Where the prices are from; shown beside the money.")
+    note: str = Field("", description="Where the prices come from; shown beside the money.")
     currency: str = Field("", max_length=8, description="Such as USD; empty where there are no prices.")
     groups: tuple[NodeGroup, ...] = Field(min_length=1, description="The nodes that work.")
     storage: StoragePrices = StoragePrices()
@@ -86,7 +86,7 @@ class Cluster(Settings):
         """From a TOML file.
 
         Raises:
-            ConfigError: it is no such file.
+            ConfigError: it is not such a file.
         """
         try:
             return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
@@ -108,32 +108,32 @@ class Cluster(Settings):
 
     @property
     def price_per_hour(self) -> float:
-        """Of all nodes."""
+        """Price of all nodes per hour."""
         return sum(group.count * group.price_per_hour for group in self.groups)
 
 
 class Rates(Settings):
-    """What runs took: a fixed part, and so much for each second of audio and each picture on one core or GPU."""
+    """What runs took: a fixed part, and a part per second of audio and per picture on one core or GPU."""
 
     device: Literal["cpu", "gpu"] = Field(description="What did the work: the unit of the seconds below.")
     preset: str = Field(description="Settings of the runs.")
-    start_s: float = Field(ge=0, description="A run beside its work: servers, models, pages.")
-    held_s: float = Field(ge=0, description="Of these, those in which jobs hold the cores or GPUs: Ray, models.")
+    start_s: float = Field(ge=0, description="Seconds of a run besides the work itself: servers, models, pages.")
+    held_s: float = Field(ge=0, description="Those of them in which jobs hold cores or GPUs: Ray, models.")
     plan_s: float = Field(ge=0, description="Seconds of one core or GPU to plan a second of audio.")
     draw_s: float = Field(ge=0, description="Seconds of one core or GPU to draw a picture.")
-    images_per_audio_h: float = Field(ge=0, description="Pictures of an hour of audio.")
-    image_bytes: float = Field(ge=0, description="Of one picture's file.")
-    page_bytes_per_audio_s: float = Field(ge=0, description="Of the pages, which hold the sound.")
-    table_bytes_per_image: float = Field(ge=0, description="Of the tables.")
+    images_per_audio_h: float = Field(ge=0, description="Pictures per hour of audio.")
+    image_bytes: float = Field(ge=0, description="Size of a picture's file.")
+    page_bytes_per_audio_s: float = Field(ge=0, description="Size of the pages, which hold the sound.")
+    table_bytes_per_image: float = Field(ge=0, description="Size of the tables.")
     runs: tuple[str, ...] = Field(min_length=1, description="Where it was measured.")
 
     @classmethod
     def of(cls, summaries: Sequence[Mapping[str, Any]], sizes: Mapping[str, int]) -> Self:
-        """From summaries of runs that had everything to do; two of different length tell start and work apart.
+        """From summaries of runs that had everything to do; two of different length separate start from work.
 
         Args:
             summaries: as `runs/<run_id>/summary.json`, all on the same machines with the same settings.
-            sizes: bytes under `images`, `tables` and `pages` of the last one's destination.
+            sizes: bytes under `images`, `tables` and `pages` in the destination of the last run.
 
         Raises:
             ConfigError: a run planned or drew nothing, or the machines differ.
@@ -172,7 +172,7 @@ class Rates(Settings):
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Fixed part and slope, neither below zero, of the line through points (size, seconds)."""
+    """Intercept and slope, neither negative, of the line through points (size, seconds)."""
     if len({x for x, _ in points}) > 1:
         mean_x, mean_y = (sum(values) / len(points) for values in zip(*points, strict=True))
         slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
@@ -187,11 +187,11 @@ class Content:
 
     Attributes:
         audio_s: seconds of audio.
-        audio_s_error: half the width of the 95 % interval of `audio_s`, from the sample's spread, and what estimated
-            lengths may be off.
-        sampled: headers read, of which `unreadable` told no length, and `estimated` none but by size and bit rate.
-        assumed: bytes whose format's usual rate was taken, for want of a readable header.
-        archived: recordings beside these that lie in an archive: nothing to do before they are restored.
+        audio_s_error: half the width of the 95 % interval of `audio_s`, from the spread of the sample, plus what
+            estimated lengths may be off.
+        sampled: headers read, of which `unreadable` gave no length, and `estimated` only one by size and bit rate.
+        assumed_bytes: bytes for which the usual rate of the format was assumed, for want of a readable header.
+        archived: further recordings that lie in an archive: nothing to do before they are restored.
     """
 
     recordings: int
@@ -209,11 +209,11 @@ class Content:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will come to. Money is None without prices.
+    """What a run will take. Money is None without prices.
 
     Attributes:
-        compute_h: hours of one core or GPU (`device`), those with them in which jobs start and models load.
-        units: how many of them there are.
+        compute_h: hours of one core or GPU (`device`), including those in which jobs start and models load.
+        units: how many cores or GPUs there are.
         found: what is in the source, and what has become of it.
     """
 
@@ -242,7 +242,7 @@ class Estimate:
 
     @property
     def stored_bytes(self) -> int:
-        """All that is added to the destination."""
+        """Everything that is added to the destination."""
         return self.image_bytes + self.table_bytes + self.page_bytes
 
 
@@ -258,7 +258,7 @@ def estimate(
     """From how much there is to what it takes.
 
     Args:
-        waiting_images: scenes that are planned already and have no image.
+        waiting_images: scenes that are already planned and have no image.
 
     Raises:
         ConfigError: the cluster has nothing of the kind that the rates were measured on.
@@ -270,7 +270,7 @@ def estimate(
             f"it has no {rates.device.upper()} that works, and the rates were measured on {rates.device.upper()}s",
             "Run a few recordings there (s2i run … --limit 10), and name its summary: --rates s3://…/summary.json.",
         )
-    images_per_h = min(rates.images_per_audio_h, config.scenes.images_an_hour or rates.images_per_audio_h)
+    images_per_h = min(rates.images_per_audio_h, config.scenes.images_per_hour or rates.images_per_audio_h)
     images = round(content.audio_s / 3600 * images_per_h) + waiting_images
     work_s = content.audio_s * rates.plan_s + images * rates.draw_s
     anything = bool(images or content.recordings)
@@ -294,8 +294,8 @@ def estimate(
         remarks.append("the lengths of more than a tenth are guessed from the format")
     if content.archived:
         remarks.append(
-            f"{content.archived} recordings ({content.archived_bytes / 1e9:.3g} GB) lie in an archive and are not "
-            "counted: restore them, then a run takes them up by itself"
+            f"not counted: {options.counted(content.archived, 'recording')} in an archive "
+            f"({content.archived_bytes / 1e9:.3g} GB); once restored, a run takes them up by itself"
         )
     return Estimate(
         source=source,
@@ -328,21 +328,21 @@ def estimate(
 
 @dataclass(frozen=True)
 class Header:
-    """What reading the beginning of an object told; `archived`: that it cannot be read before it is restored."""
+    """What the beginning of an object told; `archived`: it cannot be read before it is restored."""
 
     length: Length
     archived: bool = False
 
     @property
     def audio_s(self) -> float:
-        """Seconds that it adds to a run: none where it cannot be read, and so will fail."""
+        """Seconds that it adds to a run: none if it cannot be read, and so will fail."""
         return self.length.seconds or 0.0
 
 
 def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SAMPLE) -> Content:
     """How much audio these objects hold: a bounded sample of headers for each format, scaled up by bytes.
 
-    Memory is bounded however many objects there are. What lies in an archive is counted apart: it is nothing to do yet.
+    Memory is bounded, however many objects there are. What lies in an archive is counted apart: it cannot be done yet.
 
     Args:
         sample: headers read at most, shared among the formats by their bytes.
@@ -378,7 +378,7 @@ def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SA
         recordings=counts.total() - sum(part.archived for part in parts),
         size_bytes=sizes.total() - sum(part.archived_bytes for part in parts),
         audio_s=round(sum(part.audio_s for part in parts), 1),
-        # What is drawn by chance is off now this way, now that; what is estimated may be off in one.
+        # Errors of sampling are random and add up in squares; errors of estimates may all go one way, and add up.
         audio_s_error=round(
             1.96 * sum(part.variance for part in parts) ** 0.5 + sum(part.doubt_s for part in parts), 1
         ),
@@ -394,11 +394,11 @@ def measure(store: ObjectStore, objects: Iterable[AudioObject], sample: int = SA
 
 @dataclass(frozen=True)
 class _Part:
-    """Of one format.
+    """The share of one format.
 
     Attributes:
         variance: of `audio_s`, from the spread of the sample.
-        doubt_s: by how much it may be off beside that, because lengths were estimated or assumed.
+        doubt_s: by how much it may be off besides, because lengths were estimated or assumed.
     """
 
     audio_s: float
@@ -410,7 +410,7 @@ class _Part:
 
 
 def _part(form: str, count: int, size_bytes: int, seen: Sequence[tuple[int, Header]]) -> _Part:
-    """The audio of all objects of a format, from those of which the header was read."""
+    """The audio of all objects of a format, from those whose header was read."""
     there = [(size, header) for size, header in seen if not header.archived]
     share = 1 - len(there) / len(seen) if seen else 0.0
     archived, archived_bytes = round(share * count), round(share * size_bytes)
@@ -426,7 +426,7 @@ def _part(form: str, count: int, size_bytes: int, seen: Sequence[tuple[int, Head
         mean_s = audio_s / count
         if len(there) > 1:
             spread = sum((header.audio_s - ratio * size) ** 2 for size, header in there) / (len(there) - 1)
-            spread = max(spread, (_LEAST_SPREAD * mean_s) ** 2)  # a few that are alike do not say that all are
+            spread = max(spread, (_LEAST_SPREAD * mean_s) ** 2)  # a few that are alike do not prove that all are
         else:
             spread = (_ONE_SPREAD * mean_s) ** 2
         variance = count**2 * (1 - len(there) / count) * spread / len(there)
@@ -438,8 +438,8 @@ def _part(form: str, count: int, size_bytes: int, seen: Sequence[tuple[int, Head
 class _Archived:
     """Recordings in an archive, which cost nothing before they are restored.
 
-    The listing of AWS knows what was restored. Others go on naming the archive: there a few are tried, and where one
-    can be read, all count as if they could.
+    The listing of AWS knows what was restored. Others keep naming the archive: there a few are tried, and if one
+    can be read, all count as readable.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -448,7 +448,7 @@ class _Archived:
         self._store = store
 
     def left_out(self, objects: Iterable[AudioObject]) -> Iterator[AudioObject]:
-        """The others, and those that can be read all the same."""
+        """All objects but those that cannot be read before they are restored."""
         doubtful = []
         for item in objects:
             if not item.archived:
@@ -473,7 +473,7 @@ class _Archived:
 
 
 def _headers(store: ObjectStore, items: Sequence[AudioObject]) -> dict[AudioObject, Header]:
-    """By object; those that take too long are left out."""
+    """Headers by object; those that take too long are left out."""
     found: dict[AudioObject, Header] = {}
     pool = ThreadPoolExecutor(_SAMPLE_THREADS, thread_name_prefix="header")
     futures = {pool.submit(_header, store, item): item for item in items}
@@ -553,12 +553,12 @@ def plan(
     limit: int | None = None,
     retry_failed: bool = False,
 ) -> Estimate:
-    """Look at a source, and at what a destination has of it already, and say what a run will take.
+    """Look at a source, and at what a destination already has of it, and say what a run will take.
 
     Args:
         settings: single settings instead of the preset's.
         limit: recordings that the run plans at most.
-        retry_failed: count what failed for good as to be done.
+        retry_failed: also count what failed for good as work to do.
 
     Raises:
         S2IError: a bucket, a login or an argument is wrong.
@@ -576,7 +576,7 @@ def plan(
             listing = Listing(store, place, config.source)
             objects = iter(listing)
             content = measure(store, islice(objects, limit), sample)
-            deque(objects, maxlen=0)  # those past the limit are counted as well
+            deque(objects, maxlen=0)  # those beyond the limit are counted as well
             found = Found.untouched(listing)
         else:
             archive = Archive(source, destination, preset, settings=settings)
@@ -608,11 +608,11 @@ def command(
     limit: options.Limit = None,
     retry_failed: options.RetryFailed = False,
     cluster: Annotated[
-        Path | None, typer.Option(help="A file with nodes and prices; see --example. Without: this machine.")
+        Path | None, typer.Option(help="A file with nodes and prices; see --example. By default this machine.")
     ] = None,
     rates: Annotated[
         str | None,
-        typer.Option(help="summary.json of a run on such machines, as path or s3://; without: measured on 2 CPUs."),
+        typer.Option(help="summary.json of a run on such machines, a path or s3://; by default measured on 2 CPUs."),
     ] = None,
     sample: Annotated[int, typer.Option(min=1, max=10_000, help="Headers to read at most.")] = SAMPLE,
     example: Annotated[bool, typer.Option("--example", help="Print an example for --cluster, and leave.")] = False,
@@ -656,7 +656,8 @@ def described(made: Estimate) -> list[str]:
     device = f"{made.device.upper()}-hours"
     lines = [f"{word:<9} {text}" for word, text in made.found.described()] if made.found else []
     lines += [
-        f"to do     {content.recordings} recordings, {content.size_bytes / 1e9:.3g} GB ({forms or 'none'})",
+        f"to do     {options.counted(content.recordings, 'recording')}, {content.size_bytes / 1e9:.3g} GB "
+        f"({forms or 'none'})",
         f"audio     {content.audio_s / 3600:.3g} h{_off(content)}, from the headers of {content.sampled}"
         + (f"; {content.estimated} of them tell no length: estimated by size and bit rate" if content.estimated else "")
         + (f"; {content.unreadable} cannot be read" if content.unreadable else ""),
@@ -681,7 +682,7 @@ def described(made: Estimate) -> list[str]:
 
 
 def _off(content: Content) -> str:
-    """By how much the audio may be off; nothing where every header told."""
+    """By how much the audio may be off; empty if every header told."""
     if not content.audio_s or not content.audio_s_error:
         return ""
     return f" ± {max(0.01, content.audio_s_error / content.audio_s):.0%}"

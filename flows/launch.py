@@ -1,9 +1,10 @@
-"""Runs the flow from the command line: checks first, starts Prefect only where there is something to do."""
+"""Runs the flow from the command line: checks first, and starts Prefect only if there is something to do."""
 
 from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,25 +13,25 @@ from typing import Any
 from flows.local_server import PrefectServer, client_settings, logging_file, prefect_client
 from flows.overview import FailureRow, Found, Totals, overview
 from flows.progress import step
-from flows.state import state_home
 from flows.work import Archive, Work
 from s2i_core import tracing
+from s2i_core.state import state_home
 from s2i_core.storage.artifacts import index_key
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
-        run_id: None where there was nothing to do.
+        run_id: None if there was nothing to do.
         totals: of the recordings in the source, whichever run made what.
         found: what is in the source, and what has become of it.
         new_images: images that this run drew.
-        adopted_images: images that were in the bucket without a row, left by a run that was killed, and got one.
-        page: URI of the index page; None where no run made one.
-        failed: what has failed and still stands.
-        stopped: the limit at which the run stopped; None where it did all there was to do.
+        adopted_images: images that a killed run had left in the bucket without a row, and that got one now.
+        page: URI of the index page; None if no run has made one.
+        failed: failures that still stand.
+        stopped: the limit at which the run stopped; None if it did all there was to do.
     """
 
     run_id: str | None
@@ -58,15 +59,17 @@ def launch(
 ) -> RunOutcome:
     """Run `illustrate_archive` in this process, or find that there is nothing to do.
 
-    Prefect is the user's where `PREFECT_API_URL` is set, and else a server of our own for as long as the run lasts.
+    Prefect is the user's if `PREFECT_API_URL` is set, otherwise a server of our own for as long as the run lasts.
 
     Raises:
-        S2IError: as the flow; what is wrong with the arguments comes before anything is started.
+        S2IError: as for the flow; wrong arguments are reported before anything is started.
     """
     started = time.monotonic()
     with step("Look for work"):
         archive = Archive(source, destination, preset, checkpoint, settings)
         archive.check()
+        if (said := archive.renamed()) is not None:
+            warnings.warn(said, stacklevel=2)
         work = archive.pending(limit, retry_failed=retry_failed)
     run_id, new_images, adopted_images, stopped = None, 0, 0, None
     if not work.nothing:
@@ -94,7 +97,7 @@ def launch(
 
 @contextmanager
 def _services(archive: Archive, work: Work, address: str | None) -> Iterator[None]:
-    """Prefect, and Ray where it is to run here: both come up at the same time."""
+    """Prefect, and Ray if it is to run here: both start at the same time."""
     with ExitStack() as stack:
         server, home = None, state_home() / "prefect"
         # Prefect reads these when it is imported.

@@ -1,8 +1,8 @@
-"""A Prefect server on loopback that lives as long as somebody uses it.
+"""A Prefect server on loopback that lives as long as someone uses it.
 
-A run that finds no `PREFECT_API_URL` brings its own server: SQLite under the state folder, no dashboard, no analytics.
-Runs at the same time share one server. Who uses it is told by a file lock that each run holds, and that the kernel
-frees when a run ends, however it ends: so a killed run leaves no server behind, and none is stopped under a living one.
+A run that finds no `PREFECT_API_URL` starts its own server: SQLite in the state folder, no dashboard, no analytics.
+Concurrent runs share one server. Each of them holds a file lock, which the kernel
+frees when the run ends, however it ends: so a killed run leaves no server behind, and no living one loses its server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -33,7 +32,7 @@ from s2i_core.errors import S2IError
 from s2i_core.network import direct_loopback
 
 START_TIMEOUT_S = 600.0
-"""A first start makes the database: 13 s on a quiet 2-core machine, minutes on a very busy one."""
+"""The first start creates the database: 13 s on a quiet 2-core machine, minutes on a very busy one."""
 LINGER_S = 5.0
 """How long a server without users waits for the next one."""
 
@@ -51,14 +50,14 @@ class ServerError(S2IError):
 
 
 class PrefectServer:
-    """The server of one state folder, started or found; hold it with `with`.
+    """The server of one state folder, started or found; use it as a context manager.
 
-    `start` returns at once, so that a caller can do other things while the server comes up; `url` waits for it.
+    `start` returns at once, so that a caller can do other things while the server comes up; `wait` waits for it.
 
     Args:
         home: folder of the database, the logs and the locks.
-        complete: with the UI and all services, as one wants that stays: schedules, automations, cleaning up.
-        port: where it listens; a free port by default.
+        complete: with the UI and all services, for a server that stays up: schedules, automations, clean-up.
+        port: the port that it listens on; by default a free one.
         auth: its login as `user:password`; a new one by default.
         linger_s: how long it waits for the next user when nobody uses it.
     """
@@ -91,7 +90,7 @@ class PrefectServer:
         if self._state and _healthy(self._state):
             self._release_start()
             return
-        port, auth = self._port or _free_port(), self._auth or f"s2i:{secrets.token_urlsafe(24)}"
+        port, auth = self._port or processes.free_ports(1)[0], self._auth or f"s2i:{secrets.token_urlsafe(24)}"
         options = {"--home": self.home, "--port": port, "--linger-s": self._linger_s}
         self._state = {"url": f"http://127.0.0.1:{port}/api", "auth": auth}
         with (self.home / "server.log").open("ab") as log:
@@ -129,34 +128,34 @@ class PrefectServer:
 
     @property
     def pid(self) -> int | None:
-        """Of the server, where this object started it."""
+        """Process id of the server, if this object started it."""
         return None if self._process is None else self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it answers, to our login."""
+        """Whether it answers, and accepts our login."""
         return bool(self._state) and _healthy(self._state)
 
     def settings(self) -> dict[str, str]:
-        """Environment of a Prefect client of this server."""
+        """The environment for a Prefect client of this server."""
         return client_settings(self.home) | {
             "PREFECT_API_URL": self._state["url"],
             "PREFECT_API_AUTH_STRING": self._state["auth"],
         }
 
     def release(self) -> None:
-        """Stop using the server; it ends by itself when nobody does."""
+        """Stop using the server; it ends by itself when nobody uses it."""
         self._release_start()
         if self._use_lock is not None:
             self._use_lock.close()
             self._use_lock = None
 
     def end(self) -> None:
-        """Stop using the server, and end it at once where nobody else uses it; for a run that is interrupted."""
+        """Stop using the server, and end it at once if nobody else uses it; for a run that is interrupted."""
         self._release_start()
         if self._use_lock is None:
             return
-        # While we hold the lock nobody can begin to use the server.
+        # While we hold the lock nobody can start to use the server.
         with contextlib.suppress(BlockingIOError, FileNotFoundError, ValueError, ProcessLookupError):
             fcntl.flock(self._use_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             state = self.home / "server.json"
@@ -187,7 +186,7 @@ class PrefectServer:
 
 
 def client_settings(home: Path) -> dict[str, str]:
-    """Environment that keeps Prefect quiet and local: home and logs under `home`, no analytics."""
+    """The environment that keeps Prefect quiet and local: its home and logs under `home`, no analytics."""
     return (
         _OFFLINE
         | direct_loopback()
@@ -204,10 +203,10 @@ def client_settings(home: Path) -> dict[str, str]:
 
 @contextmanager
 def prefect_client(server: PrefectServer | None) -> Iterator[None]:
-    """Point Prefect at `server` for the block, or at the server that the user has set when it is None.
+    """Point Prefect at `server` for the block; if that is None, at the server that the user has set.
 
-    Where Prefect is imported before, `client_settings` belong into the environment before that: its home and its
-    logging are settled then.
+    If Prefect is imported earlier, `client_settings` must be in the environment before that: its home and its
+    logging are determined then.
     """
     if server is None:
         yield
@@ -247,7 +246,7 @@ def _server_settings(home: Path, auth: str, url: str, complete: bool) -> dict[st
 
 
 def logging_file(home: Path) -> Path:
-    """Prefect's logging with a file where its console is: what a person sees are our own progress bars."""
+    """A logging configuration for Prefect that writes to files instead of the console, which has our progress bars."""
     path = home / "logging.yml"
     text = f"""version: 1
 disable_existing_loggers: false
@@ -295,7 +294,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _healthy(state: dict[str, str]) -> bool:
-    """Whether our own server answers: it must know the login, so a stranger on a reused port is not taken for it."""
+    """Whether our own server answers: it must know the login, unlike a stranger on a reused port."""
     login = b64encode(state["auth"].encode()).decode()
     request = urllib.request.Request(f"{state['url']}/admin/version", headers={"Authorization": f"Basic {login}"})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -304,12 +303,6 @@ def _healthy(state: dict[str, str]) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _end_when_unused(home: Path, linger_s: float) -> None:
@@ -327,7 +320,7 @@ def _end_when_unused(home: Path, linger_s: float) -> None:
                 idle_since = idle_since or time.monotonic()
                 if time.monotonic() - idle_since < linger_s:
                     continue
-                # While we hold the lock nobody can begin to use this server; a newcomer finds no state file and starts
+                # While we hold the lock nobody can start to use this server; a newcomer finds no state file and starts
                 # its own.
                 state = home / "server.json"
                 if state.exists() and json.loads(state.read_text()).get("pid") == os.getpid():
@@ -337,7 +330,7 @@ def _end_when_unused(home: Path, linger_s: float) -> None:
 
 
 def _end() -> NoReturn:
-    """End this process in an orderly way if it can."""
+    """End this process, in an orderly way if possible."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(10)
     os._exit(0)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from s2i_core.identity import Digests
 from s2i_core.listing import FOLDER_MARKER, SYSTEM_FILE, LeftOut, Listed, Listing
+from s2i_core.options import counted
 from s2i_core.records import AudioObject, Status
 from s2i_core.storage.tables import Lake, drawn, planned
 
@@ -21,7 +22,7 @@ _SHOWN_KINDS = 6
 
 @dataclass(frozen=True)
 class Totals:
-    """What a set of recordings has come to.
+    """The state of a set of recordings.
 
     Attributes:
         recordings: recordings with an outcome.
@@ -53,7 +54,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class FailureRow:
-    """A subject that has failed and has not succeeded since; the latest failure counts."""
+    """A recording or image that has failed and not succeeded since; its latest failure."""
 
     subject: str
     stage: str
@@ -66,12 +67,12 @@ class FailureRow:
 
     @property
     def again(self) -> str:
-        """How it is taken up again."""
+        """What makes it be tried again."""
         return "The next run tries it again." if self.retryable else "Once that is done, --retry-failed takes it up."
 
 
 def taken_up(failures: Sequence[FailureRow]) -> list[str]:
-    """How what failed is taken up again, for people."""
+    """How failures are tried again, for people."""
     for_good = sum(not failure.retryable for failure in failures)
     said = [f"{for_good} failed for good: mend the cause, and {RETRY}"] if for_good else []
     return said + ([f"{len(failures) - for_good} the next run tries by itself"] if len(failures) > for_good else [])
@@ -79,7 +80,7 @@ def taken_up(failures: Sequence[FailureRow]) -> list[str]:
 
 @dataclass(frozen=True)
 class DamageRow:
-    """A recording that could be used, but not as it was meant to be: what is wrong, and where."""
+    """A recording that was usable despite damage: what is wrong, and where."""
 
     source_uri: str
     damage: str
@@ -87,7 +88,7 @@ class DamageRow:
 
 @dataclass(frozen=True)
 class Overview:
-    """All of a destination, whatever the source, the model or the settings were."""
+    """Everything in a destination, whatever the source, the model or the settings were."""
 
     destination: str
     totals: Totals
@@ -120,11 +121,11 @@ class Found:
     Attributes:
         listed: objects of the source.
         recordings: those that are recordings.
-        left_out: those that are none.
-        unchanged: recordings with an outcome from an earlier run that this one leaves as it is.
-        ok: recordings with scenes; `skipped`: with a reason to have none; `pending`: without an outcome.
-        failed: recordings that failed, of which `failed_for_good` are not tried again by themselves.
-        pictures_failed_for_good: scenes without a picture that are not tried again by themselves.
+        left_out: those that are not.
+        unchanged: recordings with an outcome from an earlier run that this one leaves alone.
+        ok: recordings with scenes; `skipped`: those with a reason to have none; `pending`: those without an outcome.
+        failed: recordings that failed, of which `failed_for_good` are not tried again automatically.
+        pictures_failed_for_good: scenes without a picture that are not tried again automatically.
     """
 
     listed: int
@@ -140,20 +141,20 @@ class Found:
 
     @classmethod
     def untouched(cls, listing: Listing) -> Found:
-        """Of a source of which nothing was done; the listing is complete."""
+        """For a source of which nothing has been done yet; the listing is complete."""
         return cls(listing.listed, listing.recordings, listing.left_out, 0, 0, 0, 0, listing.recordings, 0, 0)
 
     @property
     def for_good(self) -> int:
-        """What only `--retry-failed` takes up."""
+        """What is tried again with `--retry-failed` only."""
         return self.failed_for_good + self.pictures_failed_for_good
 
     def described(self) -> list[tuple[str, str]]:
-        """For people: a word in front, and what it has to say."""
+        """Lines for people: a heading word and a text each."""
         return [("source", self._source()), ("done", self._done()), *self._to_take_up()]
 
     def _source(self) -> str:
-        return f"{_counted(self.listed, 'object')} listed: {_counted(self.recordings, 'recording')}, {self._left_out()}"
+        return f"{counted(self.listed, 'object')} listed: {counted(self.recordings, 'recording')}, {self._left_out()}"
 
     def _left_out(self) -> str:
         left = self.left_out
@@ -161,7 +162,7 @@ class Found:
             return "none left out"
         most = sorted(left.kinds.items(), key=lambda each: -each[1])[:_SHOWN_KINDS]
         plain = (FOLDER_MARKER, SYSTEM_FILE)
-        kinds = ", ".join(_counted(count, kind) if kind in plain else f"{count} {kind}" for kind, count in most)
+        kinds = ", ".join(counted(count, kind) if kind in plain else f"{count} {kind}" for kind, count in most)
         more = ", …" if len(left.kinds) > _SHOWN_KINDS else ""
         examples = ", ".join(map(shown, left.examples))
         said = f"{left.count} left out ({kinds}{more}), such as {examples}"
@@ -184,17 +185,17 @@ class Found:
     def _to_take_up(self) -> list[tuple[str, str]]:
         if not self.for_good:
             return []
-        both = [_counted(self.failed_for_good, "recording"), _counted(self.pictures_failed_for_good, "picture")]
+        both = [counted(self.failed_for_good, "recording"), counted(self.pictures_failed_for_good, "picture")]
         said = " and ".join(text for text in both if not text.startswith("0 "))
         return [("again", f"{said} failed for good: mend the cause, and {RETRY}")]
 
 
 def found(lake: Lake, listing: Listed, digests: Digests, unchanged: int) -> Found:
-    """What has become of the recordings of a listing.
+    """What has become of the recordings in a listing.
 
     Args:
         listing: of the source.
-        unchanged: recordings that the run leaves as they are.
+        unchanged: recordings that the run leaves alone.
     """
     recordings, _ = _mine(lake, listing, digests)
     ids = pc.unique(recordings["recording_id"].combine_chunks().drop_null())
@@ -215,7 +216,7 @@ def found(lake: Lake, listing: Listed, digests: Digests, unchanged: int) -> Foun
 
 
 def totals(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> Totals:
-    """What these objects, as they are now, have come to with this model and these settings."""
+    """The state of these objects, as they are now, with this model and these settings."""
     recordings, mine = _mine(lake, objects, digests)
     ids = pc.unique(recordings["recording_id"].combine_chunks().drop_null())
     scenes = lake.scenes.read(["scene_id", "status"], mine & pc.field("recording_id").isin(ids))
@@ -294,7 +295,7 @@ _RUN = ["run_id", "created_at"]
 
 
 def _runs(counted: dict[str, pa.Table]) -> list[RunRow]:
-    """One row a run, the latest first."""
+    """One row per run, the latest first."""
     runs: dict[str, dict[str, Any]] = {}
     for name, table in counted.items():
         grouped = table.select(_RUN).group_by("run_id").aggregate([("created_at", "min"), ("run_id", "count")])
@@ -307,7 +308,7 @@ def _runs(counted: dict[str, pa.Table]) -> list[RunRow]:
 
 
 def _standing(failures: pa.Table, recordings: pa.Table, images: pa.Table) -> list[FailureRow]:
-    # The latest outcome counts: an object that was sound may have been replaced by one that is not.
+    # The latest outcome counts: a sound object may have been replaced by one that is not.
     rows = recordings.sort_by("created_at")
     last = dict(zip(*_columns(rows, "source_uri", "status"), strict=True))
     good = [uri for uri, status in last.items() if status != Status.FAILED.value]
@@ -329,7 +330,7 @@ def _damaged(recordings: pa.Table) -> list[DamageRow]:
 
 
 def _mine(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> tuple[pa.Table, pc.Expression]:
-    """The rows of `recordings` for these objects as they are now, and the filter for their model and settings."""
+    """The rows of `recordings` for these objects as they are now, and the filter for this model and these settings."""
     current = {(item.uri, item.etag) for item in objects}
     mine = planned(digests)
     columns = ["source_uri", "etag", "recording_id", "status", "reason", "retryable", "duration_s", "damage", "scenes"]
@@ -339,12 +340,8 @@ def _mine(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> tuple
 
 
 def shown(text: str) -> str:
-    """A text for a terminal, on one line: a key may hold newlines, and what would steer the terminal."""
+    """A text made safe for a terminal, on one line: a key may hold newlines and control characters."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _clock(seconds: float | None) -> str:

@@ -1,6 +1,6 @@
 """The pages of a destination: one for each illustrated recording, and an index.
 
-Which pages are out of date is known from `pages/manifest.json`, which holds what each page was made from: the next run
+`pages/manifest.json` records what each page was made from, and so tells which are out of date: the next run
 makes those that a killed one left out, and no others.
 """
 
@@ -39,11 +39,11 @@ Counted = Callable[[int, int], None]
 """Called with pages done and pages in all."""
 
 MAX_CARDS = 300
-"""Recordings on the index page; the tables have all."""
+"""Most recordings on the index page; the tables have all."""
 MAX_FAULTS = 100
 _PREVIEWS = 5
 _WORKERS = 2
-"""Pages made at a time: each holds the audio of one recording in memory, compressed."""
+"""Pages made at a time: each holds the compressed audio of one recording in memory."""
 _NO_PAGE = ("", False)
 _HTML = "text/html; charset=utf-8"
 
@@ -53,9 +53,9 @@ class Illustrated:
     """A recording and its images with one model and one set of settings.
 
     Attributes:
-        recording: a row of `recordings`; of several objects with the same bytes, the first.
-        images: its rows of `images`, in the order of time.
-        readable: a row of it that lies in the source of the run; None where none does, and its page is not made.
+        recording: a row of `recordings`, the first of several objects with the same bytes.
+        images: its rows of `images`, in order of time.
+        readable: a row of it whose object lies in the source of the run; if None, its page is not made.
     """
 
     recording: dict[str, Any]
@@ -82,7 +82,7 @@ class Illustrated:
 
 @dataclass(frozen=True)
 class Published:
-    """What `publish` did: pages written, recordings whose audio is gone or unreadable by now, and the index's URI."""
+    """What `publish` did: pages written, recordings whose audio is gone or unreadable, and the URI of the index."""
 
     pages: int
     unpublished: list[str]
@@ -97,7 +97,7 @@ class Pages:
         lake: tables of the destination.
         config: settings of the run.
         digests: what chooses the rows.
-        source: of the run. Nothing outside it is read, so that pages of what other runs illustrated are left to those.
+        source: of the run. Nothing outside it is read: pages of what other runs illustrated are left to those.
     """
 
     def __init__(self, store: ObjectStore, lake: Lake, config: RunConfig, digests: Digests, source: Place) -> None:
@@ -201,7 +201,7 @@ class Pages:
         return self._lake.scenes.read(columns, mine)
 
     def _write(self, one: Illustrated, idle: SimpleQueue[DecoderProcess]) -> bool:
-        """Make and put the page, with one of the idle decoders; False where the recording is gone or unreadable."""
+        """Make and write the page, with one of the idle decoders; False if the recording is gone or unreadable."""
         from s2i_core.publish.audio import web_audio
         from s2i_core.publish.page import Stretch, recording_page
 
@@ -272,7 +272,7 @@ class Pages:
         )
 
     def _manifest(self) -> dict[str, tuple[str, bool]]:
-        """By recording: what its page was made from, and whether there is a page."""
+        """For each recording, what its page was made from, and whether there is a page."""
         try:
             entries = json.loads(self._store.get(self._bucket, self._manifest_key))
         except ObjectGone:
@@ -285,6 +285,6 @@ class Pages:
 
 @cache
 def _design() -> str:
-    """Digest of the page's own files: a new design makes all pages anew."""
+    """Digest of the page's own files: a new design remakes all pages."""
     folder = Path(str(resources.files("s2i_core.publish")))
     return files_digest([*folder.glob("page.py"), *(folder / "player").iterdir()], folder)

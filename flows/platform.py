@@ -1,7 +1,7 @@
-"""The whole of s2i on one machine, under one supervisor: `s2i platform up`, `down`, `status`, `env`.
+"""All of s2i on one machine, under one supervisor: `s2i platform up`, `down`, `status`, `env`.
 
 Object store, Prefect with login and worker, a Ray cluster with a token, the online service, and one page with links to
-all of them. Everything listens on 127.0.0.1. The supervisor starts the parts, looks after them, starts again what died,
+all of them. Everything listens on 127.0.0.1. The supervisor starts the parts, watches them, restarts what died,
 and is the parent of all, so that nothing outlives it; the store's data and Prefect's database stay in the state folder.
 """
 
@@ -16,7 +16,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,23 +30,22 @@ from typing import Annotated, Any
 import typer
 
 from flows.local_server import PrefectServer, client_settings
-from flows.state import state_home
 from s2i_core import processes
 from s2i_core.doctor import fetch
 from s2i_core.errors import ConfigError, S2IError
 from s2i_core.identity import digest
-from s2i_core.storage.embedded import EmbeddedStore
+from s2i_core.state import state_home
+from s2i_core.storage.embedded import OTHER_LOGIN, EmbeddedStore
 
 HOST = "127.0.0.1"
 POOL = "s2i"
 START_S = 600.0
-"""Longest wait for all parts: half a minute on a quiet machine, minutes on a very busy one."""
+"""Longest wait for all parts: they take half a minute on a quiet machine, minutes on a very busy one."""
 _STOP_S = 90.0
 _EVERY_S = 2.0
 _GRACE_S = 10.0
 _BACKOFF_S = (1.0, 60.0)
 _PORTS = ("page", "prefect", "serve")
-_LOGIN_VARIABLES = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 
 
 class PlatformError(S2IError):
@@ -71,7 +69,7 @@ class PlatformOptions:
 
 @dataclass
 class PartState:
-    """How a part is."""
+    """The state of a part."""
 
     name: str
     healthy: bool = False
@@ -85,10 +83,10 @@ class PlatformPart:
     """Something that the supervisor keeps alive.
 
     Attributes:
-        start: start it; may return before it answers.
+        start: starts it; may return before it answers.
         healthy: whether it answers now.
-        stop: stop it and wait until it is gone; nothing happens where it is not there.
-        patience_s: how long it may take to answer after it was started.
+        stop: stops it and waits until it is gone; does nothing if it is not there.
+        patience_s: how long it may take to answer after its start.
     """
 
     state: PartState
@@ -101,7 +99,7 @@ class PlatformPart:
     _deadline: float = field(default=0.0, init=False)
 
     def look_after(self) -> None:
-        """Start it where it is not up; after a failure with growing pauses."""
+        """Start it if it is not up; after failures with growing pauses."""
         now = time.monotonic()
         was = self.state.healthy
         self.state.healthy = self.state.starts > 0 and self.healthy()
@@ -127,7 +125,7 @@ class PlatformPart:
 
 
 class Supervisor:
-    """Keeps parts alive until it is told to stop; then stops them, the last first."""
+    """Keeps parts alive until it is told to stop; then stops them in reverse order."""
 
     def __init__(self, parts: Sequence[PlatformPart], tell: Callable[[list[PartState]], None]) -> None:
         self.parts = parts
@@ -135,7 +133,7 @@ class Supervisor:
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Look after the parts, each once those before it are up; returns after `stop` when all are gone."""
+        """Keep the parts up, each once those before it are; returns after `stop`, when all are gone."""
         try:
             while not self._stopped.is_set():
                 for part in self.parts:
@@ -157,12 +155,13 @@ class Supervisor:
 
 
 class Program:
-    """A child process, with everything that it starts; it ends with this process, however that ends."""
+    """A child process and everything that it starts; it ends with this process, however that ends."""
 
     def __init__(self, arguments: Sequence[str], log: Path, environment: Callable[[], Mapping[str, str]]) -> None:
         self._arguments = list(arguments)
         self._log = log
         self._environment = environment
+        self._mark = secrets.token_hex(8)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -170,7 +169,7 @@ class Program:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._arguments,
-                env={**os.environ, **self._environment()},
+                env={**os.environ, **self._environment(), **processes.marks(self._mark)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -184,36 +183,19 @@ class Program:
         return self._process is not None and self._process.poll() is None
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL to it, to all below it, and to what its death has orphaned."""
+        """SIGTERM, then SIGKILL to it, and to all that it started."""
         if self._process is None:
             return
-        below = descendants(self._process.pid)
         if self.alive:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE_S)
-        for pid in {*below, *descendants(self._process.pid)}:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        # It led a session, so its group outlives it for as long as anything in it does.
+        processes.end(self._mark)
+        # It leads a session, so its group exists for as long as anything in it does.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
-
-
-def descendants(pid: int) -> list[int]:
-    """Processes below one, by what /proc tells of parents."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(folder.name))
-    found, new = [], [pid]
-    while new:
-        new = [child for parent in new for child in children.get(parent, ())]
-        found += new
-    return found
 
 
 def _die_with_parent() -> None:
@@ -244,61 +226,40 @@ class Home:
         return dict(json.loads(path.read_text()))
 
     def ports(self) -> dict[str, int]:
-        """Those of the last time where they are free, so that links stay the same; else new ones."""
+        """The previous ports if they are free, so that links stay the same; otherwise new ones."""
         path = self.folder / "ports.json"
         last = json.loads(path.read_text()) if path.exists() else {}
-        ports = {name: last[name] if name in last and _free(last[name]) else 0 for name in _PORTS}
-        with contextlib.ExitStack() as held:  # at once, so that no port is given twice
-            for name in [name for name, port in ports.items() if not port]:
-                listener = held.enter_context(socket.socket())
-                listener.bind((HOST, 0))
-                ports[name] = listener.getsockname()[1]
+        found = processes.free_ports(len(_PORTS), [last.get(name, 0) for name in _PORTS])
+        ports = dict(zip(_PORTS, found, strict=True))
         path.write_text(json.dumps(ports))
         return ports
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Keep what runs, in one step."""
+        """Record what runs, atomically."""
         new = self._state_file.with_suffix(".new")
         new.write_text(json.dumps(state))
         new.replace(self._state_file)
 
     def read(self) -> dict[str, Any] | None:
-        """What runs; None where no supervisor lives."""
+        """What runs; None if no supervisor lives."""
         with contextlib.suppress(FileNotFoundError, ValueError):
             state = dict(json.loads(self._state_file.read_text()))
-            if _mark(self.folder) in _command_line(state["pid"]):
+            if _mark(self.folder) in processes.command_line(state["pid"]):
                 return state
         return None
 
     def forget(self) -> None:
-        """Nothing runs any more."""
+        """Record that nothing runs any more."""
         self._state_file.unlink(missing_ok=True)
 
 
 def _mark(folder: Path) -> str:
-    """The argument by which a process is known as this folder's supervisor."""
+    """The argument that identifies a process as this folder's supervisor."""
     return f"--platform={folder}"
 
 
-def _command_line(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        return []
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
 class Platform:
-    """The parts, as this machine has them. Lives in the supervisor's process."""
+    """The parts as they run on this machine; lives in the supervisor's process."""
 
     def __init__(self, home: Home, options: PlatformOptions) -> None:
         self.home = home
@@ -333,7 +294,7 @@ class Platform:
         )
 
     def parts(self) -> list[PlatformPart]:
-        """In the order in which they need one another."""
+        """The parts, in the order in which they depend on one another."""
         parts = [
             PlatformPart(PartState("store"), self._start_store, self._has_store, lambda: None),
             PlatformPart(PartState("ray"), self._start_ray, self._has_ray, self._stop_ray),
@@ -348,7 +309,7 @@ class Platform:
         return parts
 
     def environment(self) -> dict[str, str]:
-        """The variables that lead to all parts, secrets among them."""
+        """The variables by which all parts are reached, including secrets."""
         store = self.store.status()
         variables = {"S2I_HOME": str(self.home.root), "AWS_EC2_METADATA_DISABLED": "true"}
         variables |= client_settings(self.home.folder / "prefect")
@@ -366,9 +327,7 @@ class Platform:
     def _start_store(self) -> None:
         info = self.store.up()
         self._states["store"].url = info.endpoint
-        for name in _LOGIN_VARIABLES:
-            os.environ.pop(name, None)
-        os.environ.update(info.environment())
+        info.take()
 
     def _has_store(self) -> bool:
         return self.store.status() is not None
@@ -406,14 +365,14 @@ class Platform:
         return self._server is not None and self._server.running
 
     def _stop_prefect(self) -> None:
-        """It ends by itself when nobody uses it; wait for that."""
+        """Stop using it and wait until it ends, which it does when nobody uses it."""
         if self._server is None:
             return
         pid = self._server.pid
         self._server.release()
         self._server = None
         deadline = time.monotonic() + _STOP_S
-        while pid is not None and _command_line(pid) and time.monotonic() < deadline:
+        while pid is not None and processes.command_line(pid) and time.monotonic() < deadline:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             time.sleep(0.2)
@@ -426,7 +385,7 @@ class Platform:
 
 
 def _reports(environment: Mapping[str, str]) -> bool:
-    """Whether a worker of the pool has reported."""
+    """Whether a worker of the pool has reported to Prefect."""
     from base64 import b64encode
 
     login = b64encode(environment["PREFECT_API_AUTH_STRING"].encode()).decode()
@@ -492,7 +451,7 @@ def page(states: Sequence[PartState]) -> str:
 
 
 def targets(states: Sequence[PartState]) -> list[dict[str, Any]]:
-    """What Prometheus can scrape, in the form of its HTTP service discovery."""
+    """What Prometheus can scrape, in the format of its HTTP service discovery."""
     found: list[dict[str, Any]] = []
     for path in sorted(Path("/tmp").glob("s2i-ray-*/ray/prom_metrics_service_discovery.json")):
         with contextlib.suppress(OSError, ValueError):
@@ -504,7 +463,7 @@ def targets(states: Sequence[PartState]) -> list[dict[str, Any]]:
 
 
 class _PageServer:
-    """The page on loopback, from a thread."""
+    """Serves the page on loopback, in a thread."""
 
     def __init__(self, port: int, states: Callable[[], Sequence[PartState]]) -> None:
         class Handler(BaseHTTPRequestHandler):
@@ -515,7 +474,7 @@ class _PageServer:
                     "/targets": ("application/json", lambda: json.dumps(targets(states()))),
                 }
                 host = (self.headers.get("Host") or "").rpartition(":")[0]
-                if self.path not in answers or host not in {HOST, "localhost"}:  # no page of another site may ask
+                if self.path not in answers or host not in {HOST, "localhost"}:  # not for pages of other sites
                     self.send_error(404)
                     return
                 kind, make = answers[self.path]
@@ -539,7 +498,7 @@ class _PageServer:
 
 
 def supervise(home: Home, options: PlatformOptions) -> None:
-    """Be the supervisor, until SIGTERM."""
+    """Run the supervisor until SIGTERM."""
     home.make()
     platform = Platform(home, options)
     parts = platform.parts()
@@ -575,13 +534,13 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @app.command()
 def up(
     *,
-    serve: Annotated[bool, typer.Option(help="Whether the online service is among them.")] = True,
+    serve: Annotated[bool, typer.Option(help="Whether to run the online service.")] = True,
     workers: Annotated[str, typer.Option(help="CPUs of each worker node of the Ray cluster.")] = "2,2",
     checkpoint: Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")] = None,
-    samples: Annotated[bool, typer.Option(help="Put the sample archive into the store, and deploy its night.")] = True,
+    samples: Annotated[bool, typer.Option(help="Upload the sample archive, and deploy its nightly run.")] = True,
     as_json: _Json = False,
 ) -> None:
-    """Start the platform, or find the one that runs; returns when all of it answers."""
+    """Start the platform, or find the running one; returns when all of it answers."""
     from flows.progress import Bars, step, watching
 
     home = Home(state_home())
@@ -592,7 +551,7 @@ def up(
         with step("Start the platform"):
             state = start(home, options)
         if samples:
-            with step("Deploy the night of the samples"):
+            with step("Deploy the samples' nightly run"):
                 deploy_samples(home, state)
     if as_json:
         typer.echo(json.dumps(state))
@@ -623,7 +582,7 @@ def down(
 
 @app.command()
 def status(as_json: _Json = False) -> None:
-    """Say how its parts are; exit code 1 where not all are up."""
+    """Show the state of its parts; exit code 1 if not all are up."""
     state = Home(state_home()).read()
     if as_json:
         typer.echo(json.dumps(state or {"ready": False, "parts": []}))
@@ -641,7 +600,7 @@ def status(as_json: _Json = False) -> None:
 
 @app.command()
 def env(as_json: _Json = False) -> None:
-    """Print the variables that lead to all parts, their secrets among them: eval "$(s2i platform env)"."""
+    """Print the variables by which all parts are reached, including secrets: eval "$(s2i platform env)"."""
     import shlex
 
     home = Home(state_home())
@@ -654,7 +613,7 @@ def running(home: Home) -> dict[str, Any]:
     """What runs.
 
     Raises:
-        PlatformError: nothing does.
+        PlatformError: nothing runs.
     """
     state = home.read()
     if state is None:
@@ -663,7 +622,7 @@ def running(home: Home) -> dict[str, Any]:
 
 
 def environment(home: Home, state: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that lead to the parts of a running platform. Holds secrets."""
+    """The variables by which the parts of a running platform are reached, including secrets."""
     login = home.login()
     info = EmbeddedStore(home.root / "store").status()
     parts = {part["name"]: part["url"] for part in state["parts"]}
@@ -678,10 +637,10 @@ def environment(home: Home, state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def start(home: Home, options: PlatformOptions, within_s: float = START_S) -> dict[str, Any]:
-    """Start the supervisor where none runs, and wait until all parts answer.
+    """Start the supervisor if none runs, and wait until all parts answer.
 
     Raises:
-        PlatformError: they do not in time, or the supervisor ended.
+        PlatformError: they do not answer in time, or the supervisor ended.
     """
     home.make()
     log = home.folder / "supervisor.log"
@@ -720,7 +679,7 @@ def start(home: Home, options: PlatformOptions, within_s: float = START_S) -> di
 
 @contextlib.contextmanager
 def _ended_at_interrupt(home: Home) -> Iterator[None]:
-    """End what is started in the block where it is interrupted; what ran before stays."""
+    """If the block is interrupted, end what was started in it; what ran before stays."""
     if home.read() is not None:
         yield
         return
@@ -740,7 +699,7 @@ def _ended_at_interrupt(home: Home) -> Iterator[None]:
 
 
 def stop(home: Home) -> bool:
-    """Stop the supervisor and everything below it; whether there was one.
+    """Stop the supervisor and everything below it; returns whether there was one.
 
     Raises:
         PlatformError: something does not stop.
@@ -749,7 +708,7 @@ def stop(home: Home) -> bool:
     if state is not None:
         os.kill(state["pid"], signal.SIGTERM)
         deadline = time.monotonic() + _STOP_S
-        while home.read() is not None or _command_line(state["pid"]):
+        while home.read() is not None or processes.command_line(state["pid"]):
             if time.monotonic() > deadline:
                 remedy = f"End it by hand: kill -9 {state['pid']}; its children follow."
                 raise PlatformError(f"process {state['pid']}", f"it does not stop within {_STOP_S:g} s", remedy)
@@ -760,12 +719,13 @@ def stop(home: Home) -> bool:
 
 
 def deploy_samples(home: Home, state: Mapping[str, Any]) -> None:
-    """Put the sample archive into the store, and its deployments on the server, with their night at 02:00 UTC."""
+    """Put the sample archive into the store, and its deployments on the server, with a nightly run at 02:00 UTC."""
+    from cluster.local import variables
     from flows.demo import ARCHIVE, ILLUSTRATED, find_samples, upload
     from s2i_core.storage.objects import ObjectStore
 
     info = EmbeddedStore(home.root / "store").up()
-    with _variables(info.environment()):
+    with variables(dict.fromkeys(OTHER_LOGIN) | info.environment()):
         store = ObjectStore(info.settings())
         for bucket in (ARCHIVE, ILLUSTRATED):
             store.create_bucket(bucket)
@@ -781,21 +741,6 @@ def deploy_samples(home: Home, state: Mapping[str, Any]) -> None:
     )
     if done.returncode:
         raise PlatformError("the deployments", (done.stdout + done.stderr).strip()[-500:], "See s2i deploy --help.")
-
-
-@contextlib.contextmanager
-def _variables(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in (*values, *_LOGIN_VARIABLES)}
-    for name in _LOGIN_VARIABLES:
-        os.environ.pop(name, None)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
 
 
 def main() -> None:

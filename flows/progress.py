@@ -1,6 +1,6 @@
 """Progress of a run, from where the work is done to whoever watches: a terminal, a Prefect artifact.
 
-Watchers are kept in a context variable and not in the flow's parameters, because parameters are stored by Prefect.
+Watchers are kept in a context variable, not in the flow's parameters, because Prefect stores parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Step:
     name: str
     done: int
     total: int | None
-    """None while it is not known yet."""
+    """None while it is not yet known."""
     note: str = ""
 
 
@@ -37,7 +37,7 @@ _watchers: ContextVar[tuple[Watcher, ...]] = ContextVar("watchers", default=())
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Hand every `report` of the block to `watcher`, beside those that watch already."""
+    """Hand every `report` in the block to `watcher` too, besides the existing watchers."""
     token = _watchers.set((*_watchers.get(), watcher))
     try:
         yield
@@ -52,7 +52,7 @@ def report(step: Step) -> None:
 
 
 class Bars:
-    """A watcher that draws one bar a step on stderr; where that is no terminal, a line every few seconds."""
+    """A watcher that draws a bar per step on stderr; if that is not a terminal, a line every few seconds."""
 
     def __init__(self) -> None:
         self.console = Console(file=sys.stderr, highlight=False)
@@ -69,7 +69,7 @@ class Bars:
         self._printed: dict[str, float] = {}
 
     def __call__(self, step: Step) -> None:
-        """Draw the step; one without anything to do is not shown."""
+        """Draw the step; one with nothing to do is not shown."""
         if step.total == 0:
             return
         if not self._live:
@@ -109,7 +109,7 @@ def _count(step: Step) -> str:
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """A step that is either under way or done, such as starting a server."""
+    """A step that is either running or done, such as starting a server."""
     report(Step(name, 0, 1))
     yield
     report(Step(name, 1, 1))

@@ -1,7 +1,8 @@
 """The flow `train_model`: the steps of a training recipe, one after the other, where its worker runs.
 
-Training wants a machine of its own, with a GPU or several: give its deployment a work pool of such machines. Every step
-resumes where it was cut off, so a run that died is run again. Needs the training packages (`infra/install.sh train`).
+Training needs a machine of its own, with one or more GPUs: give its deployment a work pool of such machines. Every step
+resumes where it was cut off, so a run that died is simply run again. It needs the training packages (`infra/install.sh
+train`).
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ def train_model(
     start: str = "",
     processes: Annotated[int, Field(ge=1)] = 1,
 ) -> str:
-    """Train a model by a recipe; every step goes on where it was cut off.
+    """Train a model by a recipe; every step resumes where it was cut off.
 
     Args:
         data: folder of the training data, on the worker's machine; or s3://bucket/prefix.
         out: folder of the training state and its logs.
         target: folder that the checkpoint is written to; or s3://bucket/prefix.
-        steps: some of data, pictures, align, place, diffuse, finetune, export; without, all but finetune, which needs a
-            complete model as its `start`.
+        steps: some of data, pictures, align, place, diffuse, finetune, export; by default all but finetune, which needs
+            a complete model as its `start`.
         recipe: name of the settings: cpu, gpu.
         settings: single settings instead of the recipe's, such as `{"align.steps": 3000}`.
-        start: folder of a checkpoint whose weights training goes on from; empty starts afresh.
-        processes: how many train together, one a GPU.
+        start: folder of a checkpoint to continue training from; empty starts afresh.
+        processes: how many train together, one per GPU.
 
     Returns:
         The folder of the checkpoint.

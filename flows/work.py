@@ -13,6 +13,7 @@ from flows.overview import Found, Totals, found, outcomes, totals
 from flows.pages import Pages
 from s2i_core.config import changed
 from s2i_core.listing import Listed, Listing
+from s2i_core.options import counted
 from s2i_core.presets import preset
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings
@@ -29,7 +30,7 @@ class Work:
         unplanned: recordings without an outcome, at most `limit`.
         unillustrated: scenes without an image.
         pages: recordings whose page is missing or out of date.
-        unchanged: recordings that have an outcome, and keep it.
+        unchanged: recordings that have an outcome and keep it.
     """
 
     unplanned: int
@@ -44,17 +45,17 @@ class Work:
 
 
 class Archive:
-    """A source, a destination, and the settings that join them: everything a run needs, checked.
+    """A source, a destination, and the settings to get from one to the other: everything a run needs, checked.
 
     Args:
         source: the recordings: a folder or one object, as `s2i_core/storage/places.py` says.
-        destination: the folder of what is made.
+        destination: the folder for the results.
         preset_name: name of the preset.
         checkpoint: folder of a saved pipeline; empty for the weights in the package.
         settings: single settings instead of the preset's, such as `{"image.style": "sketch"}`.
 
     Raises:
-        ConfigError: an address is not that of a bucket, the source lies in the destination or the other way round, or
+        ConfigError: an address is not that of a bucket, source and destination lie in each other, or
             there is no such preset or setting.
         ModelError: there is no such checkpoint.
     """
@@ -79,10 +80,10 @@ class Archive:
         self.pages = Pages(self.store, self.lake, self.config, self.digests, self.place)
 
     def check(self) -> None:
-        """Fail within seconds where the run could not work.
+        """Fail within seconds if the run could not work.
 
         Raises:
-            StorageError: no such bucket, a login that is refused, or a right that is lacking.
+            StorageError: no such bucket, a refused login, or a missing permission.
             StorageUnavailable: nothing answers at the endpoint.
         """
         self.store.check_readable(self.place.bucket, self.place.name)
@@ -90,7 +91,7 @@ class Archive:
 
     @contextmanager
     def at_hand(self) -> Iterator[None]:
-        """Let a run that begins within, in this process, take this archive: it is checked, and need not be listed."""
+        """Let a run that starts in the block, in this process, take this archive: it is checked and listed already."""
         token = _AT_HAND.set(self)
         try:
             yield
@@ -99,16 +100,16 @@ class Archive:
 
     @staticmethod
     def handed() -> Archive | None:
-        """The archive that whoever began this run has at hand."""
+        """The archive that the caller of this run has at hand."""
         return _AT_HAND.get()
 
     @cached_property
     def listing(self) -> Listed:
-        """The source as it was listed when first asked, once a run."""
+        """The listing of the source, made at the first access, once per run."""
         return Listing(self.store, self.place, self.config.source).complete()
 
     def pending(self, limit: int | None = None, *, retry_failed: bool = False) -> Work:
-        """What is to be done now; with `retry_failed`, what failed for good as well."""
+        """What there is to do now; with `retry_failed`, including what failed for good."""
         unplanned = len(self.lake.unplanned(self.listing, self.digests, retry_failed=retry_failed))
         scenes = self.lake.unillustrated(self.digests, ["scene_id"], retry_failed=retry_failed)
         return Work(
@@ -119,30 +120,28 @@ class Archive:
         )
 
     def renamed(self) -> str | None:
-        """What to say where version 0.1 made this destination with these parts, which have other names by now."""
+        """What to say if version 0.1 made this destination with these model parts, whose digests have changed since."""
         before = name_in_0_1(self.config.model)
         scenes = self.lake.recordings.read(["etag"], planned(replace(self.digests, encoder=before))).num_rows
         images = self.lake.images.read(["seed"], drawn(replace(self.digests, decoder=before))).num_rows
-        again = [f"{scenes} recordings are planned"] * (before != self.digests.encoder and scenes > 0)
-        again += [f"{images} pictures are drawn"] * (before != self.digests.decoder and images > 0)
-        return (
-            f"the model's parts have names of their own since 0.2: {' and '.join(again)} once more" if again else None
-        )
+        again = [f"plans {counted(scenes, 'recording')}"] * (before != self.digests.encoder and scenes > 0)
+        again += [f"draws {counted(images, 'picture')}"] * (before != self.digests.decoder and images > 0)
+        return f"a model's parts are named apart since 0.2: this run {' and '.join(again)} once more" if again else None
 
     def found(self, unchanged: int) -> Found:
         """What is in the source, and what has become of it; `unchanged` as `pending` said before the run."""
         return found(self.lake, self.listing, self.digests, unchanged)
 
     def totals(self) -> Totals:
-        """What the recordings of the source have come to."""
+        """The state of the recordings in the source."""
         return totals(self.lake, self.listing, self.digests)
 
     def outcomes(self, limit: int) -> list[dict[str, Any]]:
-        """A row a recording of the source, failures first, at most `limit`."""
+        """A row for each recording of the source, failures first, at most `limit`."""
         return outcomes(self.lake, self.listing, self.digests)[:limit]
 
     def sample_images(self, count: int) -> list[bytes]:
-        """At most so many image files of this model and these settings, evenly spread over all that there are."""
+        """At most `count` image files made with this model and these settings, evenly spread over all of them."""
         keys = self.lake.images.read(["key"], drawn(self.digests))["key"].sort().to_pylist() if count else []
         step = max(1, -(-len(keys) // max(1, count)))
         return [self.store.get(self.target, key) for key in keys[::step]]

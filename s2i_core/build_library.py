@@ -1,6 +1,6 @@
 """A library of a customer's own illustrations, for a house style: `s2i library build DIR --out FOLDER`.
 
-Every picture of a folder becomes a sprite with a vector by the model's image encoder; the decoder then draws after
+Every picture in a folder becomes a sprite with a vector from the model's image encoder; the decoder then draws from
 these instead of the shipped ones. Nothing is trained.
 """
 
@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 from s2i_core.errors import ConfigError, ModelError, S2IError
 from s2i_core.models.decoders.native.library import RGBA, SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.options import counted
 from s2i_core.storage.folders import open_folder, read_files, written
 
 SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".gif"})
@@ -26,13 +27,13 @@ MAX_BYTES = 20 << 20
 MAX_SIDE_PX = 8192
 _WORK_PX = 512
 _FILES_AT_ONCE = 16
-#: How far a pixel may be from the colour of the corner and still be its ground, of 255 a channel.
+#: How far a pixel may differ from the corner's colour and still be background, of 255 per channel.
 _GROUND_TOLERANCE = 24
 
 
 @dataclass(frozen=True)
 class UnusedPicture:
-    """A file that is in no library, by its address, and why."""
+    """A file that did not become part of the library, and why."""
 
     path: str
     reason: str
@@ -41,7 +42,7 @@ class UnusedPicture:
 def read_folder(folder: str) -> tuple[list[SpriteInfo], list[RGBA], list[UnusedPicture]]:
     """The pictures of a folder and its subfolders as sprites, in the order of their names.
 
-    A picture without transparency stands on the ground of its corners, which is taken away.
+    A picture without transparency has its background removed: what is reached from the corners in their colour.
 
     Args:
         folder: on this machine, or `s3://bucket/prefix`.
@@ -107,7 +108,7 @@ def _sprite(name: str, content: bytes | Exception | None) -> RGBA:
 
 
 def _cut_out(picture: Image.Image) -> Image.Image:
-    """Make the ground transparent that is reached from the corners."""
+    """Make the background transparent: what is reached from the corners in their colour."""
     ground = picture.convert("RGB")
     marker = (1, 254, 3)
     width, height = ground.size
@@ -173,4 +174,6 @@ def _print(out: str, library: SpriteLibrary, left_out: list[UnusedPicture], *, a
         return
     for each in left_out:
         typer.echo(f"left out: {each.path}: {each.reason}", err=True)
-    typer.echo(f"{len(library)} illustrations in {out}\nUse them: s2i run … --set model.decoder.library={out}")
+    typer.echo(
+        f"{counted(len(library), 'illustration')} in {out}\nUse them: s2i run … --set model.decoder.library={out}"
+    )

@@ -1,8 +1,8 @@
 """The command line, `s2i`.
 
 The core's commands are here or in `CORE`; the layers above it add theirs through the entry-point group `s2i.commands`,
-so that the core imports nothing above itself. A command is loaded when it is needed, and one that cannot be loaded
-says why when it is called, without spoiling the others. Nothing heavy is imported before a command runs.
+so that the core imports nothing above itself. A command is loaded when it is needed; one that cannot be loaded
+says why when it is called, without affecting the others. Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from s2i_core import network, options
 from s2i_core.errors import ConfigError, S2IError, StorageError
 from s2i_core.processes import interruptible
+from s2i_core.state import state_home
 
 ENTRY_POINTS = "s2i.commands"
 EXIT_ERROR = 2
@@ -39,14 +40,14 @@ CORE = {
     "doctor": ("s2i_core.doctor:command", "Look for what would stop a run, and say what to do about it."),
 }
 
-#: Commands of the layers above that are too heavy to be loaded for a list of commands, and what it says of them.
+#: Commands of the layers above that are too heavy to load just to list them, and what the list says about them.
 LATE = {
     "deploy": "Register the nightly runs with a Prefect server.",
     "plan": "Say what illustrating an archive takes, before anything runs.",
     "platform": "Run the whole platform on this machine: store, Prefect, Ray, worker.",
 }
 
-#: The order in which a newcomer needs them; others follow by name.
+#: The order in which a newcomer needs them; the others follow by name.
 ORDER = ("demo", "illustrate", "hear", "doctor", "plan", "run", "status", "store", "styles")
 
 HELP = """Spoken audio directly into images, with no transcript between.
@@ -86,7 +87,7 @@ class Commands(TyperGroup):
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As the base class; all names are loaded first if the one given is unknown, so that it can suggest one."""
+        """As in the base class; an unknown name loads all commands first, so that one of them can be suggested."""
         if args and self.get_command(ctx, args[0]) is None:
             for name in self.list_commands(ctx):
                 self.get_command(ctx, name)
@@ -110,7 +111,7 @@ class Commands(TyperGroup):
 
 
 class Deferred(TyperCommand):
-    """A command that can be listed without being loaded; it is loaded when it is called or asked for its help."""
+    """A command that is listed without being loaded; it is loaded when it is called or asked for its help."""
 
     def __init__(self, point: EntryPoint, summary: str) -> None:
         super().__init__(point.name, help=summary)
@@ -129,7 +130,7 @@ def _load(point: EntryPoint) -> TyperCommand | TyperGroup:
     """The command behind an entry point: a Typer app, or a function that becomes one."""
     try:
         loaded = point.load()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with an upper layer, the other commands must work
+    except Exception as error:  # noqa: BLE001 - whatever is wrong in an upper layer, the other commands must work
         loaded = _unavailable(point, error)
     if not isinstance(loaded, typer.Typer):
         function: Callable[..., Any] = loaded
@@ -236,8 +237,9 @@ def illustrate(
         typer.echo(json.dumps(made.summary(), ensure_ascii=False))
         return
     typer.echo(
-        f"{len(made.images)} pictures of {made.recording.scenes} scenes, {len(made.skipped)} stretches skipped, "
-        f"{len(made.failures)} failed, in {made.elapsed_s:.1f} s\nOpen {made.page.resolve().as_uri()}"
+        f"{options.counted(len(made.images), 'picture')} of {options.counted(made.recording.scenes, 'scene')}, "
+        f"{options.counted(len(made.skipped), 'stretch', 'stretches')} skipped, {len(made.failures)} failed, "
+        f"in {made.elapsed_s:.1f} s\nOpen {made.page.resolve().as_uri()}"
     )
     for failure in made.failures:
         typer.echo(f"failed: {failure.subject}: {failure.message}. {failure.remedy}", err=True)
@@ -269,11 +271,11 @@ def main() -> None:
 
 
 def _stand_in() -> None:
-    """Give a user without an entry in passwd, as containers have them, the home and the name that libraries ask for."""
+    """Give a user without an entry in passwd, as in containers, the home and the name that libraries ask for."""
     try:
         Path.home()
     except RuntimeError:
-        os.environ["HOME"] = str(Path(os.environ.get("S2I_HOME") or ".s2i").absolute() / "home")
+        os.environ["HOME"] = str(state_home() / "home")
     try:
         getpass.getuser()
     except (KeyError, OSError):  # the second from Python 3.13 on

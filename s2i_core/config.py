@@ -15,13 +15,14 @@ from s2i_core.identity import config_digest
 class Settings(BaseModel):
     """Base of the settings: immutable, and an unknown name is an error."""
 
-    # Defaults are brought to their type as well: 3600 and 3600.0 would give two digests of the same settings.
+    # Defaults are validated too: 3600 and 3600.0 would give the same settings two digests.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 S = TypeVar("S", bound=Settings)
-MOVED = {"model.library": "model.decoder.library"}
-"""Settings by their names of the version before, which hold until the next."""
+_USUAL_LIMIT = 0.27  # of confidence, for the shipped space
+MOVED = {"model.library": "model.decoder.library", "scenes.images_an_hour": "scenes.images_per_hour"}
+"""Settings that were renamed: the names of the previous version, accepted until the next one."""
 
 
 def changed(config: S, changes: Mapping[str, Any]) -> S:
@@ -34,7 +35,7 @@ def changed(config: S, changes: Mapping[str, Any]) -> S:
     """
     described = f"{type(config).__module__.replace('.', '/')}.py describes them."
     values = config.model_dump()
-    # Kinds first: what a part can be told depends on them.
+    # Kinds first: which settings a part has depends on its kind.
     for given, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):
         name = MOVED.get(given, given)
         if name != given:
@@ -57,19 +58,18 @@ def changed(config: S, changes: Mapping[str, Any]) -> S:
         raise ConfigError(f"setting {name!r}", first["msg"], described) from error
 
 
-_USUAL_LIMIT = 0.27
-
-
 def chosen(pairs: Iterable[str] | None) -> dict[str, str]:
     """Changes of settings as a command line gives them, `NAME=VALUE` each.
 
     Raises:
-        ConfigError: one is no NAME=VALUE.
+        ConfigError: one is not of the form NAME=VALUE.
     """
     split = [text.partition("=") for text in pairs or ()]
     for name, equals, _ in split:
         if not (name.strip() and equals):
-            raise ConfigError(f"--set {name}", "it is no NAME=VALUE", "Write it as in --set image.steps=4.")
+            raise ConfigError(
+                f"--set {name}", "it is not of the form NAME=VALUE", "Write it as in --set image.steps=4."
+            )
     return {name.strip(): value.strip() for name, _, value in split}
 
 
@@ -79,27 +79,27 @@ class SourceConfig(Settings):
     look_into: int = Field(
         1000,
         ge=0,
-        description="Objects whose names tell nothing are looked at by their first bytes where there are at most so "
-        "many; of more, none is.",
+        description="Objects whose names do not say what they are get judged by their first bytes, as long as there "
+        "are no more of them than this; otherwise none is looked into.",
     )
 
 
 class AudioConfig(Settings):
     """How an object becomes segments of speech."""
 
-    sampling_rate_hz: Literal[16000] = Field(16000, description="Rate that the speech encoder wants.")
+    sampling_rate_hz: Literal[16000] = Field(16000, description="Sampling rate that the speech encoder expects.")
     max_size_bytes: int = Field(8 << 30, gt=0, description="Larger objects are refused before they are read.")
     max_duration_s: float = Field(24 * 3600, gt=0, description="Decoding stops with a failure past this much audio.")
     max_decode_s: float = Field(3600, gt=0, description="Wall-clock limit for reading and decoding one recording.")
     tracks: Literal["auto", "one", "all"] = Field(
         "auto",
-        description="Of several audio tracks with speech: `auto` takes the first and mixes in those of its language in "
-        "which others speak, so that no speaker is lost and no translation or commentary talks over another; `one` "
-        "takes that with the most speech; `all` mixes all.",
+        description="Which of several tracks with speech to use: `auto` takes the first and mixes in those of its "
+        "language in which others speak, so that no speaker is lost and no translation or commentary talks over "
+        "another; `one` takes the one with the most speech; `all` mixes all of them.",
     )
-    speech_threshold: float = Field(0.5, gt=0, lt=1, description="Probability of speech from which a segment starts.")
+    speech_threshold: float = Field(0.5, gt=0, lt=1, description="Probability of speech at which a segment starts.")
     min_silence_s: float = Field(0.35, gt=0, description="A pause at least this long ends a segment.")
-    min_speech_s: float = Field(0.25, gt=0, description="Shorter bursts are not speech.")
+    min_speech_s: float = Field(0.25, gt=0, description="Shorter bursts do not count as speech.")
     max_segment_s: float = Field(12.0, gt=1, le=29, description="Longer speech is cut at its quietest place.")
     pad_s: float = Field(0.1, ge=0, description="Margin kept on both sides of a segment, so that no word is cut.")
 
@@ -111,24 +111,29 @@ class SceneConfig(Settings):
     max_s: float = Field(30.0, gt=0, description="Longest scene.")
     usual_s: float = Field(13.0, gt=0, description="Length of a scene where nothing else decides.")
     length_cost: float = Field(
-        2.0, ge=0, description="Cost of a length that is e times the usual, or one e-th: higher makes scenes more even."
+        2.0,
+        ge=0,
+        description="Cost of a length e times, or one e-th of, the usual: higher makes scenes more even.",
     )
-    change_cost: float = Field(0.0, ge=0, description="Cost of one more scene: higher makes fewer scenes.")
+    change_cost: float = Field(0.0, ge=0, description="Cost of each scene: higher makes fewer scenes.")
     likeness_gain: float = Field(
-        0.25, ge=0, description="Gain of a second of speech that is alike: higher trusts the model's vectors more."
+        0.25, ge=0, description="Gain per second of similar speech in a scene: higher trusts the model's vectors more."
     )
     pause_gain: float = Field(
-        1.0, ge=0, description="Gain of a change at a pause that is e times the median: higher trusts pauses more."
+        1.0, ge=0, description="Gain for a boundary at a pause e times the median length: higher trusts pauses more."
     )
-    images_an_hour: float | None = Field(
-        None, gt=0, description="Most scenes in an hour of recording: they get longer for it, up to max_s."
+    images_per_hour: float | None = Field(
+        None,
+        gt=0,
+        description="At most this many scenes per hour of recording; to keep to it they get longer, up to max_s.",
     )
     gap_s: float = Field(4.0, gt=0, description="Silence or music at least this long belongs to no scene.")
     min_confidence: float | None = Field(
         None,
         ge=-1,
         le=1,
-        description="Scenes that are less sure of something drawable are skipped; none takes the model's own limit.",
+        description="Scenes with a lower confidence that something drawable is said are skipped; none takes the "
+        "model's own limit.",
     )
     precision: float | None = Field(
         0.85,
@@ -143,9 +148,9 @@ class SceneConfig(Settings):
     def _ordered(self) -> SceneConfig:
         if self.max_s < 2 * self.min_s:
             raise ValueError(f"scenes.max_s ({self.max_s}) must be at least twice scenes.min_s ({self.min_s})")
-        if self.images_an_hour is not None and self.images_an_hour * self.max_s < 3600:
+        if self.images_per_hour is not None and self.images_per_hour * self.max_s < 3600:
             raise ValueError(
-                f"scenes.images_an_hour ({self.images_an_hour:g}) needs scenes of {3600 / self.images_an_hour:g} s: "
+                f"scenes.images_per_hour ({self.images_per_hour:g}) needs scenes of {3600 / self.images_per_hour:g} s: "
                 f"raise scenes.max_s ({self.max_s:g})"
             )
         return self
@@ -167,20 +172,20 @@ class ImageConfig(Settings):
 
 
 class PartConfig(Settings):
-    """A part of a model: its `kind` says which, and its files lie in a checkpoint."""
+    """A part of a model: `kind` says which one it is, and its files lie in a checkpoint."""
 
     parts: ClassVar[tuple[str, ...]] = ()
-    """Folders of the checkpoint that decide what it does: those that its digest is of."""
+    """Folders of the checkpoint that decide what the part does; its digest is computed from them."""
     later_parts: ClassVar[tuple[str, ...]] = ()
-    """Folders that a checkpoint may lack; its digest is of those that are there."""
+    """Folders that a checkpoint may lack; its digest includes those that are there."""
 
     checkpoint: str = Field(
-        "", description="Folder of the saved pipeline that has it; empty means that of `model.checkpoint`."
+        "", description="Folder of the saved pipeline that this part is taken from; empty means `model.checkpoint`."
     )
 
     @property
     def own_settings(self) -> dict[str, Any]:
-        """Its settings but for those that say which files it is of."""
+        """The settings of the part itself, without those that only say where its files are."""
         return self.model_dump(exclude={"kind", "checkpoint", "library"})
 
 
@@ -197,11 +202,11 @@ class DecoderPartConfig(PartConfig):
     """An image decoder."""
 
     reads: ClassVar[tuple[str, ...]] = ("size_px", "style", "format", "quality")
-    """Settings of an image that shape its pictures: those, with all its own, that they are named by."""
+    """The image settings that it uses; together with all of its own settings, they name its pictures."""
 
 
 class LibraryDecoderConfig(DecoderPartConfig):
-    """A decoder that draws after a library."""
+    """A decoder that draws from a library of illustrations."""
 
     library: str = Field(
         "", description="Folder of a library made by `s2i library build`; empty means the checkpoint's own."
@@ -218,7 +223,7 @@ class NativeDecoderConfig(LibraryDecoderConfig):
 
 
 class CollageDecoderConfig(LibraryDecoderConfig):
-    """The same drawings, laid on their coarse ground and left unpainted: a glance at an archive in no time."""
+    """The same drawings, laid on their coarse ground and left unpainted: a quick look at an archive."""
 
     parts = ("layout", "denoiser", "grounds", "library")
     reads = ("size_px", "style", "references", "format", "quality")
@@ -235,7 +240,7 @@ _PARTS: dict[str, TypeAdapter[Any]] = {
 
 
 def _of_kind(part: str, kind: str) -> dict[str, Any]:
-    """The defaults of a part of the model of this kind; of an unknown one, nothing but its name."""
+    """The defaults of a model part of this kind; of an unknown kind, only its name, which validation then refuses."""
     try:
         return _PARTS[part].validate_python({"kind": kind}).model_dump()  # type: ignore[no-any-return]
     except ValidationError:
@@ -286,13 +291,13 @@ class PoolConfig(Settings):
 
 
 class DecoderConfig(Settings):
-    """Limits of the process that decodes: it may die, and the job goes on."""
+    """Limits of the process that decodes; the job goes on even if it dies."""
 
     memory_bytes: int = Field(
         512 << 20, ge=1 << 26, description="Memory that decoding may map on top of the program's."
     )
     stall_s: float = Field(
-        20.0, gt=0, description="A decoder that gives nothing and reads nothing for so long is ended."
+        20.0, gt=0, description="A decoder that neither reads nor returns anything for this long is ended."
     )
 
 
@@ -303,35 +308,35 @@ class ResourceConfig(Settings):
     decoder: DecoderConfig = Field(DecoderConfig(), description="The process in which a decode worker reads a file.")
     encode: PoolConfig = Field(PoolConfig(), description="GPU or CPU: speech encoder and projection.")
     generate: PoolConfig = Field(PoolConfig(), description="GPU or CPU: images.")
-    write_concurrency: int = Field(8, ge=1, description="Parallel puts of one worker against S3.")
+    write_concurrency: int = Field(8, ge=1, description="Parallel writes to S3 per worker.")
     commit_rows: int = Field(64, ge=1, description="Rows in one table commit, at most.")
     commit_s: float = Field(10.0, gt=0, description="Seconds between table commits, at most.")
     max_attempts: int = Field(3, ge=1, description="Tries of one row before it is recorded as failed.")
-    outage_s: float = Field(
-        120.0, ge=0, description="Seconds for which what needs the object store tries again while it does not answer."
-    )
+    outage_s: float = Field(120.0, ge=0, description="Seconds to keep trying while the object store does not answer.")
     wait_s: float = Field(
-        900.0, ge=0, description="Longest wait for a cluster to have room for the fewest workers of each pool."
+        900.0, ge=0, description="Longest wait for a cluster to have room for the minimum of each pool."
     )
     max_failed_runs: int = Field(
-        3, ge=1, description="Runs in which a row may fail through a passing fault; after that it is left alone."
+        3,
+        ge=1,
+        description="Number of runs in which a row may fail because of a transient fault before it is left alone.",
     )
     stall_s: float = Field(
-        1800, gt=0, description="Seconds without any result after which what is in flight is handed out again."
+        1800, gt=0, description="Seconds without any result after which the work in flight is handed out again."
     )
-    lost_node_s: float = Field(30, gt=0, description="The same, once a node was lost.")
+    lost_node_s: float = Field(30, gt=0, description="The same, once a node has been lost.")
     compact_files: int = Field(
-        100, ge=2, description="Small files of a table from which they are joined into large ones."
+        100, ge=2, description="Number of small files in a table at which they are joined into large ones."
     )
 
 
 class LimitConfig(Settings):
-    """What a run may use up. One that reaches a limit stops cleanly and says so, and the next run goes on."""
+    """What a run may use. A run that reaches a limit stops cleanly and says so; the next run continues."""
 
-    deadline_s: float | None = Field(None, gt=0, description="Seconds that the run may last.")
-    gpu_seconds: float | None = Field(None, gt=0, description="Seconds times GPUs that the run's workers may hold.")
-    cpu_seconds: float | None = Field(None, gt=0, description="Seconds times CPUs that the run's workers may hold.")
-    cost: float | None = Field(None, gt=0, description="Money that the run's workers may cost, at the prices below.")
+    deadline_s: float | None = Field(None, gt=0, description="Seconds that the run may take.")
+    gpu_seconds: float | None = Field(None, gt=0, description="GPU-seconds that the run's workers may hold.")
+    cpu_seconds: float | None = Field(None, gt=0, description="CPU-seconds that the run's workers may hold.")
+    cost: float | None = Field(None, gt=0, description="What the run's workers may cost, at the prices below.")
     gpu_hour_price: float = Field(0, ge=0, description="Price of one GPU for an hour.")
     cpu_hour_price: float = Field(0, ge=0, description="Price of one CPU for an hour.")
     s3_requests: int | None = Field(
@@ -346,7 +351,7 @@ class LimitConfig(Settings):
 
 
 class RunConfig(Settings):
-    """All of it: what a preset returns."""
+    """All settings: what a preset returns."""
 
     name: str = Field(description="Name of the preset, for people.")
     source: SourceConfig = SourceConfig()
@@ -361,11 +366,12 @@ class RunConfig(Settings):
     def plan_digest(self) -> str:
         """Digest of what shapes the scenes: a change makes new scenes; a change of resources does not."""
         audio = self.audio.model_dump()
-        if self.audio.tracks == AudioConfig().tracks:  # came later: its default must not plan all archives anew
+        if self.audio.tracks == AudioConfig().tracks:  # added later: its default must not make old archives plan anew
             del audio["tracks"]
         scenes = self.scenes.model_dump()
-        # Where the space's own limit holds, which the encoder's digest has in it, the setting is named as the shipped
-        # space's was when it was the default: scenes of then stay valid. Who sets just that number gets another name.
+        scenes["images_an_hour"] = scenes.pop("images_per_hour")  # its name when the first archives were planned
+        # Where the space's own limit applies (it is part of the encoder's digest), the setting is digested as what was
+        # the default before, so that scenes planned then stay valid; setting that very number gives another digest.
         limit = scenes["min_confidence"]
         scenes["min_confidence"] = _USUAL_LIMIT if limit is None else str(limit) if limit == _USUAL_LIMIT else limit
         if self.scenes.precision == SceneConfig().precision:  # came later, too
@@ -374,7 +380,7 @@ class RunConfig(Settings):
 
     @property
     def image_digest(self) -> str:
-        """Digest of what shapes the images: of the settings that the chosen decoder reads, and no other's."""
+        """Digest of what shapes the images: the settings that the chosen decoder uses, and those of no other."""
         decoder = self.model.decoder
         own = decoder.own_settings
         image = self.image.model_dump(include=set(decoder.reads))

@@ -1,4 +1,4 @@
-"""`s2i doctor`: what stands in the way of a run, before one is started, and what to do about it.
+"""`s2i doctor`: what would stop a run, before one is started, and what to do about it.
 
 Checks run side by side, each within `DEADLINE_S`. The layers above the core add theirs (Ray, Prefect) through the
 entry-point group `s2i.checks`: a function of a `Subject` that gives `Check`s.
@@ -31,15 +31,16 @@ import typer
 
 from s2i_core.errors import ConfigError, S2IError
 from s2i_core.network import proxy_for, trouble
+from s2i_core.state import state_home
 
 if TYPE_CHECKING:
     from s2i_core.storage.objects import ObjectStore
 
 ENTRY_POINTS = "s2i.checks"
 DEADLINE_S = 15.0
-"""Longest wait for all checks together; what has not answered by then counts as failed."""
+"""Longest wait for all checks together; a check that has not answered by then counts as failed."""
 
-_CLOCK_WARN_S, _CLOCK_FAIL_S = 60.0, 900.0  # S3 refuses signatures that are 15 minutes off
+_CLOCK_WARN_S, _CLOCK_FAIL_S = 60.0, 900.0  # S3 refuses signatures more than 15 minutes off
 _DISK_WARN_BYTES, _DISK_FAIL_BYTES = 5 << 30, 1 << 30
 _MEMORY_WARN_BYTES = 4 << 30
 _TIMEOUT_S = 6.0
@@ -51,11 +52,11 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
         detail: what was found, in one clause.
-        remedy: what to do; empty where it is well.
+        remedy: what to do; empty if all is well.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be examined beside this machine; None for what is not wanted.
+    """What to examine besides this machine; None for what is not wanted.
 
     Attributes:
         source: folder or object that must be readable, such as `s3://bucket/folder`.
@@ -94,7 +95,7 @@ Checker = Callable[[Subject], Iterable[Check]]
 
 
 def examine(subject: Subject, deadline_s: float = DEADLINE_S) -> list[Check]:
-    """Run all checks, in their fixed order; returns after `deadline_s` at the latest."""
+    """Run all checks side by side; returns their results in a fixed order, after `deadline_s` at the latest."""
     found: dict[str, list[Check]] = {}
     checkers = _CHECKERS | {point.name: _extension(point.name) for point in entry_points(group=ENTRY_POINTS)}
 
@@ -103,10 +104,10 @@ def examine(subject: Subject, deadline_s: float = DEADLINE_S) -> list[Check]:
             found[name] = list(checker(subject))
         except S2IError as error:
             found[name] = [Check.failed(name, error)]
-        except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, and the others must be heard
+        except Exception as error:  # noqa: BLE001 - a check that breaks is a finding; the others still count
             found[name] = [Check(name, "fail", f"the check broke: {type(error).__name__}: {error}", "Report this.")]
 
-    # Daemons: one that hangs must not hold up the end of the program.
+    # Daemon threads: a check that hangs must not keep the program from ending.
     threads = {
         name: threading.Thread(target=run, args=(name, checker), daemon=True) for name, checker in checkers.items()
     }
@@ -128,11 +129,11 @@ def examine(subject: Subject, deadline_s: float = DEADLINE_S) -> list[Check]:
 
 
 def fetch(request: urllib.request.Request, timeout_s: float = _TIMEOUT_S) -> Any:
-    """Open a URL, through the proxy of the environment where there is one for it.
+    """Open a URL, through the environment's proxy if there is one for it.
 
     Raises:
         urllib.error.HTTPError: the answer is an error.
-        OSError: there is no answer.
+        OSError: there is no response.
     """
     proxy = proxy_for(request.full_url)
     by = urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {})
@@ -140,7 +141,7 @@ def fetch(request: urllib.request.Request, timeout_s: float = _TIMEOUT_S) -> Any
 
 
 def versions(_: Subject) -> Iterable[Check]:
-    """Python, and whether every package is one that this s2i was made for."""
+    """Python, and whether every package has a version that this s2i was made for."""
     from packaging.requirements import Requirement
 
     remedy = "Install the pinned versions: infra/install.sh base."
@@ -161,7 +162,7 @@ def versions(_: Subject) -> Iterable[Check]:
 
 
 def weights(subject: Subject) -> Iterable[Check]:
-    """Whether the model's files are whole, and are those that its card describes."""
+    """Whether the model's files are complete, and are those that its card describes."""
     from s2i_core.config import ModelConfig, RunConfig
     from s2i_core.weights import checkpoint_folder, digests
 
@@ -234,8 +235,8 @@ def gpu(_: Subject) -> Iterable[Check]:
 
 
 def disk(_: Subject) -> Iterable[Check]:
-    """Room for logs, the embedded store and Ray's files, and memory."""
-    state = Path(os.environ.get("S2I_HOME") or ".s2i").absolute()
+    """Disk space for logs, the embedded store and Ray's files, and memory."""
+    state = state_home()
     place = next(folder for folder in (state, *state.parents) if folder.exists())
     free, least = min((shutil.disk_usage(folder).free, str(folder)) for folder in (place, tempfile.gettempdir()))
     remedy = "Make room there, or name another place with S2I_HOME and TMPDIR."
@@ -257,7 +258,7 @@ def _memory_bytes() -> int | None:
 
 
 def credentials(subject: Subject) -> Iterable[Check]:
-    """Whether boto's chain finds a login, where, and until when it holds."""
+    """Whether boto's chain finds a login, where, and until when it is valid."""
     import boto3
 
     from s2i_core.storage.objects import LOGIN_REMEDY
@@ -309,7 +310,7 @@ def destination(subject: Subject) -> Iterable[Check]:
 
 
 def tables(subject: Subject) -> Iterable[Check]:
-    """Whether tables can be written and read: their client is another one, with ways of its own to the store."""
+    """Whether tables can be written and read: their client is another one, with its own way to the store."""
     import pyarrow as pa
 
     from s2i_core.storage.artifacts import join
@@ -326,14 +327,14 @@ def tables(subject: Subject) -> Iterable[Check]:
         table.merge([{"key": "checked"}])
         table.read()
     finally:
-        with contextlib.suppress(S2IError):  # where nothing could be written there is nothing to delete
+        with contextlib.suppress(S2IError):  # if nothing could be written there is nothing to delete
             for item in store.list(bucket, f"{folder}/"):
                 store.delete(bucket, item.key)
     yield Check("tables", "ok", f"tables can be written and read in {subject.destination}")
 
 
 def clock(subject: Subject) -> Iterable[Check]:
-    """This machine's clock against the object store's: signatures bear a quarter of an hour."""
+    """This machine's clock against the object store's: signatures tolerate a quarter of an hour."""
     from s2i_core.storage.objects import S3Settings
 
     settings = S3Settings.from_env()
@@ -343,7 +344,7 @@ def clock(subject: Subject) -> Iterable[Check]:
         with fetch(urllib.request.Request(url), _TIMEOUT_S) as answer:
             headers: Message = answer.headers
     except urllib.error.HTTPError as error:
-        headers = error.headers  # it asks for a login, and tells the time all the same
+        headers = error.headers  # it asks for a login, but tells the time nevertheless
     except OSError as error:
         if (found := trouble(str(error), url)) is not None:
             yield Check("store", "fail" if wanted else "warn", f"{url}: {found.reason}", found.remedy)
@@ -363,7 +364,7 @@ def clock(subject: Subject) -> Iterable[Check]:
 
 
 def _store() -> ObjectStore:
-    """A client that gives up soon."""
+    """A client that gives up quickly."""
     from s2i_core.storage.objects import ObjectStore, S3Settings
 
     patience = {"connect_timeout_s": 3.0, "read_timeout_s": 5.0, "max_attempts": 2}

@@ -12,9 +12,9 @@ class S2IError(Exception):
         remedy: what the reader can do about it.
     """
 
-    #: Whether the same call may succeed later without anybody changing anything.
+    #: Whether the same call may succeed later without anyone changing anything.
     transient: bool = False
-    #: Whether a later run may succeed with the same input: what is wrong is not in the input, and somebody may mend it.
+    #: Whether a later run may succeed with the same input: the fault is not in the input, and someone may fix it.
     mendable: bool = False
 
     def __init__(self, subject: str, reason: str, remedy: str) -> None:
@@ -32,7 +32,7 @@ class ConfigError(S2IError):
 
 
 class StorageError(S2IError):
-    """The object store refused or lacks what was asked: a bucket, a login, a right."""
+    """The object store refused or lacks what was asked for: a bucket, a login, a permission."""
 
     mendable = True
 
@@ -42,7 +42,7 @@ class ObjectArchived(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    """The object store did not answer in time, or asked us to slow down, after all retries."""
+    """After all retries the object store still did not answer in time, or asked us to slow down."""
 
     transient = True
 

@@ -1,4 +1,4 @@
-"""Content ids, scene ids, image ids and seeds: pure functions of what they identify."""
+"""Ids of recordings, scenes and images, and seeds: pure functions of what they identify."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Digests:
-    """What names the scenes and the images of a run: each of the weights and of the settings that make them.
+    """What identifies the scenes and the images of a run: digests of the weights and settings that make each.
 
     Attributes:
         encoder: of the speech encoder and its space; `model_digest` of `recordings` and `scenes`.
@@ -35,17 +35,17 @@ class Digests:
         return self.encoder if self.encoder == self.decoder else digest("model", self.encoder, self.decoder)
 
     def named(self) -> dict[str, str]:
-        """All of them, as reports of runs name them."""
+        """All of them, by the names that they have in reports of runs."""
         return {f"{name}_digest": value for name, value in (vars(self) | {"model": self.model}).items()}
 
 
 def digest(*parts: str | int) -> str:
-    """First 32 hex digits of the SHA-256 of the parts; the parts' boundaries count."""
+    """First 32 hex digits of the SHA-256 of the parts; where one part ends and the next begins matters."""
     return hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).hexdigest()[:ID_HEX]
 
 
 def config_digest(settings: Mapping[str, Any]) -> str:
-    """Digest of plain settings, independent of the order of their keys."""
+    """Digest of plain settings, whatever the order of their keys."""
     return digest(json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
 
 
@@ -65,7 +65,7 @@ def thing_id(recording: str, start_ms: int, title: str, model_digest: str, plan_
 
 
 def image_id(scene: str, model_digest: str, image_digest: str) -> str:
-    """Id of the image of a scene: another model or other image settings make another image beside the old."""
+    """Id of the image of a scene: another decoder or other image settings make another image beside the old one."""
     return digest("image", scene, model_digest, image_digest)
 
 

@@ -1,6 +1,6 @@
 """One local recording, illustrated in this process: no object storage, no cluster.
 
-The same steps as the jobs over an archive take, with the same ids, seeds and settings: the same recording gets the same
+It takes the same steps as the jobs over an archive, with the same ids, seeds and settings: a recording gets the same
 pictures either way.
 """
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-#: Told of every step: what is being done, how much of it is done, and how much there is if that is known.
+#: Called for every step: what is being done, how much of it is done, and how much there is in all, if known.
 Progress = Callable[[str, int, int | None], None]
 
 PAGE = "index.html"
-#: Columns that are vectors: in the tables, but of no use to a reader of JSON lines.
+#: Columns with vectors, which are of no use to a reader of JSON lines.
 _VECTORS = ("pooled", "focus_pooled", "focus_tokens", "focus_extras")
 
 
@@ -84,17 +84,17 @@ def illustrate_file(
 ) -> Illustrated:
     """Illustrate one recording.
 
-    Writes into `out_dir`: `index.html`, which plays the recording with its pictures; `images/`; and a row as in the
-    tables for each scene, thing, image and failure in `scenes.jsonl`, `things.jsonl`, `images.jsonl` and
-    `failures.jsonl`, without vectors, with the recording's in `recording.json`.
+    Writes into `out_dir`: `index.html`, which plays the recording with its pictures; `images/`; and, without vectors,
+    the rows of the tables: those of scenes, things, images and failures in `scenes.jsonl`, `things.jsonl`,
+    `images.jsonl` and `failures.jsonl`, that of the recording in `recording.json`.
 
     Args:
         path: an audio file, or a video with an audio track.
         out_dir: made if missing; files of the same name in it are written over.
         config: settings of the run.
-        model: what listens and draws.
-        progress: is told of every step.
-        seed: makes other pictures of the same scenes; without, each scene has its own seed, as in the jobs.
+        model: the model that listens and draws.
+        progress: called for every step.
+        seed: draws other pictures of the same scenes; by default each scene has its own seed, as in the jobs.
 
     Raises:
         ConfigError: `path` is no file, `out_dir` can't be made, or the model doesn't know the style.
@@ -195,7 +195,7 @@ def _listen(file: Any, path: Path, config: RunConfig, model: Model, tell: Progre
 def _draw(
     scenes: Sequence[Scene], config: RunConfig, model: Model, seed: int | None, run_id: str
 ) -> Iterator[tuple[Scene, tuple[ImageSample, bytes] | Failure]]:
-    """Each scene with its image, or with why it has none; a batch that fails is drawn again one by one."""
+    """Each scene with its image or its failure; a batch that fails is drawn again one scene at a time."""
     for batch in _batches(scenes, config.resources.generate.batch_size):
         try:
             drawn = _draw_batch(batch, config, model, seed, run_id)

@@ -1,4 +1,4 @@
-"""Which objects of a source are recordings: by their names, and by their first bytes where the names tell nothing."""
+"""Which objects of a source are recordings: by their names, or by their first bytes where names do not tell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from s2i_core.records import AudioObject
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import Place
 
-#: How the names of recordings end: audio, and video that may have a sound track.
+#: Suffixes of recordings: audio, and video that may have a sound track.
 SUFFIXES = frozenset(
     {".3g2", ".3gp", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".asf", ".au", ".avi", ".caf"}
     | {".dsf", ".eac3", ".ec3", ".flac", ".flv", ".m2ts", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp1"}
@@ -31,7 +31,7 @@ SUFFIXES = frozenset(
     | {".spx", ".ts", ".tta", ".vob", ".voc", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma", ".wmv", ".wv"}
 )
 
-#: How the names of what lies beside recordings end; such objects are not looked into.
+#: Suffixes of what lies beside recordings; such objects are not looked into.
 OTHERS = frozenset(
     # words about them
     {".ass", ".cha", ".csv", ".ctm", ".cue", ".doc", ".docx", ".eaf", ".htm", ".html", ".ini", ".json", ".jsonl"}
@@ -52,7 +52,7 @@ OTHERS = frozenset(
     | {".aria2", ".crdownload", ".download", ".filepart", ".opdownload", ".part", ".partial", ".tmp", ".!ut"}
 )
 
-#: Folders that desktops, file systems, servers and synchronisers keep for themselves.
+#: Folders that desktops, file systems, servers and sync tools keep for themselves.
 _SYSTEM_FOLDERS = frozenset(
     {"__macosx", ".trashes", ".trash", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".documentrevisions-v100"}
     | {".appledouble", ".appledb", ".appledesktop", ".pkinstallsandboxmanager", "network trash folder"}
@@ -88,26 +88,26 @@ _LEFT_OUT = b"s2i.left_out"
 
 
 class NameHint(Enum):
-    """What the name of an object tells."""
+    """What the name of an object tells about it."""
 
     RECORDING = "recording"
     OTHER = "other"
     UNKNOWN = "unknown"
-    """Nothing: its first bytes may."""
+    """Nothing; its first bytes may tell."""
 
 
 FOLDER_MARKER, SYSTEM_FILE, NO_SUFFIX = "folder marker", "system file", "without suffix"
-"""Kinds of left-out objects that have no suffix to be named by."""
+"""Kinds of left-out objects that are not named by a suffix."""
 
 
 @dataclass
 class LeftOut:
-    """Objects of a source that are no recordings.
+    """Objects of a source that are not recordings.
 
     Attributes:
         count: how many.
-        kinds: how many of each suffix; `folder marker`, `system file` and `without suffix` stand for others.
-        examples: three keys at most, of different kinds where there are.
+        kinds: how many there are with each suffix, or of a kind without one (`folder marker`, `system file`, …).
+        examples: at most three keys, of different kinds if possible.
         not_looked_into: of these, objects whose names tell nothing and that were not looked into. They may be
             recordings. Either there are more than `source.look_into`, or `archived` of them have to be restored first,
             and `unreadable` of them the store does not give out.
@@ -137,10 +137,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Listed:
-    """What a source held when it was listed, for all who ask in one run; iterating makes its recordings one by one.
+    """What a source held when it was listed, for the whole run; iterating over it makes its recordings one by one.
 
     Attributes:
-        objects: its recordings, a row each: a million of them come to some 100 MB, as Python objects to a multiple.
+        objects: its recordings, a row each: a million take some 100 MB, several times less than Python objects.
         left_out: what else was there.
     """
 
@@ -180,10 +180,10 @@ class Listed:
 
 
 class Listing:
-    """The recordings of a source, in one pass over its objects; what was counted is complete once the pass has ended.
+    """The recordings of a source, in one pass over its objects; the counts are complete once the pass has ended.
 
-    Objects whose names tell nothing come last, and only those that begin as audio or video do. `listed` is always
-    `recordings` and `left_out.count` together.
+    Objects whose names do not tell come last, and only those whose first bytes are audio or video. `listed` is always
+    the sum of `recordings` and `left_out.count`.
 
     Args:
         store: the object store.
@@ -204,7 +204,7 @@ class Listing:
         return self.recordings + self.left_out.count
 
     def complete(self) -> Listed:
-        """The whole of it, in Arrow; instead of iterating.
+        """The whole listing, in Arrow; instead of iterating.
 
         Raises:
             StorageError, StorageUnavailable: as iterating does.
@@ -242,7 +242,7 @@ class Listing:
         yield from self._looked_into(unknown)
 
     def _below(self, item: AudioObject) -> str:
-        """The key from the source on: what the source itself is called does not count."""
+        """The key relative to the source, whose own name does not count."""
         if item.key != self._place.name:
             return item.key[len(self._place.folder) :]
         return item.key[_before_query(item.key).rfind("/") + 1 :]  # a query may hold slashes
@@ -282,10 +282,10 @@ class Listing:
 
 
 def judge(path: str, size_bytes: int) -> tuple[NameHint, str]:
-    """What the path of an object, from its source on, tells; and of which kind it is, where it is left out for it.
+    """What an object's path relative to its source tells; and its kind, in case it is left out.
 
-    A suffix counts in any case, percent-encoded or not, and before what a download left in the name: `a.MP3?id=5` is
-    a recording. Hidden files without a known suffix, and empty ones, tell that there is nothing to look for.
+    A suffix counts in either case, percent-encoded or not, and before a query that a download left: `a.MP3?id=5` is a
+    recording. Hidden files without a known suffix, and empty ones, need not be looked into.
     """
     if path.endswith("/") and not size_bytes:
         return NameHint.OTHER, FOLDER_MARKER
@@ -304,13 +304,13 @@ def judge(path: str, size_bytes: int) -> tuple[NameHint, str]:
 
 
 def suffix_in(path: str) -> str:
-    """The suffix by which a path is known for a recording, else that which it ends with: `.mp3` of `a.MP3?b=c.jpg`."""
+    """The suffix that makes a path a recording, otherwise the last one: `.mp3` for `a.MP3?b=c.jpg`."""
     suffixes = _suffixes(unquote(path))
     return next((each for each in suffixes if each in SUFFIXES), suffixes[-1])
 
 
 def title_of(key: str) -> str:
-    """The name of an object for people: without folders, suffix and what a download left in it."""
+    """The name of an object for people: without folders, suffix and the query that a download left in it."""
     plain = unquote(key)
     names = (_before_query(plain), _before_query(plain.rpartition("/")[2]), plain)
     name = next((each for each in names if suffix_of(each) in SUFFIXES), plain).rstrip("/").rpartition("/")[2]
@@ -320,14 +320,14 @@ def title_of(key: str) -> str:
 
 
 def suffix_of(path: str) -> str:
-    """The suffix of a path's last name, in small letters with its dot; empty where it has none that looks like one."""
+    """The suffix of a path's last name, in lower case with its dot; empty if there is none that looks like one."""
     name = path.rstrip("/").rpartition("/")[2].rstrip(" .\t\r\n")
     stem, _, end = name.rpartition(".")
     return f".{end.lower()}" if stem and _SUFFIX.fullmatch(end) else ""
 
 
 def _suffixes(plain: str) -> list[str]:
-    """What may be the suffix of a decoded path: before a query with slashes, before one without, at the end."""
+    """Candidates for the suffix of a decoded path: before a query with slashes, before one without, at the end."""
     name = plain.rstrip("/").rpartition("/")[2]
     return [suffix_of(each) for each in (_before_query(plain), _before_query(name), name)]
 

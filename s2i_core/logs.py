@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line, with the ids by which lines are found again.
+"""Structured logs: one JSON object per line, with the ids by which lines are found again.
 
-Every line has `time` (UTC), `level`, `logger` and `message`; beside them the facts that its writer gave, `run_id` and
-`recording_id` before all, and `trace_id` and `span_id` where traces are on. Keys of objects may stand in a line; what
+Every line has `time` (UTC), `level`, `logger` and `message`, and the facts that its writer gave, above all `run_id` and
+`recording_id`; where traces are on, also `trace_id` and `span_id`. Keys of objects may appear in a line; what
 was said in a recording, or a login, never does.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from s2i_core import tracing
 
 ROOT = "s2i"
-"""Above all our loggers: whoever runs s2i within a program of theirs gives this one their handlers."""
+"""The parent of all our loggers: a program that embeds s2i attaches its handlers to this one."""
 
 
 class JsonLines(logging.Formatter):
@@ -37,10 +37,10 @@ class JsonLines(logging.Formatter):
 
 
 class Log:
-    """Writes lines that all have some facts in common.
+    """Writes lines that share some facts.
 
     Args:
-        name: of the part that writes: `jobs`, `stages`.
+        name: the part that writes, such as `jobs` or `stages`.
         facts: in every line, such as `run_id`; those that are None are left out.
     """
 
@@ -50,11 +50,11 @@ class Log:
 
     @property
     def tells_debug(self) -> bool:
-        """Whether `debug` writes anything; where facts are dear to gather, ask first."""
+        """Whether `debug` writes anything; ask first where facts are expensive to gather."""
         return self._logger.isEnabledFor(logging.DEBUG)
 
     def debug(self, message: str, **facts: Any) -> None:
-        """What only a search for a fault needs."""
+        """What is only needed to find a fault."""
         self._write(logging.DEBUG, message, facts)
 
     def info(self, message: str, **facts: Any) -> None:
@@ -62,7 +62,7 @@ class Log:
         self._write(logging.INFO, message, facts)
 
     def warning(self, message: str, **facts: Any) -> None:
-        """What went wrong and was dealt with."""
+        """What went wrong and was handled."""
         self._write(logging.WARNING, message, facts)
 
     def error(self, message: str, **facts: Any) -> None:
@@ -78,7 +78,7 @@ class Log:
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """To what is the standard error when a line is written, as it may be another stream by then."""
+    """Writes to whatever is the standard error at that moment, as the stream may have been replaced since."""
 
     @property
     def stream(self) -> TextIO:
@@ -86,11 +86,11 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, stream: TextIO) -> None:
-        """The parent sets the one that was there first."""
+        """Ignored: the parent would set the stream of the start."""
 
 
 def to_stderr() -> None:
-    """Write the lines of this process to its standard error, from `info` on, unless they go somewhere already."""
+    """Write the lines of this process to its standard error, from `info` up, unless they already have a handler."""
     logger = logging.getLogger(ROOT)
     if logger.handlers:
         return

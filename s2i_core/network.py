@@ -1,8 +1,8 @@
-"""How a request leaves this machine: past the proxy or through it, and by whose word a certificate is believed.
+"""How a request leaves this machine: directly or through a proxy, and which authorities' certificates are trusted.
 
-Every client in s2i reads the environment in its own way: boto3 knows no `ALL_PROXY` and no networks in `NO_PROXY`, the
-tables' client reads the certificates of the system, boto3 those of certifi, Prefect and Ray others again. So the answer
-is found here, once, and each of them is told.
+Every client in s2i reads the environment in its own way: boto3 knows neither `ALL_PROXY` nor networks in `NO_PROXY`;
+the client of the tables reads the system's certificates, boto3 those of certifi, Prefect and Ray yet others. So the
+answer is found here, once, and each of them is told.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies, proxy_bypass_environment
 
 from s2i_core.errors import ConfigError
 
-#: This machine, and the service by which a machine in a cloud learns of its role: a proxy would tell it the proxy's.
+#: This machine, and the services by which a cloud machine learns its role: through a proxy it would get the proxy's.
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal")
-#: gRPC reads its own variable before the common one, and only where it is set.
+#: gRPC prefers a variable of its own to the common one, if it is set.
 _NO_PROXY = ("NO_PROXY", "no_proxy")
 _NO_GRPC_PROXY = "no_grpc_proxy"
+#: For us alone: entries of NO_PROXY with IPv6 networks or brackets, on which httpx, and so Prefect, would break off.
+_OWN_NO_PROXY = "S2I_NO_PROXY"
 
-#: What names an authority, the strongest first. boto3 reads the first, each of the others is some client's own.
+#: Variables that name an authority, by precedence. boto3 reads the first; each of the others is some client's own.
 _NAMED_BY = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-#: Who reads what: the tables' client, aiohttp and urllib; Ray's job client; Prefect's client.
+#: Read by the tables' client, aiohttp and urllib; by Ray's job client; by Prefect's client.
 _TOLD_BY = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PREFECT_API_SSL_CERT_FILE")
 _SYSTEM_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -65,73 +67,78 @@ def is_loopback(url: str) -> bool:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy by which a URL is asked, as the environment has it; None where it is asked directly.
+    """The proxy through which to request a URL, according to the environment; None for a direct connection.
 
     `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in upper or lower case; lower case wins. `NO_PROXY` takes
-    hosts, `.suffixes`, `host:port`, addresses, networks (`10.0.0.0/8`) and `*`. Loopback is never asked through one.
+    hosts, `.suffixes`, `host:port`, addresses, networks (`10.0.0.0/8`) and `*`. Loopback never goes through a proxy.
 
     Raises:
-        ConfigError: the proxy is none that speaks HTTP.
+        ConfigError: the proxy does not speak HTTP.
     """
     if is_loopback(url):
         return None
     parts, proxies = urlsplit(url), getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or _spared(parts.hostname or "", parts.netloc, proxies.get("no", "")):
+    spared = ",".join(filter(None, (proxies.get("no"), os.environ.get(_OWN_NO_PROXY))))
+    if not proxy or _spared(parts.hostname or "", parts.netloc, spared):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
     if urlsplit(proxy).scheme not in {"http", "https"}:
         raise ConfigError(
             f"proxy {without_login(proxy)}",
-            f"it is the way to {parts.hostname}, and an object store is asked through proxies that speak HTTP only",
+            f"it is the way to {parts.hostname}, but an object store is reached through HTTP proxies only",
             f"Set {parts.scheme.upper()}_PROXY to an HTTP proxy, or put {parts.hostname} into NO_PROXY.",
         )
     return proxy
 
 
 def without_login(url: str) -> str:
-    """A URL as it may be shown."""
+    """A URL that is safe to show."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def spare_loopback() -> None:
-    """Have the clients of this process and of those that it starts ask this machine directly, whatever proxy is set."""
-    for name, value in direct_loopback().items():
-        os.environ[name] = value
+    """Have the clients of this process and of its children reach this machine directly, whatever proxy is set."""
+    os.environ.update(direct_loopback())
 
 
 def direct_loopback() -> dict[str, str]:
-    """The variables of `spare_loopback`, for the environment of others; none where no proxy is set, or all is said."""
-    if not getproxies().keys() - {"no", "no_grpc"}:
-        return {}
+    """The variables that `spare_loopback` sets, for the environment of others; empty where nothing has to change."""
+    has_proxy = bool(getproxies().keys() - {"no", "no_grpc"})
     names = [*_NO_PROXY, *([_NO_GRPC_PROXY] if os.environ.get(_NO_GRPC_PROXY) else [])]
-    changed = {}
+    changed, own = {}, _entries(os.environ.get(_OWN_NO_PROXY))
     for name in names:
-        value = os.environ.get(name) or os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-        entries = [entry.strip() for entry in value.split(",") if entry.strip()]
-        missing = [] if "*" in entries else [each for each in _THIS_MACHINE if each not in entries]
-        if missing or os.environ.get(name) is None:
-            changed[name] = ",".join([*entries, *missing])
-    return changed
+        entries = _entries(os.environ.get(name) or os.environ.get("no_proxy") or os.environ.get("NO_PROXY"))
+        unreadable = [entry for entry in entries if ":" in entry and ("/" in entry or "[" in entry)]
+        missing = _THIS_MACHINE if has_proxy and "*" not in entries else ()
+        wanted = dict.fromkeys([*(entry for entry in entries if entry not in unreadable), *missing])
+        if list(wanted) != entries or (has_proxy and os.environ.get(name) is None):
+            changed[name] = ",".join(wanted)
+        own += unreadable
+    return changed | ({_OWN_NO_PROXY: ",".join(dict.fromkeys(own))} if changed and own else {})
+
+
+def _entries(value: str | None) -> list[str]:
+    return [entry for each in (value or "").split(",") if (entry := each.strip())]
 
 
 def trust(configured: str | None = None) -> None:
-    """Have every client of this process, and of those that it starts, believe the authority that the user named.
+    """Have every client of this process and of its children trust the authority that the user named.
 
     It is named by `AWS_CA_BUNDLE`, as for boto3 and the AWS programs; else by `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` or
-    `SSL_CERT_FILE`. The others get a file of its certificates and those of the system, because their clients must
-    still reach the rest of the world. Nothing happens where nothing is named, or all is done already.
+    `SSL_CERT_FILE`. The others are set to a file with its certificates and those of the system, as their clients must
+    still reach the rest of the world. Nothing happens if none is named, or if all is done already.
 
     Args:
-        configured: the file that boto's own configuration names (`ca_bundle` of a profile), where no variable does.
+        configured: the file that boto's own configuration names (`ca_bundle` of a profile), if no variable does.
 
     Raises:
         ConfigError: the file is missing or holds no certificate.
     """
     for each in _NAMED_BY:
-        if os.environ.get(each) == "":  # as if it were not there; boto refuses it
+        if os.environ.get(each) == "":  # means unset; boto would refuse it
             del os.environ[each]
     if configured:
         os.environ.setdefault("AWS_CA_BUNDLE", configured)
@@ -142,10 +149,10 @@ def trust(configured: str | None = None) -> None:
     own = _certificates(name, named)
     os.environ.setdefault("AWS_CA_BUNDLE", str(named))
     if name == "AWS_CA_BUNDLE":
-        os.environ[name] = str(named)  # workers have another working folder
+        os.environ[name] = str(named)  # workers have another working directory
     for told in _TOLD_BY:
         known = b""
-        with contextlib.suppress(OSError):  # one that is gone says nothing
+        with contextlib.suppress(OSError):  # one that is gone counts as empty
             known = b"".join(_files(Path(os.environ.get(told) or os.devnull)))
         if own in known:
             continue
@@ -157,9 +164,9 @@ class Trouble:
     """Why no answer came.
 
     Attributes:
-        reason: in one clause, of the server that was asked.
+        reason: in one clause, about the server that was asked.
         remedy: what to do.
-        passes: whether it may pass with nobody doing anything.
+        passes: whether it may pass without anyone doing anything.
     """
 
     reason: str
@@ -168,23 +175,21 @@ class Trouble:
 
 
 def trouble(text: str, url: str) -> Trouble | None:
-    """What the words of a client's error mean; None where they tell of nothing on the way to the server.
+    """What a client's error message means; None if it is not about the way to the server.
 
-    Python's TLS, the one of the tables' client, and that of boto each have words of their own.
+    Python's TLS, boto and the tables' client each have a wording of their own.
 
     Args:
-        text: of the error, with those that caused it.
-        url: what was asked.
+        text: the message of the error and of its causes.
+        url: what was requested.
     """
     words, host, variable = text.lower(), urlsplit(url).hostname, f"{urlsplit(url).scheme.upper()}_PROXY"
     proxy = without_login(getproxies().get(urlsplit(url).scheme) or getproxies().get("all") or "of the environment")
     known = {
         _OTHER_NAME: Trouble(
-            f"its certificate is not for {host}", f"Ask it by a name of its certificate, or have {host} put into that."
+            f"its certificate is not for {host}", f"Use a name that is in its certificate, or have {host} added to it."
         ),
-        _OUT_OF_DATE: Trouble(
-            "its certificate is not valid today", "Have it renewed; see that this machine's clock is right."
-        ),
+        _OUT_OF_DATE: Trouble("its certificate is not valid today", "Have it renewed; check this machine's clock."),
         _UNKNOWN_AUTHORITY: Trouble("its certificate is from an authority that is not known here", CA_REMEDY),
         _NO_TLS: Trouble(
             "it does not speak TLS there", f"Correct the URL (http:// or https://, the port), or that of {variable}."
@@ -224,7 +229,7 @@ def _files(path: Path) -> list[bytes]:
 
 
 def _public() -> list[bytes]:
-    """The certificates that are believed without anything said: the system's, and those that Python's clients bring."""
+    """The certificates that are trusted by default: the system's, and those that Python's clients bring along."""
     import certifi
 
     system = [ssl.get_default_verify_paths().cafile, *_SYSTEM_FILES]
@@ -233,10 +238,10 @@ def _public() -> list[bytes]:
 
 
 def _kept(certificates: bytes) -> Path:
-    """A file of ours with these certificates, one for all processes; nobody else can have written it.
+    """A file of ours with these certificates, shared by all processes; nobody else can have written it.
 
     Raises:
-        ConfigError: somebody else has its folder.
+        ConfigError: its folder belongs to someone else.
     """
     folder = Path(tempfile.gettempdir()) / f"s2i-authorities-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
@@ -254,13 +259,13 @@ def _kept(certificates: bytes) -> Path:
 
 
 def _spared(host: str, netloc: str, no_proxy: str) -> bool:
-    if proxy_bypass(netloc.rpartition("@")[2]):
+    if proxy_bypass_environment(netloc.rpartition("@")[2], {"no": no_proxy}):
         return True
     address = _address(host)
-    for entry in (each.strip().lower() for each in no_proxy.split(",")):
+    for entry in _entries(no_proxy.lower()):
         if entry.startswith("*.") and host.endswith(entry[1:]):
             return True
-        if address is not None and entry:
+        if address is not None:
             with contextlib.suppress(ValueError):
                 if address in ipaddress.ip_network(entry.strip("[]"), strict=False):
                     return True

@@ -16,7 +16,7 @@ Style = Annotated[str | None, typer.Option(help="How the pictures look; `s2i sty
 Checkpoint = Annotated[Path | None, typer.Option(help="Folder of a saved model instead of the shipped one.")]
 Library = Annotated[Path | None, typer.Option(help="Folder of a library of your own, made by `s2i library build`.")]
 ImagesPerHour = Annotated[
-    float | None, typer.Option(help="Images for an hour of recording at most: scenes get longer.")
+    float | None, typer.Option(help="At most this many images per hour of recording: scenes get longer.")
 ]
 SetOptions = Annotated[
     list[str] | None,
@@ -24,15 +24,15 @@ SetOptions = Annotated[
         "--set", metavar="NAME=VALUE", help="One setting instead of the preset's, such as image.steps=4; repeat."
     ),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Plan at most so many recordings in this run.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Plan at most this many recordings in this run.")]
 RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Try again as well what failed for good in earlier runs.")
+    bool, typer.Option("--retry-failed", help="Also try again what failed for good in earlier runs.")
 ]
-Deadline = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so long.")]
-GpuSeconds = Annotated[float | None, typer.Option(help="Stop when the workers have held GPUs for so long.")]
+Deadline = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after this time.")]
+GpuSeconds = Annotated[float | None, typer.Option(help="Stop when the workers have held this many GPU-seconds.")]
 Cost = Annotated[
     float | None,
-    typer.Option(help="Stop when this money is spent; the price is set with --set limits.gpu_hour_price=…"),
+    typer.Option(help="Stop when the run has cost this much; set the price with --set limits.gpu_hour_price=…"),
 ]
 S3Requests = Annotated[int | None, typer.Option(min=1, help="Requests to S3 that a job may have open at a time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -50,24 +50,29 @@ def changes(
     s3_requests: int | None = None,
     settings: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """What the options change of a preset, by the names of the settings; `--set` has the last word.
+    """What the options change in a preset, by the names of the settings; `--set` has the last word.
 
-    Folders are made absolute: workers run elsewhere.
+    Folders become absolute, as workers run elsewhere.
 
     Raises:
-        ConfigError: a `--set` is no NAME=VALUE.
+        ConfigError: a `--set` is not NAME=VALUE.
     """
     told: dict[str, Any] = {
         "image.style": style,
         "model.checkpoint": None if checkpoint is None else str(checkpoint.absolute()),
         "model.decoder.library": None if library is None else str(library.absolute()),
-        "scenes.images_an_hour": images_per_hour,
+        "scenes.images_per_hour": images_per_hour,
         "limits.deadline_s": deadline,
         "limits.gpu_seconds": gpu_seconds,
         "limits.cost": cost,
         "limits.s3_requests": s3_requests,
     }
     return {name: value for name, value in told.items() if value is not None} | chosen(settings)
+
+
+def counted(number: int, name: str, plural: str = "") -> str:
+    """How many there are, in words: "1 picture", "2 stretches"."""
+    return f"{number} {name if number == 1 else plural or f'{name}s'}"
 
 
 def shaped(preset: str, settings: Mapping[str, Any]) -> RunConfig:

@@ -1,7 +1,7 @@
 """`SpeechToImagePipeline`: the shipped model in one piece, speech in, pictures out, as a `diffusers.DiffusionPipeline`.
 
-For use from Python, and to train, save and measure. The jobs and the service put a `Model` together from settings
-(`models/registry.py`) and take its steps one by one (`steps.py`).
+For use from Python, and for training, saving and measuring. The jobs and the service build a `Model` from settings
+(`models/registry.py`) and run its steps one by one (`steps.py`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         layout_projection: frames to tokens for the layout alone; without it the layout reads the condition tokens.
         grounding: frames to what is named in them; its `vocabulary`, an attribute, says what that can be.
 
-    The retrieval library is an attribute, `library`, because it is data and no network; `with_library` swaps it. So are
+    The retrieval library is an attribute, `library`, because it is data, not a network; `with_library` swaps it. So are
     the coarse `grounds` that pictures start from; without them, they start from noise.
     """
 
@@ -117,8 +117,8 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
     ) -> SpeechToImagePipeline:
         """Load a saved pipeline; without a folder, the weights that the package ships.
 
-        Its parts are loaded by their folders' names, whichever modules `model_index.json` names, so that checkpoints
-        outlive a move of the code.
+        Its parts are found by the names of their folders, not by the modules in `model_index.json`, so that checkpoints
+        survive when code moves.
 
         Raises:
             ModelError: the folder is missing, damaged or of another version.
@@ -167,9 +167,9 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         self._digests = speech_digest(own.encoder, folder), space_digest(folder), decoder_digest(own)
 
     def with_library(self, library: SpriteLibrary) -> SpeechToImagePipeline:
-        """Draw from another library, a house style for example; its vectors are made here where it has none.
+        """Draw from another library, such as a house style; its vectors are computed here if it has none.
 
-        The first one is also what confidence is measured against.
+        Confidence is measured against the first one.
         """
         if library.vectors is None:
             library.embed(self.model)
@@ -182,7 +182,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
 
     @property
     def model(self) -> Model:
-        """Its parts, as the steps of the product take them."""
+        """Its parts, as `steps.py` takes them."""
         extras = {"layout": self.layout_projection} if self.layout_projection else {}
         grounding = (self.grounding, self.vocabulary) if self.grounding and self.vocabulary else None
         encoder, shared, draws = self._digests
@@ -196,12 +196,12 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
 
     @property
     def model_digest(self) -> str:
-        """Name of the whole; empty where it was neither loaded nor saved."""
+        """Digest of the whole model; empty if it was neither loaded nor saved."""
         return self.model.digest if all(self._digests) else ""
 
     @property
     def networks(self) -> dict[str, torch.nn.Module]:
-        """The networks that it has, by their names."""
+        """Its networks by name."""
         return {name: part for name, part in self.components.items() if isinstance(part, torch.nn.Module)}
 
     @property
@@ -229,7 +229,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
     def _check_rate(self, sampling_rate: int) -> None:
         if sampling_rate != self.sampling_rate_hz:
             raise ConfigError(
-                f"sampling_rate={sampling_rate}", f"the model hears {self.sampling_rate_hz} Hz", "Resample first."
+                f"sampling_rate={sampling_rate}", f"the model expects {self.sampling_rate_hz} Hz", "Resample first."
             )
 
     def hear(
@@ -272,7 +272,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
     def draw(
         self, embeddings: SpeechEmbedding, seeds: Sequence[int], image: ImageConfig, on_step: OnStep | None = None
     ) -> decoder.NativeDrawing:
-        """One picture for each of B embeddings, with what it was made from; raises as the contract `ImageDecoder`."""
+        """One picture for each of B embeddings, with what it was made from; raises as `ImageDecoder.draw` does."""
         return self.model.decoder.draw(embeddings, seeds, image, on_step)  # type: ignore[no-any-return]
 
     def generate(
@@ -295,10 +295,10 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
         Args:
             waveforms: mono `(T_i,)`, float32 within -1 to 1.
             sampling_rate: in Hz.
-            generator: one a picture; its initial seed is used. Without, picture i has seed i.
+            generator: one per picture; its initial seed is used. Without, picture i has seed i.
             image: settings of the pictures.
             output_type: `pil`, or `np` for `(B, S, S, 3)` uint8.
-            on_step: told of every denoising step.
+            on_step: called for every denoising step.
         """
         seeds = [g.initial_seed() for g in generator] if generator else list(range(len(waveforms)))
         embeddings = self.encode_speech(waveforms, sampling_rate)

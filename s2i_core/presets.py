@@ -28,7 +28,7 @@ def draft() -> RunConfig:
 
 
 def gpu() -> RunConfig:
-    """A cluster of GPU nodes: one replica a GPU, decoding on CPU nodes, bfloat16."""
+    """A cluster of GPU nodes: one replica per GPU, decoding on CPU nodes, bfloat16."""
     return RunConfig(
         name="gpu",
         model=ModelConfig(device="cuda", dtype="bfloat16"),

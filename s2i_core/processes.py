@@ -1,51 +1,52 @@
-"""Processes that this one starts and must not leave behind, and how this one ends when it is told to.
+"""Processes that this one starts and must not leave behind, and how this one ends when told to.
 
-They are known by a mark in their environment, which a child has from its parent: so what a killed process has orphaned
-is still found. Beside a process that starts others runs a keeper. It waits for that process to end, also by SIGKILL,
-then ends all that carry the mark, and removes their folder. Marks are read from /proc: on Linux.
+They are known by a mark in their environment, which a child inherits from its parent, so that even what a killed
+process has orphaned is found. Beside a process that starts others runs a keeper: it waits until that process has ended,
+even by SIGKILL, then ends all that carry the mark and removes their folder. Marks are read from /proc: Linux only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
+import ctypes
 import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 MARK = "S2I_STARTED_BY"
-"""Variable of the environment: the marks of a process, with colons between them."""
+"""The environment variable with the marks of a process, separated by colons."""
 
 _KILL_S = 10.0
 _LOOK_S = 0.5
 _ORDERLY_S = 3.0
-"""How long an interrupted process may take to leave its blocks in order."""
+"""How long an interrupted process may take to leave its `with` blocks."""
 _KEEPER_S = 1.5
-"""How long a process that ends at once waits for what is kept for it to be gone; it goes in any case."""
+"""How long a process that ends at once waits for its keeper to clean up; it exits in any case."""
 _LAST_S = 4.7
-"""After so long an interrupted process ends even where no code of Python can run any more."""
+"""After this time an interrupted process ends even if no Python code can run any more."""
 
 _ENDINGS: list[Callable[[], None]] = []
 _at_interrupt: tuple[Callable[[], None], int] | None = None
 
 
 def marks(*added: str) -> dict[str, str]:
-    """Variables for what is started under these marks, besides those that this process's environment holds now.
+    """Variables for what is started under these marks, in addition to the marks that this process carries itself.
 
-    Programs that give themselves a title, as Ray's do, would write it over the environment that others see.
+    SPT_NOENV keeps programs that set their own title, as Ray's do, from overwriting the environment that others see.
     """
     return {MARK: ":".join([*filter(None, [os.environ.get(MARK)]), *added]), "SPT_NOENV": "1"}
 
 
 def marked(mark: str) -> list[int]:
-    """Ids of all other living processes of this user that carry a mark."""
+    """Ids of all other living processes of this user that carry the mark."""
     found = []
     name = f"{MARK}=".encode()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -57,7 +58,7 @@ def marked(mark: str) -> list[int]:
 
 
 def end(mark: str, within_s: float = _KILL_S) -> list[int]:
-    """SIGKILL all that carry a mark, until none is left; ids of those that still are after so long."""
+    """SIGKILL all that carry the mark until none is left; returns the ids of those that are left after `within_s`."""
     deadline = time.monotonic() + within_s
     while left := marked(mark):
         if time.monotonic() > deadline:
@@ -71,9 +72,9 @@ def end(mark: str, within_s: float = _KILL_S) -> list[int]:
 
 @contextlib.contextmanager
 def kept(folder: Path) -> Iterator[dict[str, str]]:
-    """Gives the variables for what is started within the block: it ends with the block, and the folder with it.
+    """Yields the variables for what is started within the block: all of it ends with the block, and the folder goes.
 
-    So it does where this process is killed. The mark is the folder's path.
+    It does so even if this process is killed. The mark is the folder's path.
     """
     keeper = subprocess.Popen(
         [sys.executable, "-IS", __file__, str(folder)],
@@ -81,9 +82,9 @@ def kept(folder: Path) -> Iterator[dict[str, str]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        # It carries no mark itself: who ends this process from outside would end it, too, and leave the folder.
+        # It carries no mark itself: to end all that carry this process's marks would end it, too, and leave the folder.
         env={name: value for name, value in os.environ.items() if name != MARK},
-        start_new_session=True,  # what a terminal sends to all its processes is not for this one
+        start_new_session=True,  # not reached by what a terminal sends to all its processes
     )
     assert keeper.stdin is not None
     end_of_input = keeper.stdin.close
@@ -102,7 +103,7 @@ def kept(folder: Path) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def at_end_now(ending: Callable[[], None]) -> Iterator[None]:
-    """Have something called where `end_now` ends this process within the block."""
+    """Call `ending` if `end_now` ends this process within the block."""
     _ENDINGS.append(ending)
     try:
         yield
@@ -111,7 +112,7 @@ def at_end_now(ending: Callable[[], None]) -> Iterator[None]:
 
 
 def end_now(code: int) -> None:
-    """End this process without leaving its blocks in order; what is kept for it ends, too."""
+    """End this process without leaving its `with` blocks; what is kept for it ends, too."""
     with contextlib.suppress(OSError):
         if os.isatty(2):
             os.write(2, b"\x1b[?25h")  # a progress bar hides the cursor
@@ -123,11 +124,11 @@ def end_now(code: int) -> None:
 
 
 def at_interrupt(what: Callable[[], None], code: int) -> None:
-    """What SIGINT and SIGTERM do from now on, in place of an exception in the main thread, which calls this.
+    """Set what SIGINT and SIGTERM do from now on, instead of raising in the main thread; called in the main thread.
 
     Args:
         what: called in a thread of its own; then this process is to end.
-        code: its exit code where it does not do so in time.
+        code: the exit code if it does not do so in time.
     """
     global _at_interrupt  # noqa: PLW0603 - signals are of the process
     _at_interrupt = (what, code)
@@ -137,14 +138,14 @@ def at_interrupt(what: Callable[[], None], code: int) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM end this process within five seconds, whatever it is doing; for the main thread.
+    """SIGINT and SIGTERM end this process within five seconds, whatever it is doing; enter it in the main thread.
 
     The first one asks for an orderly end: it raises an exception in the main thread, or does what was given to
-    `at_interrupt`. Where that takes too long, and at the second one, all ends at once.
+    `at_interrupt`. If that takes too long, or at the second one, all ends at once.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    # The kernel's side of a signal writes here even while the main thread is deep in a library and hears of nothing.
+    # The C-level signal handler writes here even while the main thread is deep in a library and runs no Python.
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _exit)
@@ -161,9 +162,8 @@ def _exit(number: int, _: object) -> None:
 
 
 def _end_in_time(signals: int) -> None:
-    """Read the numbers of signals from a pipe, and see that the first one is followed; until the pipe's end."""
+    """Read the numbers of signals from a pipe until its end, and see to it that the first one is obeyed."""
     code, deadline = 0, None
-    silent = os.open(os.devnull, os.O_WRONLY)
     while True:
         left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not select.select([signals], [], [], left_s)[0]:
@@ -179,11 +179,61 @@ def _end_in_time(signals: int) -> None:
             if deadline is not None:
                 end_now(code)
             deadline = time.monotonic() + _ORDERLY_S
-            # A library may hold the interpreter while it waits for a server that has gone, as Ray's does: this thread
-            # would not run again, and that one needs no interpreter.
-            faulthandler.dump_traceback_later(_LAST_S, exit=True, file=silent)
+            # A library may hold the GIL while it waits for a server that is gone, as Ray's does: then this thread does
+            # not run again, but the timer needs no interpreter.
+            _exit_in(_LAST_S, code)
             if what is not None:
                 what()
+
+
+class _Event(ctypes.Structure):
+    """`struct sigevent` of timer_create(2), for a call of a function with a number."""
+
+    _fields_ = (
+        ("value", ctypes.c_size_t),
+        ("signal", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("function", ctypes.c_void_p),
+        ("attributes", ctypes.c_void_p),
+        ("padding", ctypes.c_char * 32),
+    )
+
+
+def _exit_in(seconds: float, code: int) -> None:
+    """Have the C library alone end this process then, with this exit code."""
+    library, call_function = ctypes.CDLL(None), 2
+    event = _Event(code, 0, call_function, ctypes.cast(library._exit, ctypes.c_void_p))
+    timer, once = ctypes.c_void_p(), (ctypes.c_long * 4)(0, 0, int(seconds), int(seconds % 1 * 1e9))
+    with contextlib.suppress(AttributeError):  # macOS has no such timers
+        library.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer))
+        library.timer_settime(timer, 0, once, None)
+
+
+def command_line(pid: int) -> list[str]:
+    """Arguments of a live process; empty for none and for a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        if Path("/proc/self").exists():
+            return []
+    # No /proc, as on macOS; there a path with spaces would come in pieces, so match by the whole line.
+    answer = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return answer.stdout.split(" ")
+
+
+def free_ports(count: int, last: Sequence[int] = ()) -> list[int]:
+    """Ports of loopback on which nothing listens now: those of `last` where they are free, others where not."""
+    with contextlib.ExitStack() as held:  # all at once, so that no port is given twice
+        ports = []
+        for wanted in [*last, *[0] * count][:count]:
+            listener = held.enter_context(socket.socket())
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", wanted))
+            except OSError:
+                listener.bind(("127.0.0.1", 0))
+            ports.append(int(listener.getsockname()[1]))
+        return ports
 
 
 def main(folder: str) -> None:

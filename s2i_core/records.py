@@ -1,4 +1,4 @@
-"""The nouns of s2i, and the Arrow schemas of the tables they are stored in.
+"""The nouns of s2i, and the Arrow schemas of the tables that they are stored in.
 
 Column names carry their unit (`start_s`, `size_bytes`, `compute_ms`). Times within a recording are seconds from its
 start; points in time are UTC.
@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-_TIME = pa.timestamp("us", tz="UTC")
+Int32: TypeAlias = Annotated[int, pa.int32()]
+Float32: TypeAlias = Annotated[float, pa.float32()]
 
 
 class Status(StrEnum):
@@ -49,7 +51,6 @@ class Stage(StrEnum):
     LIST = "list"
     READ = "read"
     DECODE = "decode"
-    SEGMENT = "segment"
     ENCODE = "encode"
     PLAN = "plan"
     GENERATE = "generate"
@@ -125,14 +126,14 @@ SHOWN_THINGS = "things"
 
 @dataclass(frozen=True)
 class SpeechEmbedding:
-    """What the speech encoder and the projection say of B utterances.
+    """What the speech encoder and the projection make of B utterances.
 
     Attributes:
         tokens: condition tokens `(B, K, C)`.
         pooled: vector in the space shared with images `(B, E)`, L2-normalised.
         speech_share: share of each input that is speech, 0 to 1 `(B,)`.
-        extras: what the encoder says besides, by name: tokens for a `layout` `(B, K', C)`. And `things`, where a scene
-            says what its picture shows: their vectors `(B, M, E)`, zeros where a row has fewer.
+        extras: further outputs of the encoder by name, such as the tokens for the `layout` `(B, K', C)`. Also `things`,
+            where a scene says what its picture shows: their vectors `(B, M, E)`, zeros where a row has fewer.
     """
 
     tokens: torch.Tensor
@@ -160,17 +161,17 @@ class Recording:
     status: str
     reason: str | None
     codec: str | None
-    channels: int | None
-    sampling_rate_hz: int | None
+    channels: Int32 | None
+    sampling_rate_hz: Int32 | None
     duration_s: float | None
     speech_s: float | None
     tracks: str | None
-    """Of a file with several audio tracks: what each holds, and which were taken."""
+    """What each of several audio tracks holds, and which were used; None where there is only one."""
     damage: str | None
-    """What was wrong with a file that could be used all the same, and where."""
-    scenes: int
+    """What was wrong with a file that was usable nevertheless, and where."""
+    scenes: Int32
     retryable: bool
-    """A failed row that the next runs try again by themselves: the fault was not in the audio, but in reaching it."""
+    """Whether later runs try a failed row again by themselves: the fault lay not in the audio but in reaching it."""
     model_digest: str
     plan_digest: str
     run_id: str
@@ -183,31 +184,31 @@ class Scene:
 
     scene_id: str
     recording_id: str
-    index: int
+    index: Int32
     start_s: float
     end_s: float
     focus_start_s: float
-    """The utterance that the picture is made from lies within the scene: where it starts …"""
+    """Start of the focus, the utterance within the scene that the picture is made from."""
     focus_end_s: float
-    """… and where it ends."""
+    """End of the focus."""
     status: str
     """`ok`, or `skipped` with a reason."""
     reason: str | None
-    confidence: float
-    """Of the focus, by the encoder's shared space: low where nothing drawable is said."""
-    speech_share: float
+    confidence: Float32
+    """Confidence of the encoder's shared space that the focus names something drawable."""
+    speech_share: Float32
     pooled: list[float]
-    """`(E,)`, L2-normalised: the mean of the scene's utterances; search in it."""
+    """`(E,)`, L2-normalised: the mean over the scene's utterances, for searching."""
     focus_pooled: bytes
-    """float16 little-endian `(E,)`: the focus alone, which conditions the image."""
+    """float16 little-endian `(E,)`: the vector of the focus alone, which conditions the image."""
     focus_tokens: bytes
-    """float16 little-endian `(K, C)`: the focus's condition tokens."""
+    """float16 little-endian `(K, C)`: the condition tokens of the focus."""
     focus_extras: bytes | None
-    """safetensors of float16 `(K', C)` by name: what the encoder says of the focus besides.
+    """safetensors of float16 `(K', C)` by name: what else the encoder says about the focus.
 
-    None in a row of before it had names: what the layout reads then follows in `focus_tokens`."""
+    None in rows written before extras had names: there the layout's tokens follow in `focus_tokens`."""
     things: list[str] | None
-    """Titles of what the picture shows, in the order of time; None where scenes were planned without things."""
+    """Titles of what the picture shows, in order of time; None if the scenes were planned without things."""
     model_digest: str
     plan_digest: str
     run_id: str
@@ -231,7 +232,7 @@ class HeardThing:
     end_s: float
     thing: str
     """Title of what is named, as the speech encoder's vocabulary has it."""
-    confidence: float
+    confidence: Float32
     """How probable it is that this is named there."""
     shown: bool
     """Whether the picture of the scene shows it."""
@@ -254,16 +255,16 @@ class ImageSample:
     sha256: str
     size_bytes: int
     format: str
-    width_px: int
-    height_px: int
+    width_px: Int32
+    height_px: Int32
     seed: int
     style: str
-    steps: int
+    steps: Int32
     guidance: float
-    similarity: float
-    """Cosine of the image's embedding to the speech it was made from."""
+    similarity: Float32
+    """Cosine similarity of the image's embedding and the speech that it was made from."""
     compute_ms: float
-    """The image's share of its batch's generation time."""
+    """The image's share of the time that its batch took."""
     device: str
     model_digest: str
     image_digest: str
@@ -284,7 +285,7 @@ class Failure:
     """Class of the error."""
     message: str
     remedy: str
-    attempts: int
+    attempts: Int32
     retryable: bool
     run_id: str
     created_at: datetime
@@ -301,7 +302,7 @@ class Failure:
         recording_id: str | None = None,
         scene_id: str | None = None,
     ) -> Failure:
-        """The row for an error caught in a stage; errors not ours are kept by class and text and may be retried."""
+        """The row for an error caught in a stage; one that is no `S2IError` counts as a fault in s2i and is retried."""
         return cls(
             subject=subject,
             recording_id=recording_id,
@@ -329,105 +330,26 @@ def row(record: Recording | Scene | HeardThing | ImageSample | Failure) -> dict[
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
-def _schema(*columns: tuple[str, pa.DataType]) -> pa.Schema:
-    return pa.schema([pa.field(name, kind) for name, kind in columns])
+def _schema(of: type) -> pa.Schema:
+    return pa.schema([(name, _kind(hint)) for name, hint in get_type_hints(of, include_extras=True).items()])
 
 
-RECORDINGS = _schema(
-    ("source_uri", pa.string()),
-    ("etag", pa.string()),
-    ("size_bytes", pa.int64()),
-    ("recording_id", pa.string()),
-    ("status", pa.string()),
-    ("reason", pa.string()),
-    ("codec", pa.string()),
-    ("channels", pa.int32()),
-    ("sampling_rate_hz", pa.int32()),
-    ("duration_s", pa.float64()),
-    ("speech_s", pa.float64()),
-    ("tracks", pa.string()),
-    ("damage", pa.string()),
-    ("scenes", pa.int32()),
-    ("retryable", pa.bool_()),
-    ("model_digest", pa.string()),
-    ("plan_digest", pa.string()),
-    ("run_id", pa.string()),
-    ("created_at", _TIME),
-)
+def _kind(hint: Any) -> pa.DataType:
+    """The column type of a field; every column may be null."""
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return _kind(get_args(hint)[0])
+    return hint.__metadata__[0] if get_origin(hint) is Annotated else _KINDS[hint]
 
-SCENES = _schema(
-    ("scene_id", pa.string()),
-    ("recording_id", pa.string()),
-    ("index", pa.int32()),
-    ("start_s", pa.float64()),
-    ("end_s", pa.float64()),
-    ("focus_start_s", pa.float64()),
-    ("focus_end_s", pa.float64()),
-    ("status", pa.string()),
-    ("reason", pa.string()),
-    ("confidence", pa.float32()),
-    ("speech_share", pa.float32()),
-    ("pooled", pa.list_(pa.float32())),
-    ("focus_pooled", pa.binary()),
-    ("focus_tokens", pa.binary()),
-    ("focus_extras", pa.binary()),
-    ("things", pa.list_(pa.string())),
-    ("model_digest", pa.string()),
-    ("plan_digest", pa.string()),
-    ("run_id", pa.string()),
-    ("created_at", _TIME),
-)
 
-THINGS = _schema(
-    ("thing_id", pa.string()),
-    ("recording_id", pa.string()),
-    ("scene_id", pa.string()),
-    ("start_s", pa.float64()),
-    ("end_s", pa.float64()),
-    ("thing", pa.string()),
-    ("confidence", pa.float32()),
-    ("shown", pa.bool_()),
-    ("model_digest", pa.string()),
-    ("plan_digest", pa.string()),
-    ("run_id", pa.string()),
-    ("created_at", _TIME),
-)
+_KINDS: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+    list[float]: pa.list_(pa.float32()),
+    list[str]: pa.list_(pa.string()),
+    datetime: pa.timestamp("us", tz="UTC"),
+}
 
-IMAGES = _schema(
-    ("image_id", pa.string()),
-    ("scene_id", pa.string()),
-    ("recording_id", pa.string()),
-    ("start_s", pa.float64()),
-    ("end_s", pa.float64()),
-    ("key", pa.string()),
-    ("sha256", pa.string()),
-    ("size_bytes", pa.int64()),
-    ("format", pa.string()),
-    ("width_px", pa.int32()),
-    ("height_px", pa.int32()),
-    ("seed", pa.int64()),
-    ("style", pa.string()),
-    ("steps", pa.int32()),
-    ("guidance", pa.float64()),
-    ("similarity", pa.float32()),
-    ("compute_ms", pa.float64()),
-    ("device", pa.string()),
-    ("model_digest", pa.string()),
-    ("image_digest", pa.string()),
-    ("run_id", pa.string()),
-    ("created_at", _TIME),
-)
-
-FAILURES = _schema(
-    ("subject", pa.string()),
-    ("recording_id", pa.string()),
-    ("scene_id", pa.string()),
-    ("stage", pa.string()),
-    ("error", pa.string()),
-    ("message", pa.string()),
-    ("remedy", pa.string()),
-    ("attempts", pa.int32()),
-    ("retryable", pa.bool_()),
-    ("run_id", pa.string()),
-    ("created_at", _TIME),
-)
+RECORDINGS, SCENES, THINGS, IMAGES, FAILURES = map(_schema, (Recording, Scene, HeardThing, ImageSample, Failure))

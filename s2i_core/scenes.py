@@ -101,7 +101,7 @@ def plan_scenes(
 
     A scene begins with the first word of its first utterance and lasts until the next begins. It is made of whole
     utterances, is at most `max_s` long unless one utterance alone is longer, and at least `min_s` wherever the talk
-    between two long gaps allows it. Where there would be more than `images_an_hour`, scenes get longer, up to `max_s`.
+    between two long gaps allows it. Where there would be more than `images_per_hour`, scenes get longer, up to `max_s`.
     A picture is made from the focus of its scene, the utterance of the highest confidence. Scenes below
     `min_confidence`, where there is one, and gaps of `gap_s` or more are rows with status `skipped`.
 
@@ -211,9 +211,9 @@ def _limited_parts(utterances: Sequence[Embedded], gaps: Sequence[Gap], config: 
         return sum(part.reason is None for part in parts)
 
     parts = _parts(utterances, gaps, config)
-    if config.images_an_hour is None or not parts:
+    if config.images_per_hour is None or not parts:
         return parts
-    most = max(1, math.floor(config.images_an_hour * parts[-1].end_s / 3600))
+    most = max(1, math.floor(config.images_per_hour * parts[-1].end_s / 3600))
     low, high = 0.0, 1.0
     while scenes(parts) > most and high < _HIGHEST_SCENE_COST:
         low, high = high, 4 * high

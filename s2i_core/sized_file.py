@@ -1,4 +1,4 @@
-"""A file of known size that is read from wherever its bytes are: position, seeking, and nothing else."""
+"""A read-only file of known size whose bytes are elsewhere: position and seeking, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 
 class SizedFile(io.RawIOBase):
-    """What readers of remote bytes share; they bring `readinto`.
+    """What readers of remote bytes share; a subclass provides `readinto`.
 
     Args:
         size_bytes: of the whole.
@@ -30,10 +30,10 @@ class SizedFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """As of every file; beyond the end there is nothing to read.
+        """As for any file; beyond the end there is nothing to read.
 
         Raises:
-            ValueError: the place is before the start.
+            ValueError: the position is before the start.
         """
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
         if base + offset < 0:

@@ -1,8 +1,8 @@
-"""The steps from utterances to rows: the local command, the jobs, the service and the evaluation call these alone.
+"""The steps from utterances to table rows, once for the local command, the jobs, the service and the evaluation.
 
     utterances ─ embed ─▶ Embedded ─ plan ─▶ scenes ─ focus ─▶ SpeechEmbedding ─ draw_batch ─▶ Picture ─▶ image_row
 
-They run in the process that has the model; only `plan` and the rows need none, nor torch.
+They run in the process that has the model; only `plan` and the rows need neither a model nor torch.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     import torch
 
 _LAID_END_TO_END = "layout"
-"""The one extra whose tokens followed the condition tokens in `focus_tokens`, in rows of before extras had names."""
+"""The one extra whose tokens follow the condition tokens in `focus_tokens`, in rows written before extras had names."""
 _AGAIN = "Delete the row from `scenes` and the recording's from `recordings`, and plan again."
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What drawing needs of a row of `scenes`."""
+    """What drawing needs from a row of `scenes`."""
 
     scene_id: str
     recording_id: str
@@ -66,10 +66,10 @@ Drawable: TypeAlias = Scene | Planned
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels `(H, W, 3)` uint8 of a scene, and what is known of them.
+    """Pixels `(H, W, 3)` uint8 of a scene, and what is known about them.
 
     Attributes:
-        similarity: cosine of the picture's vector to that of the speech it was made from.
+        similarity: cosine similarity of the picture's vector and that of the speech it was made from.
         compute_ms: its share of its batch's time.
         shows: what is in it, where the decoder knows.
     """
@@ -99,12 +99,12 @@ def _finite(speech: SpeechEmbedding) -> SpeechEmbedding:
 
 
 def embed(utterances: Sequence[Utterance], model: Model, least: float | None = None) -> list[Embedded]:
-    """Utterances as the model sees them; raises as `encode`.
+    """Utterances as the model sees them; raises as `encode` does.
 
     Args:
         utterances: in any order.
         model: what listens.
-        least: what is named at least so surely is told, where the model hears single things; None asks for none.
+        least: confidence from which named things are returned, if the model hears single things; None asks for none.
     """
     encoder = model.encoder
     things: list[list[Thing]] = [[] for _ in utterances]
@@ -146,7 +146,7 @@ def plan(
     encoder_digest: str,
     run_id: str,
 ) -> list[Scene]:
-    """The scenes of a recording (`plan_scenes`), with the limits of confidence that hold for these settings."""
+    """The scenes of a recording (`plan_scenes`), with the confidence limits that apply to these settings."""
     return plan_scenes(
         utterances,
         gaps,
@@ -186,7 +186,7 @@ def things_heard(utterances: Sequence[Embedded], scenes: Sequence[Scene]) -> lis
 
 
 def focus(scenes: Sequence[Drawable], model: Model) -> SpeechEmbedding:
-    """What the scenes' pictures are made from, out of their rows; in float16, as the tables keep it.
+    """What the scenes' pictures are made from, read from their rows; in float16, as the tables keep it.
 
     Raises:
         ModelError: a row does not fit the model.
@@ -235,10 +235,10 @@ def _stored(scene: Drawable, model: Model) -> tuple[F16, F16, dict[str, F16]]:
 
 
 def _floats(data: bytes) -> F16:
-    """Little-endian float16 as an array that may be written to.
+    """Little-endian float16 as a writable array.
 
     Raises:
-        ValueError: they are no whole number of values, or one is not finite.
+        ValueError: the bytes are not a whole number of values, or one is not finite.
     """
     values = np.frombuffer(data, "<f2").astype(np.float16)
     if not np.isfinite(values).all():
@@ -249,14 +249,14 @@ def _floats(data: bytes) -> F16:
 def draw(
     speech: SpeechEmbedding, seeds: Sequence[int], image: ImageConfig, model: Model, on_step: OnStep | None = None
 ) -> Drawing:
-    """Pictures of B embeddings; raises as the contract `ImageDecoder`."""
+    """Pictures of B embeddings; raises as `ImageDecoder.draw` does."""
     return model.decoder.draw(speech, seeds, image, on_step)  # type: ignore[no-any-return]
 
 
 def draw_batch(
     scenes: Sequence[Drawable], seeds: Sequence[int], image: ImageConfig, model: Model, on_step: OnStep | None = None
 ) -> list[Picture]:
-    """Pictures of scenes; raises as `focus` and `draw`."""
+    """Pictures of scenes; raises as `focus` and `draw` do."""
     started = time.monotonic()
     speech = focus(scenes, model)
     drawing = draw(speech, seeds, image, model, on_step)
@@ -278,7 +278,7 @@ def image_row(
     image_digest: str,
     run_id: str,
 ) -> ImageSample:
-    """The row of a picture whose file has these bytes and this key."""
+    """The row of a picture whose file has this content and this key."""
     height, width = picture.pixels.shape[:2]
     return ImageSample(
         image_id=identity.image_id(scene.scene_id, model.decoder_digest, image_digest),
@@ -323,10 +323,10 @@ def recording_row(
     """The row of a recording.
 
     Args:
-        heard: what is known of it; None where it was not read to its end.
-        scenes: what was planned.
-        status: how it ended, where its scenes do not tell.
-        reason: why, of a `status`.
+        heard: what is known about it; None if it was not read to its end.
+        scenes: those that were planned.
+        status: its outcome, where that does not follow from the scenes.
+        reason: why it has this `status`.
     """
     planned = sum(scene.status == Status.OK for scene in scenes)
     if status is None:

@@ -38,13 +38,13 @@ def span(name: str, attributes: Attributes | None = None, *, parent: str | None 
     """Record the block as a span; an error that leaves it is recorded with it.
 
     Args:
-        name: of the kind of work, with few values: `stage draw`, not a key.
+        name: the kind of work, with few values: `stage draw`, not a key.
         attributes: facts of this piece of work.
-        parent: `traceparent` of the span above; without, that is the one of this thread, or else that of the variable
+        parent: `traceparent` of the span above; by default the span of this thread, or else that of the variable
             `TRACEPARENT`.
 
     Raises:
-        ConfigError: the variables ask for a way to send traces that is not known here.
+        ConfigError: the variables ask for an exporter or a protocol that is not available here.
     """
     tracer = _tracer()
     if tracer is None:
@@ -55,7 +55,7 @@ def span(name: str, attributes: Attributes | None = None, *, parent: str | None 
 
 
 def traceparent() -> str | None:
-    """The span of this thread, to hand to another process; None where there is none."""
+    """The span of this thread, to be handed to another process; None where there is none."""
     if _tracer() is None:
         return None
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -72,7 +72,7 @@ def ids() -> dict[str, str]:
 
 
 def carried(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """The function as another thread may call it: under the span of the thread that is here now."""
+    """The function for another thread to call: it runs under the current span of this thread."""
     if _tracer() is None:
         return function
     from opentelemetry import context
@@ -90,7 +90,7 @@ def carried(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
 
 
 def flush() -> None:
-    """Send what was recorded so far; waits for a collector that does not answer as long as its variables say (10 s)."""
+    """Send what was recorded so far; waits for a collector that does not answer for its own timeout (10 s)."""
     if _tracer() is not None:
         from opentelemetry import trace
         from opentelemetry.sdk.trace import TracerProvider
@@ -101,7 +101,7 @@ def flush() -> None:
 
 
 def _above(parent: str | None) -> Context | None:
-    """None means the span of this thread."""
+    """The context of the parent; None means the span of this thread."""
     from opentelemetry import trace
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -128,7 +128,7 @@ def _tracer() -> Tracer | None:
     from opentelemetry.sdk.trace import TracerProvider
 
     with _LOCK:
-        # One that the program around us has set up stays.
+        # A provider that the embedding program has set up stays.
         if not isinstance(trace.get_tracer_provider(), TracerProvider):
             trace.set_tracer_provider(_provider(names))
     return trace.get_tracer("s2i", version("s2i"))
@@ -142,7 +142,7 @@ def _provider(names: list[str]) -> TracerProvider:
     protocol = next((value for name in _PROTOCOLS if (value := os.environ.get(name))), "http/protobuf")
     service = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "s2i"}
     provider = TracerProvider(resource=Resource.create(service))
-    # Workers of a job end soon after their last call: what waited longer would be lost with them.
+    # Workers of a job end soon after their last call: spans that waited longer would be lost with them.
     delay_ms = None if os.environ.get(_DELAY) else _DELAY_MS
     for name in names:
         if name == "otlp" and protocol == "http/protobuf":

@@ -1,4 +1,4 @@
-"""Where a model's files lie and how its parts are named by them; needs no torch, so that a driver can do without."""
+"""Where a model's files lie, and the digests that name its parts; needs no torch, so that a driver can do without."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from s2i_core.errors import ModelError
 from s2i_core.identity import Digests, config_digest, digest, files_digest
 
 FORMAT_VERSION = 3
-"""2 had the limit of confidence in the settings, and one digest for all."""
+"""Version 2 had the confidence limit in the settings, and one digest for all parts."""
 LIBRARY_FOLDER = "library"
 GROUNDS_FOLDER = "grounds"
 GROUNDING_FOLDER = "grounding"
 LEAST_KEPT = 0.3
 """Things that are less probable are not kept."""
 ANCHORS = Path("space") / "anchors.safetensors"
-"""What confidence is measured against, where that is not the checkpoint's own library."""
+"""The vectors that confidence is measured against, if they are not those of the checkpoint's own library."""
 FACTS = "s2i.json"
 _DECISIVE = {".safetensors", ".json"}
 DEFAULT_MIN_CONFIDENCE = 0.27
-"""Of all spaces of format 2."""
+"""The confidence limit of all checkpoints of format 2."""
 _NAMED_BEFORE = {
     "8273c9ae0c58a2c3428d70e57e6c5af1": "b566d1606a80ba058b50e17182c74b02",  # encoder and space
     "faf7d09c8aef4a9da13271b48631963d": "b566d1606a80ba058b50e17182c74b02",  # native decoder
 }
-"""Names by which tables know parts that were shipped when a model had one digest: nothing of theirs is redone."""
+"""The names that tables have for parts that were shipped when a model had one digest: nothing of theirs is redone."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What `s2i.json` says of a checkpoint."""
+    """What `s2i.json` says about a checkpoint."""
 
     format_version: int
     min_confidence: float
@@ -50,7 +50,7 @@ def shipped_checkpoint() -> Path:
 
 
 def checkpoint_folder(checkpoint: str) -> Path:
-    """Folder of a checkpoint; of the shipped one where none is named.
+    """Folder of a checkpoint; of the shipped one if none is named.
 
     Raises:
         ModelError: there is none.
@@ -62,10 +62,10 @@ def checkpoint_folder(checkpoint: str) -> Path:
 
 
 def facts(folder: Path) -> Facts:
-    """What is known of a checkpoint.
+    """What is known about a checkpoint.
 
     Raises:
-        ModelError: it is damaged, or of a version that this s2i does not read.
+        ModelError: it is damaged, or of a version that this s2i cannot read.
     """
     try:
         told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
@@ -84,12 +84,12 @@ def facts(folder: Path) -> Facts:
 
 
 def folder_digest(folder: Path) -> str:
-    """Name of a folder: the digest of the files in it that decide what a model does."""
+    """Digest of a folder: of those files in it that decide what a model does."""
     return files_digest((path for path in folder.rglob("*") if path.is_file() and path.suffix in _DECISIVE), folder)
 
 
 def part_digest(part: PartConfig, kind: str, folder: Path) -> str:
-    """Name of a part of a checkpoint: of the files that decide what it does, and of the kind of part that reads them.
+    """Digest of a part of a checkpoint: of the files that decide what it does, and of its kind.
 
     Raises:
         ModelError: it names a library, and there is none.
@@ -102,13 +102,13 @@ def part_digest(part: PartConfig, kind: str, folder: Path) -> str:
 
 
 def speech_digest(encoder: SpeechEncoderConfig, folder: Path) -> str:
-    """Name of the speech encoder of a checkpoint, with its own settings."""
+    """Digest of the speech encoder of a checkpoint, with its own settings."""
     name = part_digest(encoder, encoder.kind, folder)
     return digest(name, config_digest(encoder.own_settings)) if encoder.own_settings else name
 
 
 def space_digest(folder: Path) -> str:
-    """Name of the shared space of a checkpoint: of its image encoder, its anchors, and its limit of confidence."""
+    """Digest of the shared space of a checkpoint: of its image encoder, its anchors and its confidence limit."""
     path = anchors_file(folder)
     try:
         with safe_open(path, framework="np") as file:
@@ -119,19 +119,19 @@ def space_digest(folder: Path) -> str:
 
 
 def anchors_file(folder: Path) -> Path:
-    """The file whose `vectors` are the anchors of the space: its own, else the library of its checkpoint."""
+    """The file whose `vectors` are the anchors of the space: its own, otherwise the library of its checkpoint."""
     own = folder / ANCHORS
     return own if own.is_file() else folder / LIBRARY_FOLDER / "sprites.safetensors"
 
 
 def scenes_named_by(encoder: str, space: str) -> str:
-    """What names scenes, from the digests of a speech encoder and its space."""
+    """The digest that names scenes, from those of a speech encoder and its space."""
     name = digest("encoder", encoder, space)
     return _NAMED_BEFORE.get(name, name)
 
 
 def encoder_digest(config: ModelConfig) -> str:
-    """What names the scenes of these settings, beside those of the plan: the speech encoder and its space.
+    """The digest that names scenes, together with that of the plan settings: of the speech encoder and its space.
 
     Raises:
         ModelError: there is no checkpoint, or it is damaged.
@@ -141,7 +141,7 @@ def encoder_digest(config: ModelConfig) -> str:
 
 
 def decoder_digest(config: ModelConfig) -> str:
-    """What names the pictures of these settings, beside those of the image: the files of the chosen decoder alone.
+    """The digest that names images, together with that of the image settings: of the chosen decoder's files alone.
 
     Raises:
         ModelError: there is no checkpoint, or no library.
@@ -164,7 +164,7 @@ def library_folder(library: str) -> Path:
 
 
 def digests(config: RunConfig) -> Digests:
-    """What names the scenes and images of these settings.
+    """The digests that name the scenes and images made with these settings.
 
     Raises:
         ModelError: there is no checkpoint, or no library.
@@ -174,7 +174,7 @@ def digests(config: RunConfig) -> Digests:
 
 
 def name_in_0_1(config: ModelConfig) -> str:
-    """The one name that version 0.1 gave the model of these settings, for its scenes and its images alike.
+    """The single name that version 0.1 gave the model of these settings, for scenes and images alike.
 
     Raises:
         ModelError: there is no checkpoint, or no library.
@@ -188,7 +188,7 @@ def name_in_0_1(config: ModelConfig) -> str:
 
 
 def scene_settings(config: RunConfig) -> SceneConfig:
-    """How scenes are planned, with the limit of confidence that holds: the setting, else that of the space.
+    """How scenes are planned, with the confidence limit that applies: the setting, otherwise that of the space.
 
     Raises:
         ModelError: there is no checkpoint, or it is damaged.

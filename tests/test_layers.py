@@ -22,7 +22,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "records", "identity", "config", "presets", "options", "weights", "tracing", "logs", "processes"),
-        *("network", "results", "sized_file"),
+        *("network", "results", "sized_file", "state"),
     ),
     ("audio", "models", "storage"),
     ("hearing",),

@@ -26,7 +26,7 @@ from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.tables import LakeTable
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
-_SPARED = ("NO_PROXY", "no_proxy", "no_grpc_proxy")
+_SPARED = ("NO_PROXY", "no_proxy", "no_grpc_proxy", "S2I_NO_PROXY")
 _AUTHORITIES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PREFECT_API_SSL_CERT_FILE")
 HOST = "s3.example.test"  # RFC 6761: no name server knows it
 
@@ -106,6 +106,23 @@ def test_loopback_is_spared_beside_what_was_spared_before(monkeypatch: pytest.Mo
     monkeypatch.setenv("no_proxy", "*")
     network.spare_loopback()
     assert os.environ["NO_PROXY"] == "*"
+
+
+@pytest.mark.parametrize("proxies", [{}, {"HTTP_PROXY": "http://p:1"}])
+def test_what_prefects_client_cannot_read_is_kept_from_it(
+    monkeypatch: pytest.MonkeyPatch, proxies: dict[str, str]
+) -> None:
+    for name, value in ({"NO_PROXY": "fd00::/8,.corp,[::2]:9000"} | proxies).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(httpx.InvalidURL):
+        httpx.Client()
+    for _ in range(2):
+        network.spare_loopback()
+        httpx.Client().close()
+    monkeypatch.setenv("HTTP_PROXY", "http://p:1")
+    asked = {url: network.proxy_for(url) for url in ("http://[fd00::1]", "http://[::2]:9000", "http://a.corp")}
+    assert not any(asked.values()), asked
+    assert network.proxy_for("http://[fe00::1]") == "http://p:1"
 
 
 def test_a_store_on_this_machine_is_never_asked_through_a_proxy(

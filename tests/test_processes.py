@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -144,5 +145,16 @@ def test_who_holds_the_interpreter_is_ended_in_time(folder: Path) -> None:
         assert process.stdout
         assert process.stdout.readline() == "up\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(5.5) == 1
+        assert process.wait(5.5) == 128 + signal.SIGINT
         assert gone(folder)
+
+
+def test_ports_of_the_last_time_are_kept_where_they_are_free() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        occupied = taken.getsockname()[1]
+        (free,) = processes.free_ports(1)
+        ports = processes.free_ports(3, [free, occupied])
+    assert ports[0] == free
+    assert len({*ports, occupied}) == 4

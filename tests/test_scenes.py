@@ -135,10 +135,10 @@ def test_without_likeness_pauses_and_lengths_decide() -> None:
 
 
 @pytest.mark.parametrize("limit", [40, 90, 200])
-def test_images_an_hour_are_limited(limit: int) -> None:
+def test_images_per_hour_are_limited(limit: int) -> None:
     utterances = talk([i // 2 for i in range(600)])
     free = plan(utterances, max_s=120)
-    few = plan(utterances, max_s=120, images_an_hour=limit)
+    few = plan(utterances, max_s=120, images_per_hour=limit)
     assert len(free) * 3600 / utterances[-1].end_s > 250
     assert 0.7 * limit < len(few) * 3600 / utterances[-1].end_s <= limit
     assert_covers(few, utterances[-1].end_s)
@@ -146,7 +146,7 @@ def test_images_an_hour_are_limited(limit: int) -> None:
 
 def test_a_limit_that_cannot_be_kept_is_refused() -> None:
     with pytest.raises(ValueError, match="needs scenes of 60 s"):
-        SceneConfig(max_s=30, images_an_hour=60)
+        SceneConfig(max_s=30, images_per_hour=60)
 
 
 def test_long_gaps_are_skipped_rows_and_short_ones_belong_to_the_talk() -> None:

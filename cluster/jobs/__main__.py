@@ -1,7 +1,7 @@
 """Entry point on a cluster: `python -m cluster.jobs plan --request s3://…/plan-request.json`.
 
-Prints lines for whoever follows (`cluster.jobs.submit`): a mark and JSON each. Exit status 2 after an error that names
-its reason.
+Prints lines for `cluster.jobs.submit`, which follows them: a mark and JSON each. Exit status 2 after an error that
+names its reason.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.jobs", description=__doc__)
     parser.add_argument("job", choices=("plan", "illustrate"))
     parser.add_argument("--request", required=True, help="s3:// address of the JobRequest as JSON")
-    parser.add_argument("--store", help="S3Settings as JSON; without, they come from the environment")
+    parser.add_argument("--store", help="S3Settings as JSON; by default from the environment")
     arguments = parser.parse_args()
     logs.to_stderr()
     network.spare_loopback()
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def _connect() -> None:
-    """Join the cluster. Ray looks its nodes up among the processes of the machine, which may change meanwhile."""
+    """Join the cluster. Ray looks up its nodes among the processes of the machine, which may change meanwhile."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.ERROR)

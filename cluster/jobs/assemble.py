@@ -37,8 +37,8 @@ class Assembler:
     """Collects `rows.ENCODED`.
 
     Args:
-        sources: the recordings that are awaited, by row number; taken out as they are complete, so that what is left
-            over at the end was lost on the way.
+        sources: the expected recordings by row number; they are taken out when complete, so that what is left
+            at the end was lost on the way.
     """
 
     def __init__(self, sources: Mapping[int, AudioObject]) -> None:
@@ -46,16 +46,16 @@ class Assembler:
         self._parts: dict[int, _Parts] = {}
 
     def add(self, encoded: pa.Table) -> Iterator[Assembled]:
-        """Takes rows in, and gives the recordings that these complete. Rows of complete ones are passed over."""
+        """Takes rows in, and yields the recordings that they complete. Rows of complete ones are ignored."""
         for each in encoded.to_pylist():
             number = each["row"]
             if number not in self.missing:
                 continue
             parts = self._parts.setdefault(number, _Parts())
             if each["end"] is not None:
-                parts.end, parts.expected = rows.end_of(each["end"]), each["index"]
+                parts.end, parts.expected = rows.from_json(rows.End, each["end"]), each["index"]
             elif each["failure"] is not None:
-                parts.failures[each["index"]] = rows.failure_of(each["failure"])
+                parts.failures[each["index"]] = rows.from_json(Failure, each["failure"])
             else:
                 parts.utterances[each["index"]] = Embedded(
                     start_s=each["start_s"],

@@ -10,13 +10,13 @@ from s2i_core.records import Failure
 
 
 def limit_retries(failure: Failure, failed_before: int, config: ResourceConfig) -> Failure:
-    """The failure; one for good where its subject has failed in as many runs as it may.
+    """The failure, made final if its subject has failed in as many runs as it may.
 
     Args:
         failed_before: earlier runs in which the subject failed.
     """
     runs = failed_before + 1
-    if failure.error == ObjectArchived.__name__:  # until somebody restores it, which may be next year
+    if failure.error == ObjectArchived.__name__:  # until someone restores it, which may be next year
         return failure
     if not failure.retryable or runs < config.max_failed_runs:
         return failure

@@ -1,6 +1,6 @@
-"""Whether the cluster has what a job needs: it is asked to grow, and waited for within bounds.
+"""Whether the cluster has what a job needs: asks it to grow, and waits for that within bounds.
 
-Without this, a job for which no node ever comes would wait for ever, and say nothing.
+Without this, a job for which no node ever comes would wait for ever in silence.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _POLL_S = 1.0
 
 
 def await_capacity(job: JobName, config: ResourceConfig, nodes: Callable[[], list[Any]] = ray.nodes) -> None:
-    """Return once there is room for the fewest workers of every pool of a job; ask an autoscaler for it until then.
+    """Return once there is room for the minimum of every pool of a job; until then ask an autoscaler for it.
 
     Raises:
-        JobFailed: there is not, `config.wait_s` later.
+        JobFailed: there is still no room after `config.wait_s`.
     """
     pools = [pool.settings(config) for pool in JOBS[job]]
     workers = [_holds(pool) for pool in pools for _ in range(max(1, pool.minimum))]
@@ -53,10 +53,10 @@ def _holds(pool: PoolConfig) -> dict[str, float]:
 
 
 def _lacking(workers: list[dict[str, float]], nodes: list[Any]) -> str | None:
-    """What the first worker holds for which no living node has room, the largest first; None where all fit."""
+    """What the first worker needs that fits on no living node, trying the largest first; None if all fit."""
     room = [dict(node["Resources"]) for node in nodes if node["Alive"]]
     for worker in sorted(workers, key=lambda held: (held.get("GPU", 0), held.get("CPU", 0)), reverse=True):
-        # A node without GPUs first: a worker that needs none must not take the place of one that does.
+        # Nodes without GPUs first: a worker that needs none must not take the place of one that does.
         fits = sorted(
             (node for node in room if all(node.get(name, 0) >= amount for name, amount in worker.items())),
             key=lambda node: node.get("GPU", 0),

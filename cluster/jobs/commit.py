@@ -18,28 +18,29 @@ _WAITING_BATCHES = 4
 
 
 class Committer(Generic[Item]):
-    """Writes items in the order they are added, on a thread of its own, so that the stream goes on meanwhile.
+    """Writes items in the order in which they are added, on a thread of its own, so that the stream continues
+    meanwhile.
 
-    An error in writing comes out of the next `add`, or of leaving the block. Leaving the block normally writes all
-    that waits; leaving it with an error writes nothing more.
+    An error in writing is raised by the next `add`, or on leaving the block. Leaving the block normally writes
+    everything that is waiting; leaving it with an error writes nothing more.
 
     Args:
-        write: commits some items; doing so again must change nothing.
-        config: `commit_rows` items at most and `commit_s` seconds at most between two commits; `max_attempts` and
-            `outage_s` for one commit where the store is ill.
+        write: commits some items; must be idempotent.
+        config: at most `commit_rows` items and at most `commit_s` seconds between two commits; `max_attempts` and
+            `outage_s` for a commit while the store does not answer.
     """
 
     def __init__(self, write: Callable[[list[Item]], None], config: ResourceConfig) -> None:
         self._write = tracing.carried(write)
         self._config = config
-        # Bounded, so that a store slower than the workers holds them up instead of filling the memory.
+        # Bounded, so that a store slower than the workers slows them down instead of filling the memory.
         self._waiting: queue.Queue[Item | None] = queue.Queue(_WAITING_BATCHES * config.commit_rows)
         self._error: BaseException | None = None
         self._abandoned = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
     def add(self, item: Item) -> None:
-        """Hands an item over; waits where too many wait already."""
+        """Hands over an item; blocks while too many are waiting."""
         while True:
             self._check()
             try:

@@ -1,6 +1,6 @@
-"""The frame of both jobs: check, find the rows, have them done, commit, count, and leave a summary.
+"""The frame of both jobs: check, find the rows, have them processed, commit, count, and write a summary.
 
-A job brings what its rows are and what becomes of each.
+A job defines what its rows are and what becomes of each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Job(ABC, Generic[Outcome]):
         request: what to do.
 
     Attributes:
-        left: rows without an outcome, where the budget was spent before they were done.
+        left: rows without an outcome, because the budget was spent before they were done.
 
     Raises:
         StorageError: a bucket, the login or a right is lacking.
@@ -58,38 +58,38 @@ class Job(ABC, Generic[Outcome]):
         self.left = 0
 
     def check(self, request: JobRequest) -> None:
-        """Fail now where this job lacks something beyond what both need."""
+        """Fail now if this job lacks something beyond what both jobs need."""
 
     @abstractmethod
     def find(self) -> int:
-        """Find the rows to do, and log it; how many they are."""
+        """Find the rows to do, and log it; returns their number."""
 
     @abstractmethod
     def outcomes(self, report: Report) -> Iterator[Outcome]:
-        """One for each of the rows, in the order in which they are ready; fewer where the budget is spent before."""
+        """One outcome per row, in the order in which they are ready; fewer if the budget is spent before."""
 
     @abstractmethod
     def status(self, outcome: Outcome) -> tuple[Status, str | None]:
-        """What became of a row; why it was skipped, or the class of the error."""
+        """The status of a row, and why it was skipped or the class of its error."""
 
     @abstractmethod
     def tell(self, outcome: Outcome) -> None:
-        """One outcome, for the log."""
+        """Log one outcome."""
 
     @abstractmethod
     def commit(self, outcomes: list[Outcome]) -> None:
-        """Write some outcomes to the tables; doing so again changes nothing."""
+        """Write some outcomes to the tables; idempotent."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What the summary says of this job alone."""
+        """The fields of the summary that only this job has."""
 
     def portions(self, report: Report) -> Iterator[tuple[Iterable[Outcome], ResourceConfig]]:
-        """The outcomes, and by which settings they are committed."""
+        """The outcomes, in portions, each with the settings by which it is committed."""
         yield self.outcomes(report), self.config.resources
 
     def limited(self, failure: Failure, subject: str) -> Failure:
-        """A failure; one for good where its subject has failed in as many runs as it may."""
+        """The failure, made final if its subject has failed in as many runs as it may."""
         return limit_retries(failure, self._failed_runs.get(subject, 0), self.config.resources)
 
     @cached_property
@@ -97,7 +97,7 @@ class Job(ABC, Generic[Outcome]):
         return dict(self.lake.failed_runs())
 
     def run(self, watcher: Watcher | None) -> JobSummary:
-        """Do it all, and write the summary.
+        """Run the whole job, and write the summary.
 
         Raises:
             RowsLost: a fault in s2i.
@@ -131,13 +131,13 @@ class Job(ABC, Generic[Outcome]):
 
 
 def drive(job: type[Job[Any]], request: JobRequest, watcher: Watcher | None, **given: Any) -> JobSummary:
-    """Do a job within a span of its own. The process is connected to Ray.
+    """Run a job within a trace span of its own. The process must be connected to Ray.
 
     Args:
-        job: which.
+        job: its class.
         request: what to do.
-        watcher: called with the progress, at least every 2 s while something moves.
-        given: what this job takes beside the request.
+        watcher: called with the progress, at least every 2 s while there is any.
+        given: arguments of the job besides the request.
 
     Raises:
         StorageError: a bucket, the login or a right is lacking; nothing was started.

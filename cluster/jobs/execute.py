@@ -1,4 +1,4 @@
-"""Runs stages over rows with Ray Data and streams what comes out."""
+"""Runs stages over rows with Ray Data and streams the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cluster.jobs.watch import Execution, Introduce, Stalled
 from s2i_core.config import PoolConfig, ResourceConfig
 from s2i_core.logs import Log
 
-#: Small blocks: the next stage and the driver get the first results soon, and a worker that dies loses little.
+#: Small blocks: the next stage and the driver get first results soon, and a worker that dies loses little.
 BLOCK_BYTES = 512 << 10
 _STALLS = 5
 _LOG = Log("jobs")
@@ -26,9 +26,9 @@ _LOG = Log("jobs")
 
 @dataclass(frozen=True)
 class StageCall:
-    """A stage, what its workers are made with, and the pool they run in.
+    """A stage, the arguments of its workers, and the pool that they run in.
 
-    `concurrency`: calls that one worker runs at a time; the stage must bear that.
+    `concurrency`: calls that one worker runs at a time; the stage must support that.
     """
 
     stage: type
@@ -38,7 +38,7 @@ class StageCall:
 
     @classmethod
     def of(cls, stage: type[Any], config: ResourceConfig, *arguments: Any) -> StageCall:
-        """The stage in the pool that it names."""
+        """A call of the stage in the pool that it declares."""
         return cls(stage, arguments, stage.pool.settings(config), stage.pool.concurrency)
 
 
@@ -52,18 +52,18 @@ def run(
     block_bytes: int = BLOCK_BYTES,
     log: Log = _LOG,
 ) -> Iterator[pa.Table]:
-    """What comes out of the stages, until nothing is missing, all was tried, or the budget is spent.
+    """The results of the stages, until nothing is missing, everything was tried, or the budget is spent.
 
-    Where results stop coming, the execution is given up and what is missing goes in again. What is still missing at
-    the end of one was lost with its workers and gets a second chance: one row a call, one call a worker, so that a row
-    that kills its worker takes no other along. The rows that are missing after that are the caller's to judge.
+    If results stop coming, the execution is abandoned and what is missing goes in again. What is still missing at the
+    end of an execution was lost with its workers and gets a second chance: one row per call and one call per worker, so
+    that a row that kills its worker takes no others with it. Rows that are missing after that are left to the caller.
 
     Args:
-        source: the rows that are missing now; the argument is true for the second chance.
+        source: returns the rows that are missing now; its argument is true for the second chance.
         missing: shrinks as the caller takes results.
         stages: first to last.
         config: how often, and for how long, to try.
-        budget: is used.
+        budget: what the workers hold is charged to it.
         block_bytes: rows travel in blocks of about this size.
         log: of the job.
     """
@@ -91,9 +91,9 @@ def stream(
     alone: bool,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[pa.Table]:
-    """The rows that come out of the last stage, as soon as they do, in any order.
+    """The rows from the last stage, as soon as they are ready, in any order.
 
-    Rows of a block whose worker dies time and again are left out, and the others go on: the caller sees what is
+    Rows of a block whose worker dies repeatedly are left out, and the others continue: the caller sees what is
     missing. Ray's own limit on lost blocks would end the run, and its retries would go on for ever.
 
     Raises:
@@ -113,7 +113,7 @@ def stream(
         scaling, actor_pool_util_upscaling_threshold=min(scaling.actor_pool_util_upscaling_threshold, grow_at)
     )
     retries = 0 if alone else config.max_attempts - 1
-    # Ray has no other way yet to bound the retries of an actor's tasks.
+    # Ray has no other way yet to limit the retries of an actor's tasks.
     warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated", category=RayDeprecationWarning)
     for call in stages:
         dataset = dataset.map_batches(

@@ -1,7 +1,7 @@
 """The job `illustrate`: scenes to images.
 
-One row in is one planned scene that has no image of these settings yet. The workers draw in batches and write the
-image files; the driver commits the rows of `images`. An image counts as made only when its row is there; a file
+One input row is one planned scene that has no image with these settings yet. The workers draw in batches and write the
+image files; the driver commits the rows of `images`. An image counts as made only once its row exists; a file
 without a row, left by a killed run, is adopted and not drawn again.
 """
 
@@ -27,7 +27,7 @@ from s2i_core.identity import image_id
 from s2i_core.records import IMAGES, Failure, Stage, Status, row
 
 _ROUND_ROWS = 200_000
-"""Scenes that the driver keeps account of at a time: some hundred bytes each."""
+"""Scenes that the driver keeps track of at a time: some hundred bytes each."""
 
 Files = list[tuple[str, pa.Table]]
 """Data files of `scenes`, with the ids of the scenes in each that are to be drawn, and of their recordings."""
@@ -37,7 +37,7 @@ Files = list[tuple[str, pa.Table]]
 class DrawnScene:
     """What is committed for one scene: a row of `images` (a table of one row), or a failure.
 
-    `adopted`: the image was in the bucket already.
+    `adopted`: the image was already in the bucket.
     """
 
     image: pa.Table | None
@@ -90,7 +90,7 @@ class _Illustrate(Job[DrawnScene]):
                 yield DrawnScene(None, self._limited(self._lost(scene, recording)))
 
     def _round(self, files: Files, missing: dict[str, str], report: Report) -> Iterator[DrawnScene]:
-        """Outcomes of one portion of the scenes; takes them out of `missing`."""
+        """Outcomes of one portion of the scenes, which are taken out of `missing`."""
         resources = self.config.resources
         size = resources.generate.batch_size
         paths = [(path, scenes["scene_id"].combine_chunks()) for path, scenes in files]
@@ -130,7 +130,7 @@ class _Illustrate(Job[DrawnScene]):
         return self.limited(failure, failure.subject)
 
     def tell(self, outcome: DrawnScene) -> None:
-        """The outcome of one scene, for the log; of what went well only where all is wanted."""
+        """Log the outcome of one scene; a success only at the level `debug`."""
         if (failure := outcome.failure) is not None:
             self.log.warning(
                 "scene failed",
@@ -163,7 +163,7 @@ class _Illustrate(Job[DrawnScene]):
     def _outcome(self, drawn: pa.Table) -> DrawnScene:
         failure = drawn["failure"][0].as_py()
         if failure is not None:
-            return DrawnScene(None, self._limited(rows.failure_of(failure)))
+            return DrawnScene(None, self._limited(rows.from_json(Failure, failure)))
         adopted = bool(drawn["adopted"][0].as_py())
         if not adopted:
             metrics.drawn(*(drawn[name][0].as_py() for name in ("similarity", "compute_ms", "device")))

@@ -1,4 +1,4 @@
-"""What a job uses, and when it must stop: the limits that an owner sets (`LimitConfig`)."""
+"""What a job uses, and when it must stop: the limits set by its owner (`LimitConfig`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Budget:
     """The meter of one job.
 
     Attributes:
-        cpu_s: seconds times CPUs that its workers held so far, idle or not.
+        cpu_s: CPU-seconds that its workers have held so far, idle or not.
         gpu_s: the same for GPUs.
     """
 
@@ -25,23 +25,23 @@ class Budget:
         self._started = time.monotonic()
 
     def use(self, elapsed_s: float, cpus: float, gpus: float) -> None:
-        """Workers held so many devices for so long."""
+        """Charge devices that workers held for a time."""
         self.cpu_s += elapsed_s * cpus
         self.gpu_s += elapsed_s * gpus
 
     def facts(self, left: int) -> dict[str, Any]:
-        """For the job's summary; `left` rows have no outcome."""
+        """Fields of the job's summary; `left` rows have no outcome."""
         used = {"cpu_s": round(self.cpu_s, 1), "gpu_s": round(self.gpu_s, 1), "cost": round(self.cost, 4)}
         return {"left": left, "stopped": self.spent if left else None} | used
 
     @property
     def cost(self) -> float:
-        """Money, at the prices of the limits."""
+        """Cost so far, at the prices of the limits."""
         return (self.gpu_s * self._limits.gpu_hour_price + self.cpu_s * self._limits.cpu_hour_price) / 3600
 
     @property
     def spent(self) -> str | None:
-        """Which limit is reached; None while the job may go on."""
+        """The limit that is reached; None while the job may continue."""
         used = {
             "deadline_s": time.monotonic() - self._started,
             "gpu_seconds": self.gpu_s,
@@ -56,7 +56,7 @@ class Budget:
 
 
 def remaining(limits: LimitConfig, *, elapsed_s: float, cpu_s: float, gpu_s: float) -> LimitConfig | None:
-    """The limits of a run's next job, after what the run has used; None where nothing is left."""
+    """The limits for a run's next job, less what the run has used; None if nothing is left."""
     cost = (gpu_s * limits.gpu_hour_price + cpu_s * limits.cpu_hour_price) / 3600
     used = {"deadline_s": elapsed_s, "gpu_seconds": gpu_s, "cpu_seconds": cpu_s, "cost": cost}
     left = {name: getattr(limits, name) - value for name, value in used.items() if getattr(limits, name) is not None}
@@ -66,7 +66,7 @@ def remaining(limits: LimitConfig, *, elapsed_s: float, cpu_s: float, gpu_s: flo
 
 
 def within(resources: ResourceConfig, limits: LimitConfig) -> ResourceConfig:
-    """Resources whose workers together open no more requests to S3 than the limits allow.
+    """Resources reduced so that all workers together have no more open requests to S3 than the limits allow.
 
     A decoding worker reads one object at a time; a generating one writes `write_concurrency` files at a time.
     """
@@ -80,7 +80,7 @@ def within(resources: ResourceConfig, limits: LimitConfig) -> ResourceConfig:
 
 
 def connections(store: S3Settings, resources: ResourceConfig) -> S3Settings:
-    """The store with no more connections a process than one of its workers needs."""
+    """The store with no more connections per process than one worker needs."""
     return store.model_copy(update={"max_connections": max(1, min(store.max_connections, resources.write_concurrency))})
 
 

@@ -1,4 +1,4 @@
-"""The one model of a run: its parts named by their digests on the driver, and checked on every worker."""
+"""The one model of a run: its parts are identified by digest on the driver, and checked on every worker."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def load(config: ModelConfig, pool: PoolConfig, *, encoder: str = "", decoder: s
     """The model for one worker of a pool.
 
     Args:
-        config: which parts.
-        pool: of the worker.
-        encoder: the digest that names scenes on the driver, where the worker makes some.
-        decoder: the digest that names images there, where it draws.
+        config: which parts it has.
+        pool: the settings of the worker's pool.
+        encoder: the digest that names scenes on the driver, if the worker makes scenes.
+        decoder: the digest that names images on the driver, if the worker draws.
 
     Raises:
-        ModelError: this node has no checkpoint, or another than the driver.
+        ModelError: this node has no checkpoint, or a different one from the driver.
     """
     from s2i_core.models import registry
 

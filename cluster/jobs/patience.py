@@ -1,4 +1,4 @@
-"""How long what needs the object store goes on against one that does not answer."""
+"""How long to keep trying an object store that does not answer."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 
 
 class Patience:
-    """The tries of one step, with pauses that grow between them.
+    """The tries of one step, with growing pauses between them.
 
-    A store that is restarted, or fails over, is away for tens of seconds: what is done by then is worth waiting for.
+    A store that restarts or fails over is away for tens of seconds: the work done so far is worth waiting for that.
 
     Args:
         config: `max_attempts` tries at least, and tries for `outage_s` seconds at least.
 
     Attributes:
-        tries: how often the step was begun, the one that goes on included.
+        tries: how often the step was started, including the current try.
     """
 
     def __init__(self, config: ResourceConfig) -> None:
@@ -27,7 +27,7 @@ class Patience:
         self.tries = 1
 
     def again(self) -> bool:
-        """The step failed: whether it is to be tried again, after a pause."""
+        """To be called after a failure: whether to try again; pauses first."""
         waited_s = time.monotonic() - self._first
         if self.tries >= self._config.max_attempts and waited_s >= self._config.outage_s:
             return False

@@ -1,9 +1,9 @@
-"""The scenes that are to be drawn, as a source for Ray Data that reads them when they are needed.
+"""The scenes that are to be drawn, as a data source for Ray Data that reads them when they are needed.
 
-A scene's embedding has some kilobytes; those of an archive do not fit into the memory of a cluster. So what is handed
+A scene's embedding takes some kilobytes; those of a whole archive do not fit into a cluster's memory. So what is handed
 out is a list of data files with the ids wanted from each, and the rows are read file by file while others are drawn;
-Ray Data reads no further ahead than its share of the object store's memory allows. A few scenes the driver reads
-itself, at once: a process that reads them would take longer to start than to read.
+Ray Data reads no further ahead than its share of the object store's memory allows. If there are only a few scenes, the
+driver reads them itself, at once: a reading process would take longer to start than to read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from s2i_core.storage.tables import LakeTable
 
 _READERS = 4
 _FEW = 1_000
-"""Scenes; some tens of megabytes with their tokens."""
+"""Scenes that the driver reads itself; with their tokens they take some tens of megabytes."""
 _FULL = 0.9
 
 Files = Sequence[tuple[str, pa.Array]]
@@ -30,13 +30,13 @@ Files = Sequence[tuple[str, pa.Array]]
 
 
 def dataset(scenes: LakeTable, files: Files, rows_per_block: int) -> Dataset:
-    """The rows (`rows.PLANNED`) in blocks of so many; unless they are few, nothing is read before it runs."""
+    """The rows (`rows.PLANNED`) in blocks of `rows_per_block`; unless they are few, read when the dataset runs."""
     if sum(len(ids) for _, ids in files) <= _FEW:
         blocks = [block for path, ids in files for block in _reader(scenes, path, ids, rows_per_block)()]
         return from_arrow(blocks or rows.PLANNED.empty_table())
     return read_datasource(
         _Scenes(scenes, files, rows_per_block),
-        # They wait for the store most of the time, and must find a place beside pools that take all CPUs.
+        # Readers mostly wait for the store, and must find a place beside pools that take all CPUs.
         num_cpus=0,
         concurrency=_READERS,
         override_num_blocks=len(files),
@@ -44,7 +44,7 @@ def dataset(scenes: LakeTable, files: Files, rows_per_block: int) -> Dataset:
 
 
 def block_bytes(scenes: LakeTable, files: Files, rows_per_block: int) -> int:
-    """Size of such a block, for Ray Data, which shapes blocks by their size."""
+    """Size of such a block in bytes, by which Ray Data shapes blocks."""
     for batch in scenes.file_batches(files[0][0], rows.PLANNED.names):
         if batch.num_rows:
             first = pa.table(batch.slice(0, 1)).take([0])
@@ -80,7 +80,7 @@ def _reader(scenes: LakeTable, path: str, ids: pa.Array, size: int) -> Callable[
         for batch in scenes.file_batches(path, rows.PLANNED.names, wanted):
             rest = pa.concat_tables([rest, pa.table(batch)])
             while rest.num_rows >= size:
-                # A copy: a slice would carry the whole batch along.
+                # A copy: a slice would keep the whole batch in memory.
                 yield rest.slice(0, size).take(list(range(size)))
                 rest = rest.slice(size)
         if rest.num_rows:

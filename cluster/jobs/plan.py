@@ -1,8 +1,8 @@
 """The job `plan`: recordings to scenes.
 
-One row in is one recording. It is read, cut into utterances and embedded by the workers; the driver puts the
-utterances together, plans the scenes, and commits them before the recording's own row. So a recording whose row is
-there is complete, and a job that was killed is continued by running it again.
+One input row is one recording. It is read, cut into utterances and embedded by the workers; the driver puts the
+utterances together, plans the scenes, and commits them before the recording's own row. So a recording whose row
+exists is complete, and a job that was killed is continued by running it again.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def plan(request: JobRequest, watcher: Watcher | None = None, listed: Listed | N
     """Plan the recordings of `request.source` that have no outcome yet; see `drive`.
 
     Args:
-        listed: the source, where this process has listed it; without, it is read as the request says, or listed.
+        listed: the listing of the source, if this process has one; otherwise it is read as the request says, or made.
     """
     return drive(_Plan, request, watcher, listed=listed)
 
@@ -77,17 +77,17 @@ class _Plan(Job[PlannedRecording]):
         self._planned: set[str] = set()
 
     def check(self, request: JobRequest) -> None:
-        """Fail now where the source cannot be listed."""
+        """Fail now if the source cannot be listed."""
         self._source = Place.of(request.source)
         self.store.check_readable(self._source.bucket, self._source.name)
 
     def find(self) -> int:
-        """Take the listing of the source, and leave out what has its outcome already."""
+        """Take the listing of the source, and leave out what already has an outcome."""
         listed = self._listed()
         self._counted = {"listed": listed.listed, "left_out": listed.left_out.count}
         unplanned = self.lake.unplanned(listed, self.digests, retry_failed=self.request.retry_failed)
         self._unchanged = len(listed) - len(unplanned)
-        # What AWS lists as archived need not be asked for, and takes no place from what can be read.
+        # What AWS lists as archived is not requested, and does not count towards the limit of what can be read.
         on_aws, limit = self.request.store.on_aws, self.request.limit
         self._archived = [each for each in unplanned if each.archived and on_aws][:limit]
         self._pending = [each for each in unplanned if not (each.archived and on_aws)][:limit]
@@ -102,13 +102,13 @@ class _Plan(Job[PlannedRecording]):
         return Listing(self.store, self._source, self.config.source).complete()
 
     def portions(self, report: Report) -> Iterator[tuple[Iterable[PlannedRecording], ResourceConfig]]:
-        """What is archived first, in few large commits: nothing of it is read."""
+        """First what is archived, in a few large commits: none of it is read."""
         at_once = self.config.resources.model_copy(update={"commit_rows": _ROWS_UNREAD})
         yield (self.archived(each) for each in self._archived), at_once
         yield from super().portions(report)
 
     def outcomes(self, report: Report) -> Iterator[PlannedRecording]:
-        """One for each of the recordings, in the order in which they are ready; fewer where the budget is spent."""
+        """One outcome per recording, in the order in which they are ready; fewer if the budget is spent."""
         if not self._pending:
             return
         self._planned = self._planned_before()
@@ -142,7 +142,7 @@ class _Plan(Job[PlannedRecording]):
         return Status(outcome.recording.status), outcome.reason
 
     def facts(self) -> dict[str, Any]:
-        """What was listed, heard and planned."""
+        """What was listed, read and planned."""
         return {
             "scenes": self._scenes,
             "unchanged": self._unchanged,
@@ -151,11 +151,11 @@ class _Plan(Job[PlannedRecording]):
         }
 
     def archived(self, source: AudioObject) -> PlannedRecording:
-        """The outcome of a recording that, by the listing, lies in an archive: it is tried again by every run."""
+        """The outcome of a recording that lies in an archive, according to the listing: every run tries it again."""
         return self._failed(source, self._failure(archived(source.uri, source.archived), source, Stage.LIST, 1), None)
 
     def tell(self, outcome: PlannedRecording) -> None:
-        """The outcome of one recording, for the log."""
+        """Log the outcome of one recording."""
         made, failure = outcome.recording, outcome.failure
         write = self.log.info if failure is None else self.log.warning
         write(
@@ -170,7 +170,7 @@ class _Plan(Job[PlannedRecording]):
         )
 
     def commit(self, outcomes: list[PlannedRecording]) -> None:
-        """Scenes and things first, the recording's row last: where it is, all the rest is."""
+        """Scenes and things first, the recording's row last: where that exists, everything else does."""
         self.lake.scenes.merge([row(scene) for outcome in outcomes for scene in outcome.scenes])
         self.lake.things.merge([row(thing) for outcome in outcomes for thing in outcome.things])
         self.lake.failures.merge([row(outcome.failure) for outcome in outcomes if outcome.failure])
@@ -179,7 +179,7 @@ class _Plan(Job[PlannedRecording]):
             table.tidy(self.config.resources.compact_files)
 
     def _planned_before(self) -> set[str]:
-        """Ids of the recordings that have their scenes, or were found to have none."""
+        """Ids of the recordings whose scenes were planned, or that were found to have none."""
         mine = planned(self.digests)
         done = self.lake.recordings.read(["recording_id"], mine & (pc.field("status") != Status.FAILED.value))
         return {each for each in done["recording_id"].to_pylist() if each is not None}

@@ -1,4 +1,4 @@
-"""The pools of workers: each stage names its own once, and what a job asks of a cluster follows from that."""
+"""The pools of workers: each stage declares its own once, and what a job needs from a cluster follows from that."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Pool:
     """The workers of one stage.
 
     Attributes:
-        name: of their settings in `ResourceConfig`.
-        concurrency: calls that one of them runs at a time; the stage must bear that.
+        name: that of their settings in `ResourceConfig`.
+        concurrency: calls that one of them runs at a time; the stage must support that.
         asks_store: whether they read or write objects.
     """
 
@@ -24,7 +24,7 @@ class Pool:
     asks_store: bool = False
 
     def settings(self, config: ResourceConfig) -> PoolConfig:
-        """How many they are, and what each holds."""
+        """How many workers there are, and what each holds."""
         found: PoolConfig = getattr(config, self.name)
         return found
 
@@ -38,7 +38,7 @@ JOBS: Mapping[str, tuple[Pool, ...]] = {"plan": (DECODE, ENCODE), "illustrate": 
 
 
 def held(config: ResourceConfig, device: Literal["num_cpus", "num_gpus"]) -> float:
-    """CPUs or GPUs that all workers of the larger job hold where its pools are at their maximum."""
+    """CPUs or GPUs that all workers of the larger job hold when its pools are at their maximum."""
     most: float = max(
         sum(pool.maximum * getattr(pool, device) for pool in (each.settings(config) for each in pools))
         for pools in JOBS.values()

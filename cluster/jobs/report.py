@@ -1,4 +1,4 @@
-"""Counts outcomes, and tells whoever watches."""
+"""Counts outcomes, and reports progress."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Report:
     Args:
         job: name of the job.
         total: rows in.
-        watcher: called at the start, at the end, and between at most twice a second.
+        watcher: called at the start, at the end, and at most twice a second in between.
     """
 
     def __init__(self, job: JobName, total: int, watcher: Watcher | None) -> None:
         self.total = total
         self.utterances = 0
         self.nodes: dict[str, int] = {}
-        """Rows that each Ray node worked on."""
+        """Rows that each Ray node processed."""
         self._job: JobName = job
         self._watcher = watcher
         self._outcomes = dict.fromkeys(Status, 0)
@@ -47,7 +47,7 @@ class Report:
         metrics.outcome(self._job, status, reason)
 
     def count_nodes(self, nodes: pa.ChunkedArray) -> None:
-        """More rows have come back from these nodes, one entry a row."""
+        """More rows have come back from these nodes, one entry per row."""
         for entry in nodes.value_counts().to_pylist():
             self.nodes[entry["values"]] = self.nodes.get(entry["values"], 0) + entry["counts"]
 
@@ -56,7 +56,7 @@ class Report:
         return self._outcomes[status]
 
     def tell(self, *, always: bool = False) -> None:
-        """Let the watcher and the metrics know; passes over a call that comes too soon after the last."""
+        """Update the watcher and the metrics; ignores a call that comes too soon after the last."""
         if not (always or time.monotonic() - self._told >= _EVERY_S):
             return
         self._told = time.monotonic()
@@ -77,7 +77,7 @@ class Report:
         )
 
     def close(self, left: int = 0) -> None:
-        """The last word; so many rows were left when the job stopped at a limit.
+        """Report the end; `left` rows were not done when the job stopped at a limit.
 
         Raises:
             RowsLost: rows in and outcomes out differ.

@@ -1,4 +1,4 @@
-"""What a job is asked, how it says how far it is, and what it answers: plain data that travels as JSON."""
+"""The request of a job, its progress and its summary: plain data that travels as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s2i_core.config import RunConfig, Settings
 from s2i_core.errors import S2IError
 from s2i_core.storage.objects import S3Settings
 
-#: How the lines of a job's log begin that are for whoever follows it; JSON comes after.
+#: Prefixes of the lines in a job's log that are meant for its follower; JSON comes after.
 PROGRESS = "S2I_PROGRESS "
 ERROR = "S2I_ERROR "
 
@@ -19,7 +19,7 @@ JobName = Literal["plan", "illustrate"]
 
 
 class JobRequest(Settings):
-    """One job over an archive. Holds no secret: the login comes from the environment of the cluster."""
+    """One job over an archive. It holds no secret: the login comes from the environment of the cluster."""
 
     source: str = Field(description="The recordings: `s3://bucket/folder`, or one object.")
     destination: str = Field(description="The images and tables: `s3://bucket/folder`.")
@@ -28,7 +28,7 @@ class JobRequest(Settings):
     limit: int | None = Field(
         None, ge=0, description="Plan at most this many recordings; `illustrate` does all that is planned."
     )
-    retry_failed: bool = Field(False, description="Take up rows as well that failed for good.")
+    retry_failed: bool = Field(False, description="Also try again rows that failed for good.")
     listing: str | None = Field(
         None,
         description="Key within the destination of the source's listing, as `Listed.to_parquet` writes it; without one "
@@ -38,10 +38,10 @@ class JobRequest(Settings):
         default_factory=S3Settings.from_env, description="The object store, as the cluster sees it."
     )
 
-    traceparent: str | None = Field(None, description="Span above the job (W3C Trace Context), where traces are on.")
+    traceparent: str | None = Field(None, description="Parent span of the job (W3C Trace Context), if traces are on.")
 
     def within_limits(self) -> JobRequest:
-        """The request with pools and connections that keep its limit on open requests to the store."""
+        """The request with pools and connections that respect its limit on open requests to the store."""
         resources = within(self.config.resources, self.config.limits)
         store = self.store if self.config.limits.s3_requests is None else connections(self.store, resources)
         return self.model_copy(
@@ -50,7 +50,7 @@ class JobRequest(Settings):
 
 
 class Progress(Settings):
-    """How far a job is. `done` counts rows (recordings or scenes) whose outcome is known."""
+    """The progress of a job. `done` counts rows (recordings or scenes) whose outcome is known."""
 
     job: JobName
     done: int
@@ -71,11 +71,11 @@ class JobSummary(Settings):
     ok: int
     skipped: int
     failed: int
-    left: int = Field(0, description="Rows that were not begun or not finished when the job stopped at a limit.")
-    stopped: str | None = Field(None, description="The limit at which the job stopped; none where it did all.")
-    cpu_s: float = Field(0.0, description="Seconds times CPUs that its workers held.")
-    gpu_s: float = Field(0.0, description="Seconds times GPUs that its workers held.")
-    cost: float = Field(0.0, description="Money that this came to, at the prices of the limits.")
+    left: int = Field(0, description="Rows that were not started or not finished when the job stopped at a limit.")
+    stopped: str | None = Field(None, description="The limit at which the job stopped; none if it did everything.")
+    cpu_s: float = Field(0.0, description="CPU-seconds that its workers held.")
+    gpu_s: float = Field(0.0, description="GPU-seconds that its workers held.")
+    cost: float = Field(0.0, description="What this cost, at the prices of the limits.")
     scenes: int = Field(0, description="Plan: scenes that get an image. Illustrate: scenes that were to do.")
     images: int = Field(0, description="Illustrate: rows added to `images`.")
     adopted: int = Field(
@@ -83,9 +83,9 @@ class JobSummary(Settings):
     )
     unchanged: int = Field(0, description="Plan: recordings with a result from an earlier run.")
     listed: int = Field(0, description="Plan: objects of the source, recordings and others.")
-    left_out: int = Field(0, description="Plan: of these, objects that are no recordings.")
+    left_out: int = Field(0, description="Plan: of these, objects that are not recordings.")
     audio_s: float = Field(0.0, description="Plan: length of the recordings that were read to their end.")
-    nodes: dict[str, int] = Field(default_factory=dict, description="Rows that each Ray node worked on, by node id.")
+    nodes: dict[str, int] = Field(default_factory=dict, description="Rows that each Ray node processed, by node id.")
     model_digest: str = Field(description="Names the whole model.")
     encoder_digest: str = Field(description="With `plan_digest`, names the scenes.")
     plan_digest: str
@@ -94,16 +94,16 @@ class JobSummary(Settings):
     elapsed_s: float
 
     def told(self) -> dict[str, object]:
-        """What a line of the log says of it."""
+        """Its fields for the log."""
         return self.model_dump(exclude={"job", "run_id", "nodes"})
 
 
 class RowsLost(S2IError):
-    """Rows in and outcomes out differ: a fault in s2i. What was committed is sound; run again to get the rest."""
+    """Rows in and outcomes out differ: a bug in s2i. What was committed is sound; run again to get the rest."""
 
 
 class WorkerDied(S2IError):
-    """A row whose worker process died every time. It may have been the machine's fault: the next run tries again."""
+    """The worker process of a row died every time. It may have been the machine's fault: the next run tries again."""
 
     transient = True
 
@@ -113,13 +113,13 @@ class JobFailed(S2IError):
 
 
 class JobInterrupted(JobFailed):
-    """A job ended through no fault of its request: the cluster or the store was ill. The same job may succeed now."""
+    """A job ended, not because of its request but because the cluster or the store failed. It may succeed now."""
 
     transient = True
 
 
 class ErrorLine(Settings):
-    """An error of a job, as it says it in its log."""
+    """An error of a job, as written to its log."""
 
     error: str
     subject: str

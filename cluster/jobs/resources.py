@@ -1,4 +1,4 @@
-"""From the settings of a pool to what Ray is asked for."""
+"""From the settings of a pool to the arguments for Ray."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from cluster.jobs.pools import held
 from s2i_core.config import PoolConfig, ResourceConfig
 
 IN_FLIGHT = 2
-"""Blocks that one worker is given at a time: those it works on, and those that wait for it."""
+"""Blocks that one worker is given at a time: those it works on, and those waiting for it."""
 
 
 def pool(config: PoolConfig, *, retries: int, concurrency: int = 1, alone: bool = False) -> dict[str, Any]:
     """Arguments for `map_batches` that make a stage run in an autoscaling pool of actors.
 
-    Ray starts a worker that dies again, without end; the rows it held are tried `retries` times more, so that rows
+    Ray restarts a worker that dies, without limit; the rows that it held are tried `retries` times more, so that rows
     that kill their worker cannot hold up the others for ever.
 
     Args:
-        retries: tries of a block after its worker died.
-        concurrency: blocks that one worker has in hand at a time.
-        alone: give a worker one block only, so that a block that kills it takes no other along.
+        retries: further tries of a block after its worker died.
+        concurrency: blocks that one worker processes at a time.
+        alone: give a worker only one block, so that a block that kills it takes no others with it.
     """
     arguments: dict[str, Any] = {
         "compute": ActorPoolStrategy(
@@ -45,13 +45,13 @@ def pool(config: PoolConfig, *, retries: int, concurrency: int = 1, alone: bool 
 
 
 def full(*, concurrency: int = 1, alone: bool = False) -> float:
-    """Ray's measure of how busy a pool is when each of its workers has all blocks that it is given.
+    """Ray's measure of a pool's utilisation when each of its workers has all the blocks that it may have.
 
-    A pool is made larger from some such measure on; one above this would never be reached, and the pool never grow.
+    A pool grows from a threshold of this measure on; a threshold above it would never be reached.
     """
     return 1.0 if alone else IN_FLIGHT / concurrency
 
 
 def logical_cpus(config: ResourceConfig) -> int:
-    """CPUs that a cluster must have for all pools of the larger job at their maximum at once."""
+    """CPUs that a cluster needs for all pools of the larger job at their maximum at once."""
     return max(1, math.ceil(held(config, "num_cpus")))

@@ -1,4 +1,4 @@
-"""The rows that travel between the stages, as Arrow schemas, and their small parts as JSON.
+"""The rows that travel between the stages, as Arrow schemas, with small parts as JSON.
 
 Between stages travel log-mel features, embeddings and facts: never waveforms or image objects.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +27,12 @@ OBJECTS = pa.schema(
         ("size_bytes", pa.int64()),
     ]
 )
-"""Recordings to plan; `row` stands for the recording from here on."""
+"""Recordings to plan; from here on `row` identifies the recording."""
 
 _UTTERANCE = [("row", pa.int64()), ("index", pa.int32()), ("start_s", pa.float64()), ("end_s", pa.float64())]
 
 HEARD = pa.schema([*_UTTERANCE, ("features", pa.binary()), ("end", pa.string())])
-"""An utterance (`features`: float16 as the frontend gives them), or, with `end` (JSON `End`), that a recording has
+"""An utterance (`features`: float16 from the frontend), or, with `end` (JSON `End`), the statement that a recording has
 `index` of them."""
 
 _THINGS = pa.list_(
@@ -62,64 +62,43 @@ ENCODED = pa.schema(
         ("node", pa.string()),
     ]
 )
-"""As `HEARD`, with the embedding (float16 tokens `(K, C)`, extras as in `scenes`, float32 pooled `(E,)`; what
-is named, each with its float16 vector `(E,)`) or a `failure` (JSON).
+"""Like `HEARD`, with the embedding (float16 tokens `(K, C)`, extras as in `scenes`, float32 pooled `(E,)`; the things
+that are named, each with its float16 vector `(E,)`) or a `failure` (JSON).
 
 `node`: the Ray node that did the work.
 """
 
 PLANNED = pa.schema([SCENES.field(column.name) for column in fields(Planned)])
-"""What the drawing stage needs of a row of `scenes`."""
+"""What the drawing stage needs from a row of `scenes`."""
 
 DRAWN = pa.schema([*IMAGES, ("adopted", pa.bool_()), ("failure", pa.string()), ("node", pa.string())])
-"""A row for `images`, or, where only `scene_id` is set, a `failure` (JSON). `node`: the Ray node that did the work."""
+"""A row for `images`, or, if only `scene_id` is set, a `failure` (JSON). `node`: the Ray node that did the work."""
 
 
 @dataclass(frozen=True)
 class End:
-    """How a recording ended: heard, or failed."""
+    """How a recording ended: read to its end, or failed."""
 
     heard: Heard | None = None
     failure: Failure | None = None
 
 
-_END = TypeAdapter(End)
-_FAILURE = TypeAdapter(Failure)
-_IMAGE = TypeAdapter(ImageSample)
+Message = TypeVar("Message", End, Failure, ImageSample)
+_MESSAGES: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (End, Failure, ImageSample)}
 
 
-def end_json(end: End) -> str:
-    """For the column `end`."""
-    return _END.dump_json(end).decode()
+def to_json(message: End | Failure | ImageSample) -> str:
+    """For a column, or for the metadata of an image object: ASCII."""
+    return _MESSAGES[type(message)].dump_json(message, ensure_ascii=True).decode()
 
 
-def end_of(json: str) -> End:
-    """Back from the column `end`."""
-    return _END.validate_json(json)
-
-
-def failure_json(failure: Failure) -> str:
-    """For a column `failure`."""
-    return _FAILURE.dump_json(failure).decode()
-
-
-def failure_of(json: str) -> Failure:
-    """Back from a column `failure`."""
-    return _FAILURE.validate_json(json)
-
-
-def image_json(image: ImageSample) -> str:
-    """For the metadata of an image object: ASCII."""
-    return _IMAGE.dump_json(image, ensure_ascii=True).decode()
-
-
-def image_of(json: str) -> ImageSample:
-    """Back from the metadata of an image object.
+def from_json(kind: type[Message], text: str) -> Message:
+    """Back from `to_json`.
 
     Raises:
-        ValueError: it is not what `image_json` wrote.
+        ValueError: that did not write it.
     """
-    return _IMAGE.validate_json(json)
+    return _MESSAGES[kind].validate_json(text)  # type: ignore[no-any-return]
 
 
 def things_cell(things: Sequence[Thing]) -> list[dict[str, Any]]:
@@ -138,7 +117,7 @@ def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 
 def array(data: bytes, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Little-endian bytes as an array that may be written to.
+    """Little-endian bytes as a writable array.
 
     Raises:
         ValueError: the length does not fit the shape, or a value is not finite.

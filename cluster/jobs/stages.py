@@ -1,7 +1,7 @@
-"""The stages of the jobs: a step of the core each, as a callable for `map_batches`.
+"""The stages of the jobs: each is a step of the core, as a callable for `map_batches`.
 
-A stage turns every error of a row into a row that says so; it raises only where the worker itself is unfit. Errors that
-may pass (the store is ill) are tried again in the stage, a bounded number of times.
+A stage turns every error of a row into a row that says so; it raises only if the worker itself is unusable. Errors that
+may pass (the store does not answer) are retried in the stage, a bounded number of times.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from s2i_core.errors import DecodeError, ObjectGone, StorageError, StorageUnavai
 from s2i_core.logs import Log
 from s2i_core.models import registry
 from s2i_core.publish.images import content_type, encode_image
-from s2i_core.records import AudioObject, Failure, Stage, row
+from s2i_core.records import AudioObject, Failure, ImageSample, Stage, row
 from s2i_core.scenes import Embedded
 from s2i_core.steps import Planned
 from s2i_core.storage.artifacts import image_key, images_folder
@@ -41,11 +41,11 @@ from s2i_core.weights import least_confidence, least_heard
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 _FACTS = "s2i-image"
-_RECORDINGS_LISTED = 64  # whose images a worker remembers
+_RECORDINGS_LISTED = 64  # recordings whose images a worker remembers
 
 
 class Decode:
-    """Objects (`rows.OBJECTS`) to their utterances and one end each (`rows.HEARD`), as a stream.
+    """Objects (`rows.OBJECTS`) to their utterances and an end for each object (`rows.HEARD`), as a stream.
 
     Reads, decodes, finds speech and computes features in one task, so that no waveform leaves it. Needs no torch. The
     decoder is a process of its own: a file that crashes it, or makes it hang, costs that process and nothing else.
@@ -61,7 +61,7 @@ class Decode:
         self._decoder = DecoderProcess(request.config.resources.decoder)
         self._run_id = request.run_id
         self._traceparent = request.traceparent
-        self._log = _log("hear", request)
+        self._log = _log("decode", request)
 
     def __call__(self, objects: pa.Table) -> Iterator[pa.Table]:
         """`OBJECTS` to `HEARD`, one row at a time."""
@@ -69,13 +69,12 @@ class Decode:
             number = each.pop("row")
             source = AudioObject(**each)
             facts: tracing.Attributes = {"s2i.run_id": self._run_id, "s2i.source_uri": source.uri, "s2i.batch": 1}
-            with metrics.timed("hear"), tracing.span("stage hear", facts, parent=self._traceparent):
-                for heard in self._hear(source):
+            with metrics.timed("decode"), tracing.span("stage decode", facts, parent=self._traceparent):
+                for heard in self._decoded(source):
                     yield rows.table([{"row": number, **heard}], rows.HEARD)
 
-    def _hear(self, source: AudioObject) -> Iterator[dict[str, Any]]:
-        given = 0
-        attempt = 1
+    def _decoded(self, source: AudioObject) -> Iterator[dict[str, Any]]:
+        given, attempt = 0, 1
         patience = Patience(self._resources)
         while True:
             try:
@@ -91,35 +90,32 @@ class Decode:
                             "features": heard.features.astype("<f2").tobytes(),
                         }
                         given = index + 1
-                yield {"index": given, "end": rows.end_json(rows.End(heard=listening.result))}
+                yield {"index": given, "end": rows.to_json(rows.End(heard=listening.result))}
                 return
-            except StorageUnavailable as error:
-                if not patience.again():
-                    yield self._failed(error, source, attempt, given)
-                    return
-                attempt += 1
-                self._log.warning("recording is tried again", source_uri=source.uri, attempt=attempt, error=str(error))
-            except DecodeError as error:
-                if attempt >= self._resources.max_attempts or not error.transient:
-                    yield self._failed(error, source, attempt, given)
-                    return
-                attempt += 1
-                self._log.warning("recording is tried again", source_uri=source.uri, attempt=attempt, error=str(error))
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is this recording's outcome, not the run's
-                yield self._failed(error, source, attempt, given)
-                return
+                if isinstance(error, StorageUnavailable):
+                    again = patience.again()
+                else:
+                    again = (
+                        isinstance(error, DecodeError) and error.transient and attempt < self._resources.max_attempts
+                    )
+                if not again:
+                    yield self._failed(error, source, attempt, given)
+                    return
+                attempt += 1
+                self._log.warning("recording is tried again", source_uri=source.uri, attempt=attempt, error=str(error))
 
     def _failed(self, error: Exception, source: AudioObject, attempts: int, given: int) -> dict[str, Any]:
         stage = Stage.READ if isinstance(error, StorageError | ObjectGone) else Stage.DECODE
         failure = Failure.of(error, subject=source.uri, stage=stage, run_id=self._run_id, attempts=attempts)
-        return {"index": given, "end": rows.end_json(rows.End(failure=failure))}
+        return {"index": given, "end": rows.to_json(rows.End(failure=failure))}
 
 
 class Encode:
     """Utterances (`rows.HEARD`) to embeddings (`rows.ENCODED`); ends pass through.
 
-    What can be no focus, because it is below the limits of confidence, keeps no tokens: the driver holds the rows of a
-    recording until its scenes are planned, and tokens are most of them.
+    The tokens of what is below the limits of confidence, and so can be no focus, are dropped: the driver holds the rows
+    of a recording until its scenes are planned, and tokens are most of their size.
     """
 
     pool = ENCODE
@@ -174,15 +170,15 @@ class Encode:
         return utterance.confidence >= self._min_confidence
 
     def _failed(self, error: Exception, utterance: Mapping[str, Any]) -> dict[str, Any]:
-        # The stage knows the recording by its number only; whoever assembles it puts the name in.
+        # The stage only knows the recording's number; the assembler puts the name in.
         failure = Failure.of(error, subject=str(utterance["row"]), stage=Stage.ENCODE, run_id=self._run_id)
-        return {"failure": rows.failure_json(failure)}
+        return {"failure": rows.to_json(failure)}
 
 
 class Draw:
     """Scenes (`rows.PLANNED`) to images in the bucket and their rows (`rows.DRAWN`).
 
-    An image that a killed run wrote is adopted with the facts in its metadata. Two calls may run at a time: one draws
+    An image that a killed run wrote is adopted, with the facts in its metadata. Two calls may run at a time: one draws
     while the other looks up and writes.
     """
 
@@ -194,7 +190,7 @@ class Draw:
         self._store = ObjectStore(request.store)
         self._bucket, self._prefix = parse_uri(request.destination)
         self._config = request.config
-        self._image_digest = request.config.image_digest  # made anew at each question
+        self._image_digest = request.config.image_digest  # the property computes it every time
         self._run_id = request.run_id
         self._traceparent = request.traceparent
         self._node = _node()
@@ -230,9 +226,9 @@ class Draw:
         return image_key(self._prefix, scene.recording_id, start_ms, self._image_id(scene), format)
 
     def _before(self, recording_id: str) -> frozenset[str]:
-        """Keys of the recording's images that were there when this worker first met it.
+        """Keys of the recording's images that existed when this worker first saw the recording.
 
-        One listing a recording is less work than a question for each scene. What another run writes later is written
+        One listing per recording is less work than a request per scene. What another run writes later is written
         again, with the same bytes.
         """
         with self._listing:
@@ -250,7 +246,7 @@ class Draw:
         if there is None:
             return None
         try:
-            image = rows.image_of(there.metadata.get(_FACTS, ""))
+            image = rows.from_json(ImageSample, there.metadata.get(_FACTS, ""))
         except ValueError:
             return None  # not ours, or from before: written anew
         if image.image_id != self._image_id(scene) or image.size_bytes != there.size_bytes:
@@ -276,12 +272,12 @@ class Draw:
             image_digest=self._image_digest,
             run_id=self._run_id,
         )
-        facts = {_FACTS: rows.image_json(image)}
+        facts = {_FACTS: rows.to_json(image)}
         self._store.put(self._bucket, image.key, data, content_type(self._config.image.format), metadata=facts)
         return row(image) | {"adopted": False}
 
     def _attempt(self, step: Callable[..., Result], stage: Stage) -> Callable[..., Result | dict[str, Any]]:
-        """The step with its retries; an error becomes a failure of the scene, its first argument."""
+        """The step with retries; an error becomes a failure of the scene, which is its first argument."""
 
         def attempt(scene: Planned, *arguments: Any) -> Result | dict[str, Any]:
             patience = Patience(self._config.resources)
@@ -314,7 +310,7 @@ class Draw:
                 recording_id=scene.recording_id,
                 scene_id=scene.scene_id,
             )
-            return {"scene_id": scene.scene_id, "failure": rows.failure_json(failure)}
+            return {"scene_id": scene.scene_id, "failure": rows.to_json(failure)}
 
         return failed
 
@@ -337,7 +333,7 @@ def _each_or_alone(
     failed: Callable[[Exception, Given], dict[str, Any]],
     batch: Sequence[Given],
 ) -> list[Result | dict[str, Any]]:
-    """The step on the whole batch; where that fails, on each row alone, so that only the bad rows fail."""
+    """The step on the whole batch; if that fails, on each row alone, so that only the bad rows fail."""
     if not batch:
         return []
     try:

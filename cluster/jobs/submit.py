@@ -1,7 +1,7 @@
 """Runs the jobs on a cluster through Ray's Jobs API, from anywhere that reaches its address.
 
 The login of the object store and the checkpoint are the cluster's own; the request travels through the bucket and holds
-no secret. A job goes by a name made of run and job, so that whoever starts again after a crash finds the job that runs.
+no secret. A job's name is made of run and job, so that whoever restarts after a crash finds the running job.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ _TAIL_LINES = 15
 
 
 def submit(address: str, job: JobName, request: JobRequest, *, store: ObjectStore | None = None) -> str:
-    """Start a job, or find it where it was started before; returns its submission id.
+    """Start a job, or find it if it was started before; returns its submission id.
 
     A job of this run that failed or was stopped is started anew under the next number; one that succeeded is found
-    again, and `follow` gives its summary at once.
+    again, and `follow` returns its summary at once.
 
     Args:
-        address: of the cluster's Jobs API, such as `http://127.0.0.1:8265`.
+        address: that of the cluster's Jobs API, such as `http://127.0.0.1:8265`.
         job: `plan` or `illustrate`.
         request: what to do; its `store` is the object store as the cluster reaches it.
-        store: the object store as this process reaches it, where that differs.
+        store: the object store as this process reaches it, if that differs.
 
     Raises:
         ConfigError: nothing answers at the address.
@@ -82,7 +82,7 @@ def submit(address: str, job: JobName, request: JobRequest, *, store: ObjectStor
                 raise JobFailed(
                     submission_id, f"the cluster did not take the job ({error})", "See the log of the cluster's head."
                 ) from error
-            number -= 1  # somebody was faster: look again
+            number -= 1  # someone else was faster: look again
 
 
 def follow(
@@ -93,11 +93,12 @@ def follow(
     *,
     store: ObjectStore | None = None,
 ) -> JobSummary:
-    """Watch a job to its end; returns what it did. Leaving (Ctrl-C, an error) leaves the job running: see `stop`.
+    """Follow a job to its end; returns what it did. Leaving early (Ctrl-C, an error) leaves the job running: see
+    `stop`.
 
     Raises:
-        JobFailed: it ended without a summary; reason and remedy are the job's own where it named them.
-        JobInterrupted: the same, where trying again may help.
+        JobFailed: it ended without a summary; reason and remedy are the job's own, if it named them.
+        JobInterrupted: the same, if trying again may help.
         ConfigError: nothing answers at the address.
     """
     client = _client(address)
@@ -139,7 +140,7 @@ def follow(
 
 
 def stop(address: str, submission_id: str) -> bool:
-    """Stop a job and wait until it is over; whether it was running. What it committed stays.
+    """Stop a job and wait until it is over; returns whether it was running. What it committed stays.
 
     Raises:
         ConfigError: nothing answers at the address.
@@ -174,18 +175,18 @@ class _Log:
 
     def __init__(self, client: JobSubmissionClient, submission_id: str, watcher: Watcher | None) -> None:
         self.error: ErrorLine | None = None
-        """What the job itself gave as its reason."""
+        """The reason that the job itself gave."""
         self._client = client
         self._id = submission_id
         self._watcher = watcher
         self._texts: queue.Queue[str | None] = queue.Queue()
         self._rest = ""
         self.ended = False
-        """Nothing more comes."""
+        """Whether nothing more will come."""
         threading.Thread(target=lambda: asyncio.run(self._tail()), name="job-log", daemon=True).start()
 
     def read(self, wait_s: float) -> None:
-        """Deal with what comes within that time."""
+        """Process what comes within that time."""
         deadline = time.monotonic() + wait_s
         while not self.ended and (left_s := deadline - time.monotonic()) > 0:
             try:
@@ -210,7 +211,7 @@ class _Log:
             async for text in self._client.tail_job_logs(self._id):
                 self._texts.put(text)
         except (RuntimeError, OSError, aiohttp.ClientError):
-            pass  # whoever reads sees the end, asks for the job's status, and connects again
+            pass  # the reader sees the end, asks for the job's status, and reconnects
         finally:
             self._texts.put(None)
 
@@ -222,7 +223,7 @@ def _client(address: str) -> JobSubmissionClient:
     spare_loopback()
     trust()
     try:
-        # What is asked by `requests` and what by aiohttp: both read certificates where they are told to.
+        # It uses both `requests` and aiohttp; each takes certificates from where it is told.
         return JobSubmissionClient(address, verify=os.environ.get("REQUESTS_CA_BUNDLE") or True)
     except (OSError, RuntimeError, AuthenticationError) as error:  # those of requests are OSErrors
         raise ConfigError(

@@ -1,8 +1,8 @@
-"""One execution of Ray Data under watch: what it holds is metered, and where it comes to a halt, it is given up.
+"""One execution of Ray Data under supervision: what it holds is metered, and if it stalls, it is abandoned.
 
-Ray Data bears a worker or a node that dies. From a node that is cut off it may wait for results for ever, though Ray
-has declared the node dead: so whoever reads the results must know when to stop waiting. What was in flight is then
-handed out again, by a new execution.
+Ray Data survives the death of a worker or a node. But it may wait for ever for results from a node that is cut off,
+though Ray has declared the node dead: so the reader of the results must know when to stop waiting. What was in flight
+is then handed out again, by a new execution.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _TICK_S = 1.0
 _LOOK_S = 3.0
 _WAITING_TABLES = 4
 _START_S = 1800.0
-"""Nodes may have to be bought and models fetched before the first worker is up."""
+"""Nodes may have to be provisioned and models fetched before the first worker is up."""
 _END_S = 30.0
 _SLOWEST = 3.0
-"""After a node was lost, the longest pause between results so far may be exceeded this many times."""
+"""After a node was lost, results may take this many times as long as the longest pause so far."""
 
 
 class Stalled(JobInterrupted):
-    """Results stopped coming, and the execution was given up."""
+    """Results stopped coming, and the execution was abandoned."""
 
 
 class Execution:
-    """Runs a dataset and gives its tables as they come.
+    """Runs a dataset and yields its tables as they come.
 
     Args:
-        dataset: lazy; runs when this is iterated over.
+        dataset: lazy; it runs when this is iterated over.
         config: `stall_s` and `lost_node_s`.
-        budget: is used while it runs.
+        budget: what the workers hold is charged to it.
     """
 
     def __init__(self, dataset: Dataset, config: ResourceConfig, budget: Budget) -> None:
@@ -57,7 +57,7 @@ class Execution:
         self._lost: set[str] = set()
 
     def __iter__(self) -> Iterator[pa.Table]:
-        """The tables; no more of them once the budget is spent.
+        """The tables; none after the budget is spent.
 
         Raises:
             Stalled: none came for `stall_s` while workers were up, or, after a node was lost, for `lost_node_s`.
@@ -85,7 +85,7 @@ class Execution:
                     slowest_s = max(slowest_s, now - came) if begun else 0.0  # the first wait is for the start
                     came, begun = now, True
                     yield result
-                    came += time.monotonic() - now  # what the caller took is not our wait
+                    came += time.monotonic() - now  # the caller's time does not count as waiting
                 if now - looked > _LOOK_S:
                     looked, came = now, max(came, now if self._look() else came)
                 patience_s = self._config.stall_s if self._up() else max(_START_S, self._config.stall_s)
@@ -114,7 +114,7 @@ class Execution:
         return False
 
     def _meter(self, elapsed_s: float) -> float:
-        """Count what the workers hold; returns the present."""
+        """Charge what the workers hold; returns the current time."""
         for operator in list(getattr(self._executor, "_topology", None) or ()):
             held = operator.current_logical_usage()
             self._budget.use(elapsed_s, held.cpu or 0, held.gpu or 0)
@@ -131,7 +131,7 @@ class Execution:
         return bool(pools) and all(pool._running_actors for pool in pools)
 
     def _look(self) -> bool:
-        """Whether a node was lost since the last look. One that the autoscaler took away in peace is not lost."""
+        """Whether a node was lost since the last look. One that the autoscaler removed while idle is not lost."""
         nodes = {node["NodeID"]: node for node in ray.nodes()}
         gone = {
             name
@@ -163,7 +163,8 @@ class Execution:
         for worker in workers:
             with contextlib.suppress(ValueError, ray.exceptions.RayError):
                 ray.kill(worker)
-        # Now whatever they waited for has failed. A thread that is still within Ray when Ray ends takes all along.
+        # Now whatever they waited for has failed. A thread still inside Ray when Ray ends would take the process with
+        # it.
         deadline = time.monotonic() + _END_S
         for thread in (executor, reader):
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -173,7 +174,7 @@ _BEGINNING = threading.local()
 
 
 class Introduce(ExecutionCallback):  # type: ignore[misc]
-    """Makes an execution known to the `Execution` of the thread that begins it."""
+    """Makes the executor known to the `Execution` of the thread that starts it."""
 
     def before_execution_starts(self, executor: Any) -> None:
         """Called by Ray Data."""

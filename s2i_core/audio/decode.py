@@ -32,10 +32,10 @@ CHUNK_S = 2
 MIN_SALVAGED_S = 1.0
 FREE_S = 600
 MIN_BITS_PER_S = 50
-"""Past `FREE_S`, a file that holds less than this for each second of its audio is refused. Digital silence takes 1,500
-bits a second in FLAC, 1,800 in Opus, and 55 in WavPack at 8 kHz."""
+"""Beyond `FREE_S`, a file with fewer bits than this per second of its audio is refused. Digital silence takes 1,500
+bits per second in FLAC, 1,800 in Opus, and 55 in WavPack at 8 kHz."""
 SAMPLING_RATES_HZ = (2_000, 1_000_000)
-"""Rates that can be: outside, a header is damaged, and the resampler's filter would take all memory."""
+"""Plausible rates: outside them a header is damaged, and the resampler's filter would exhaust memory."""
 MAX_DAMAGED_SHARE = 0.1
 
 # Only formats that hold their own data: a playlist (HLS, DASH, concat) could make FFmpeg open other files or hosts.
@@ -43,18 +43,18 @@ _FORMATS = (
     "aac,ac3,aiff,amr,amrnb,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,voc,w64,wav,wv"
 )
 _LATE = {"mpegts", "mpeg"}
-"""Demuxers that know a track only once its sound begins, which may be long after the picture."""
+"""Demuxers that find a track only once its sound begins, which may be long after the picture does."""
 _LOOK_FAR = {"analyzeduration": str(3600 * 1_000_000), "probesize": str(64 << 20)}
 _MAX_FRAME_SAMPLES = 1 << 22
 _LARGE_BYTES = 32 << 20
 _MOST_SKEW_S = 60
-"""For so long tracks that sound together wait for one of which nothing comes."""
+"""How long tracks that sound together wait for one that delivers nothing."""
 _SPEECH = 0.5
 _MOST_REMARKS = 8
 _CLAIMING = {"mov", "matroska", "flac", "wav", "aiff", "w64"}
-"""Demuxers that know the length from a header."""
+"""Demuxers that read the length from a header."""
 _CLAIM_S, _CLAIM_SHARE = 1.0, 0.02
-"""Less than this is no loss: lengths are rounded, and codecs delay."""
+"""A smaller difference is no loss: lengths are rounded, and codecs have delays."""
 #: The remedy for a file that cannot be read.
 UNREADABLE = "Check the file with a player; upload it again, or keep it out of the archive."
 
@@ -69,19 +69,19 @@ class AudioInfo:
 
 
 class Decoder:
-    """Iterate once: float32 `(T,)` chunks of 2 s, mono, 16 kHz, finite and within -1 to 1; time is counted in samples.
+    """Iterate once: float32 `(T,)` chunks of 2 s, mono, 16 kHz, finite, within -1 to 1; time is counted in samples.
 
     Channels and tracks are mixed so that no speech is lost (`mix.py`, `tracks.py`); recordings that were put together
     follow each other (`links.py`); silence stands where the container's clock says so (`timeline.py`).
 
     Damage is treated as players do: a packet that cannot be decoded becomes silence, and where the data end early, so
-    does the audio; `damage` tells. It is an error when less than one second could be saved, or when more than a tenth
+    does the audio; `damage` says so. It is an error if less than one second could be saved, or if more than a tenth
     of the packets is damaged.
 
     Iterating raises:
         DecodeError: no audio, or too damaged.
-        LimitExceeded: more than `max_duration_s` of audio (decoded, whatever the header claims), more than such a
-            small file can hold, or more than `max_decode_s` of work.
+        LimitExceeded: more than `max_duration_s` of audio (decoded, whatever the header claims), more than so
+            small a file can hold, or more than `max_decode_s` of work.
         Exception: whatever the file's own `read` raised, unchanged.
     """
 
@@ -92,16 +92,16 @@ class Decoder:
         self.samples = 0
         """Samples yielded so far, at 16 kHz."""
         self.damage: str | None = None
-        """What was wrong with a file that could be used all the same, and where; complete after the last chunk."""
+        """What was wrong with a file that was usable nevertheless, and where; complete after the last chunk."""
         self.tracks: str | None = None
-        """What each of several audio tracks holds, and which were taken; None where there is one."""
+        """What each of several audio tracks holds, and which were used; None if there is only one."""
         self._container = container
         self._link = link
         self._edits = edits
         self._config = config
         self._rate_hz = config.sampling_rate_hz
         self._silent = 0
-        """Samples of silence that stand for gaps in time stamps."""
+        """Samples of silence that were put in for gaps in the time stamps."""
         self._packets = self._damaged = 0
         self._decoded_s = 0.0
         self._first_damage_s = 0.0
@@ -173,14 +173,14 @@ class Decoder:
         taken = tracks.chosen(found, self._config.tracks)
         note = tracks.note(found, taken)
         self.tracks = note if self.tracks in (None, note) else f"{self.tracks}; then {note}"
-        # Opened again: a demuxer that has come to its end is not the same as a new one in every format.
+        # Opened again: in some formats a demuxer that has reached its end does not behave like a new one.
         self._container.close()
         self._container = _opened(self.source, self._link, self._edits, self._head())
         wanted = {track.index for track in taken}
         return [stream for stream in _audio_streams(self._container, self.source.name) if stream.index in wanted]
 
     def _listened_to(self, streams: Sequence[AudioStream]) -> list[tracks.Track]:
-        """Hears all of these tracks to their ends."""
+        """Listens to all of these tracks to their ends."""
         voices = {stream.index: self._voice(stream, SAMPLING_RATE_HZ) for stream in streams}
         ears = {stream.index: _Ear() for stream in streams}
         demuxed = self._container.demux(*streams)
@@ -189,7 +189,7 @@ class Decoder:
                 voice = voices[packet.stream.index]
                 with contextlib.suppress(av.FFmpegError):
                     for frame in packet.decode():
-                        if isinstance(frame, AudioFrame) and _plausible(frame):
+                        if isinstance(frame, AudioFrame) and _is_plausible(frame.sample_rate):
                             for part in voice.push(frame):
                                 ears[packet.stream.index].hear(part)
                 self.source.check_time()
@@ -295,11 +295,10 @@ class Decoder:
             self._count_damaged()
             return None
         whole: list[AudioFrame] = []
-        lowest_hz, highest_hz = SAMPLING_RATES_HZ
         for frame in frames:
             assert isinstance(frame, AudioFrame)
             samples, rate_hz = frame.samples, frame.sample_rate
-            if not lowest_hz <= rate_hz <= highest_hz:
+            if not _is_plausible(rate_hz):
                 self._count_damaged()
             elif samples:
                 self._decoded_s += samples / rate_hz
@@ -327,7 +326,7 @@ class Decoder:
         except av.FFmpegError as error:
             self._reraise_read_error()
             _reraise_memory_error(error)
-            # FFmpeg takes each end of WavPack but that of the whole file for damage.
+            # FFmpeg takes every end of a WavPack recording for damage, except at the end of the whole file.
             if not (self._container.format.name == "wv" and self._link and self._link.next_start == self._link.at):
                 self._ends.append(f"the data end early ({error.strerror}), after {self._decoded_s:.1f} s")
             return None
@@ -342,11 +341,11 @@ class Decoder:
     # ------------------------------------------------------------------------------------------------------- damage
 
     def _compare_with_claim(self, voices: Mapping[int, _Voice]) -> None:
-        """Some formats say how long they are: a decoder that stopped long before has lost something."""
+        """Some formats say how long they are: a decoder that stops long before that has lost something."""
         kind = self._container.format.name.partition(",")[0]
-        # A length that FFmpeg took from the size of the file is that of all recordings in it.
+        # A length that FFmpeg derives from the size of the file is that of all recordings in it.
         of_size = kind in ("wav", "w64") and self._link is not None
-        # Matroska tells the length of the longest track only.
+        # Matroska only states the length of the longest track.
         of_another = kind == "matroska" and len(self._container.streams) > 1
         if kind not in _CLAIMING or self._ends or of_size or of_another:
             return
@@ -382,14 +381,14 @@ class _Voice:
     def __init__(self, timeline: Timeline, rate_hz: int) -> None:
         self.timeline = timeline
         self.silent = 0
-        """Samples of silence that stand for gaps."""
+        """Samples of silence that were put in for gaps."""
         self._rate_hz = rate_hz
         self._mixer = MonoMixer(rate_hz)
         self._given = 0
         self._last_s: float | None = None
 
     def push(self, frame: AudioFrame) -> Iterable[NDArray[np.float32]]:
-        """What is ready after a frame; taken before the next is pushed."""
+        """The samples that are ready after a frame; take them before pushing the next one."""
         self._last_s = last_s = frame.samples / frame.sample_rate
         line = self.timeline
         if line.origin_s is None:
@@ -430,12 +429,12 @@ class _Voice:
 
 
 class _Together:
-    """Tracks that sound together; one alone passes as it is."""
+    """Mixes tracks that sound together; a single one passes unchanged."""
 
     def __init__(self, indices: Sequence[int], rate_hz: int) -> None:
         self._waiting: dict[int, NDArray[np.float32]] = {index: np.zeros(0, np.float32) for index in indices}
         self._late = dict.fromkeys(indices, 0)
-        """Samples of a track that are to come, and for which the others did not wait."""
+        """Samples of a track that are still to come, and for which the others did not wait."""
         self._step = CHUNK_S * rate_hz
         self._most = _MOST_SKEW_S * rate_hz
 
@@ -462,12 +461,12 @@ class _Together:
             mixed[: len(there)] += there
             self._late[index] += length - len(there)
             self._waiting[index] = samples[length:]
-        # Voices that do not speak at once keep nearly all of their level, and those that do are not clipped much.
+        # Voices that speak in turn keep nearly all of their level, and those that overlap are hardly clipped.
         return np.asarray((mixed / np.sqrt(len(self._waiting))).clip(-1.0, 1.0), np.float32)
 
 
 class _Ear:
-    """Where somebody speaks on a track."""
+    """Finds where somebody speaks on a track."""
 
     def __init__(self) -> None:
         self.speech_s = 0.0
@@ -484,13 +483,13 @@ class _Ear:
         self._heard.append(speech)
 
     def spoken(self) -> NDArray[np.bool_]:
-        """Of each half second, whether somebody speaks in it."""
+        """Whether somebody speaks, for each half second."""
         heard = np.concatenate([*self._heard, np.zeros(0, np.bool_)])
         return np.asarray(np.pad(heard, (0, -len(heard) % 16)).reshape(-1, 16).any(axis=1))
 
 
 def decode(file: BinaryIO, name: str, config: AudioConfig) -> Decoder:
-    """Opens a recording, also the sound of a video; where there are several audio tracks, they are listened to now.
+    """Opens a recording, or the sound of a video; if there are several audio tracks, they are listened to now.
 
     Args:
         file: seekable, read in pieces; stays open.
@@ -498,13 +497,13 @@ def decode(file: BinaryIO, name: str, config: AudioConfig) -> Decoder:
         config: rate and limits.
 
     Raises:
-        DecodeError: the file is empty, no audio format, cut off before its index, or has no audio track.
+        DecodeError: the file is empty, not audio, cut off before its index, or has no audio track.
         LimitExceeded: it is larger than `max_size_bytes`.
         Exception: whatever the file's own `read` raised, unchanged.
     """
     source = AudioSource(file, name, config)
     head = source.read(SNIFF_BYTES)
-    # Asked of large files only: it takes some reads, and the index of a small one is small.
+    # For large files only: finding out takes some reads, and the index of a small file is small anyway.
     large = head[4:8] == b"ftyp" and source.size_bytes >= _LARGE_BYTES
     edits = not (large and mp4.plays_whole(source, source.size_bytes))
     link = first_link(source, head)
@@ -529,7 +528,7 @@ def _opened(source: AudioSource, link: Link | None, edits: bool, head: bytes) ->
     try:
         file.seek(0)
         container: InputContainer = av.open(file, "r", options=options, **how)
-        if container.format.name in _LATE and not any(map(_is_usable, container.streams.audio)):
+        if container.format.name in _LATE and all(map(_why_unusable, container.streams.audio)):
             container.close()
             file.seek(0)
             container = av.open(file, "r", options=options | _LOOK_FAR, **how)
@@ -544,7 +543,7 @@ def _opened(source: AudioSource, link: Link | None, edits: bool, head: bytes) ->
 
 
 def _audio_streams(container: InputContainer, name: str) -> list[AudioStream]:
-    """The audio tracks that can be decoded, all ready for it; of Ogg the best, as a link has the others in turn."""
+    """The audio tracks that can be decoded, set up for it; for Ogg only the best, as links have the others in turn."""
     best = container.streams.best("audio")
     if not isinstance(best, AudioStream):
         raise DecodeError(name, "it has no audio track", "Give a recording with sound, or keep it out of the archive.")
@@ -560,10 +559,6 @@ def _audio_streams(container: InputContainer, name: str) -> list[AudioStream]:
     return usable
 
 
-def _is_usable(stream: AudioStream) -> bool:
-    return _why_unusable(stream) is None
-
-
 def _why_unusable(stream: AudioStream) -> tuple[str, str] | None:
     """What is wrong with a track, and what to do; None where it can be decoded."""
     context = stream.codec_context
@@ -571,13 +566,13 @@ def _why_unusable(stream: AudioStream) -> tuple[str, str] | None:
         return "its audio is in a codec that FFmpeg cannot decode", "Convert it to FLAC or WAV."
     if not context.sample_rate or not context.channels:
         return "no audio can be found behind its header", UNREADABLE
-    if not SAMPLING_RATES_HZ[0] <= context.sample_rate <= SAMPLING_RATES_HZ[1]:
+    if not _is_plausible(context.sample_rate):
         return f"its header claims a sampling rate of {context.sample_rate} Hz", UNREADABLE
     return None
 
 
 def _reraise_memory_error(error: av.FFmpegError) -> None:
-    """No fault of the file's, or a fault that a limit on memory has stopped: either way the caller must know."""
+    """Not the file's fault, or a fault that the memory limit stopped: either way the caller must know."""
     if isinstance(error, MemoryError):
         raise error
 
@@ -591,12 +586,12 @@ def _why_unreadable(head: bytes) -> str:
     return f"it starts as {kind} does, but the rest is missing or damaged"
 
 
-def _plausible(frame: AudioFrame) -> bool:
-    return SAMPLING_RATES_HZ[0] <= frame.sample_rate <= SAMPLING_RATES_HZ[1]
+def _is_plausible(rate_hz: int) -> bool:
+    return SAMPLING_RATES_HZ[0] <= rate_hz <= SAMPLING_RATES_HZ[1]
 
 
 def _chunked(parts: Iterator[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
-    """The same samples in chunks of that length; the last may be shorter."""
+    """The same samples in chunks of this length; the last may be shorter."""
     waiting: list[NDArray[np.float32]] = []
     count = 0
     for part in parts:

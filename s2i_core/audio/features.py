@@ -1,8 +1,8 @@
 """Whisper's log-mel spectrogram of one utterance.
 
 Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), section 2.2: 80 mel bands, a 25 ms
-Hann window every 10 ms, the logarithm limited to 80 dB below the loudest bin. Whisper always pads to 30 s; we pad just
-enough, because the encoder runs as well on a crop, and never less than one second, because a tight crop costs accuracy.
+Hann window every 10 ms, the logarithm limited to 80 dB below the loudest bin. Whisper always pads to 30 s; we pad only
+as needed, because the encoder works on a crop as well, but by at least one second, because a tight crop costs accuracy.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ HOP = SAMPLING_RATE_HZ // FRAMES_PER_S
 
 MIN_TRAILING_SILENCE_S = 1
 LENGTH_STEP_S = 2
-"""Clips are padded up to a multiple of this, so that batches of clips meet few different lengths."""
+"""Clips are padded to a multiple of this, so that batches have few different lengths."""
 MAX_LENGTH_S = 30
 
 _POWER_FLOOR = np.float32(1e-10)
-# A divisor of every padded length, and small: BLAS would share larger products among threads, and on a busy machine
-# waiting for a second core takes longer than the work.
+# A small divisor of every padded length: BLAS would share larger products among threads, and on a busy machine
+# waiting for a second core takes longer than the work itself.
 _FRAMES_AT_ONCE = 8
 
 
@@ -61,12 +61,12 @@ def log_mel(waveform: NDArray[np.floating]) -> NDArray[np.float16]:
     padded = np.zeros(total + WINDOW, dtype=np.float32)
     centre = padded[WINDOW // 2 : WINDOW // 2 + total]
     centre[:samples] = waveform
-    # The frames are centred on their time: both ends are mirrored, the edge sample itself not repeated.
+    # Frames are centred on their time: both ends are mirrored, without repeating the edge sample itself.
     padded[: WINDOW // 2] = centre[WINDOW // 2 : 0 : -1]
     padded[-(WINDOW // 2) :] = centre[-2 : -2 - WINDOW // 2 : -1]
 
     frames = total // HOP
-    # Frames that see nothing but padding are at the floor; only the others need a transform.
+    # Frames that see only padding are at the floor; only the others need a transform.
     sounding = frames if samples > total - WINDOW else min(frames, -(-(samples + WINDOW // 2) // HOP))
     sounding = -(-sounding // _FRAMES_AT_ONCE) * _FRAMES_AT_ONCE
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: sounding * HOP : HOP]

@@ -1,8 +1,8 @@
-"""Decoding in a process of its own, which may crash, hang or exhaust its memory without taking the caller along.
+"""Decoding in a process of its own, which may crash, hang or exhaust its memory without harming the caller.
 
-FFmpeg reads what anybody has uploaded. Here it runs in a child that has no login, no network and no file: it asks the
-caller for the bytes it wants, and hands back samples. Both speak over one socket in messages of a kind (one byte), a
-length (eight) and a body; what comes from the child is never unpickled.
+FFmpeg reads whatever somebody has uploaded. Here it runs in a child that has no login, no network and no file: it asks
+the caller for the bytes it wants, and hands back samples. Both speak over one socket, in messages of a kind (one byte),
+a length (eight) and a body; what comes from the child is never unpickled.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from s2i_core.errors import DecodeError, LimitExceeded, S2IError
 from s2i_core.sized_file import SizedFile
 
 START_LIMIT_S = 120
-"""For starting the interpreter on a machine that is busy."""
+"""Longest wait for the interpreter to start, on a busy machine."""
 FILES_PER_PROCESS = 256
-"""Then it is replaced: what damaged files make FFmpeg leak must not count against a good one."""
+"""Then the child is replaced: what FFmpeg leaks over damaged files must not count against a good one."""
 
 _HEADER = struct.Struct("!cQ")
 _RANGE = struct.Struct("!QQ")
@@ -52,7 +52,7 @@ _READY, _READ, _INFO, _AUDIO, _END, _ERROR = b"S", b"R", b"I", b"A", b"F", b"E"
 
 
 class DecoderProcess:
-    """A child that decodes one file after the other; started when it is needed, and again when it died.
+    """A child that decodes one file after another; started when it is needed, and again after it died.
 
     For one thread. Close it, or use it as a context manager.
     """
@@ -64,10 +64,10 @@ class DecoderProcess:
         self._files = 0
 
     def decode(self, file: BinaryIO, name: str, config: AudioConfig) -> IsolatedDecoder:
-        """As `audio.decode.decode`, which see; the same samples, and the same errors.
+        """Like `audio.decode.decode`, with the same samples and errors.
 
         Raises:
-            DecodeError: besides, the decoder crashed, ran out of memory or CPU time, or made no progress.
+            DecodeError: also where the decoder crashed, ran out of memory or CPU time, or made no progress.
         """
         if self._child is None or self._child.poll() is not None or self._files >= FILES_PER_PROCESS:
             self.close()
@@ -159,7 +159,7 @@ class DecoderProcess:
         if code == -signal.SIGXCPU:
             return DecodeError(name, "the decoder ran out of CPU time", "Split it, or raise audio.max_decode_s.")
         died = DecodeError(name, f"the decoder crashed ({killed})", UNREADABLE)
-        # It may have been the machine, short of memory, that killed it.
+        # The machine may have killed it, for want of memory.
         died.transient = code == -signal.SIGKILL
         return died
 
@@ -171,9 +171,9 @@ class IsolatedDecoder:
         self.samples = 0
         """Samples yielded so far, at 16 kHz."""
         self.damage: str | None = None
-        """What was wrong with a file that could be used all the same; complete after the last chunk."""
+        """What was wrong with a file that was usable nevertheless; complete after the last chunk."""
         self.tracks: str | None = None
-        """What each of several audio tracks holds, and which were taken; None where there is one."""
+        """What each of several audio tracks holds, and which were used; None if there is only one."""
         self._process = process
         self._file = file
         self._name = name
@@ -183,7 +183,7 @@ class IsolatedDecoder:
         self._chunk = CHUNK_S * config.sampling_rate_hz
         self._spent_s = 0.0
         self._answered = False
-        """The child has done with the file, and can take the next."""
+        """Whether the child is done with the file, and can take the next."""
         wanted = {"name": name, "size_bytes": file.seek(0, io.SEEK_END), "config": config.model_dump()}
         process.send(_OPEN, json.dumps(wanted).encode(), name)
         _, body = self._next(_INFO)
@@ -219,7 +219,7 @@ class IsolatedDecoder:
         return self._contents
 
     def _next(self, *wanted: bytes) -> tuple[bytes, memoryview]:
-        """The next message of the kinds wanted; on the way the child is given what it asks to read.
+        """The next message of the wanted kinds; until it comes, the child is given what it asks to read.
 
         Only the time in here counts against the recording, not that of whoever takes the chunks.
         """
@@ -262,11 +262,11 @@ def _error(name: str, told: dict[str, Any]) -> S2IError:
     return kinds.get(told["error"], DecodeError)(name, told["reason"], told["remedy"])
 
 
-# What follows copies nothing that it need not: half of the work on a WAV is to hand its samples on.
+# What follows avoids copies: half of the work on a WAV is handing its samples on.
 
 
 def _send(end: socket.socket, kind: bytes, *body: bytes | memoryview) -> None:
-    """The parts of the body, end to end, in one message."""
+    """Sends the parts of the body, end to end, in one message."""
     parts = [memoryview(_HEADER.pack(kind, sum(map(len, body)))), *(memoryview(part) for part in body)]
     sent = end.sendmsg(parts)
     for part in parts:
@@ -320,7 +320,7 @@ class _RemoteFile(SizedFile):
 
 def _serve(end: socket.socket, memory_bytes: int) -> None:
     """The child: decodes what it is asked to, until the caller is gone."""
-    # Counted on top of what the interpreter and the libraries map.
+    # On top of what the interpreter and the libraries have mapped.
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + memory_bytes, mapped + memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -329,14 +329,14 @@ def _serve(end: socket.socket, memory_bytes: int) -> None:
         kind, body = _receive(end)
         assert kind == _OPEN
         wanted = json.loads(bytes(body))
-        # Checked where it was made; and a page's sound has another rate than the one that settings allow for speech.
+        # Not validated again; and a page's sound has another rate than the settings allow for speech.
         config = AudioConfig.model_construct(**wanted["config"])
         usage = resource.getrusage(resource.RUSAGE_SELF)
         cpu_s = int(usage.ru_utime + usage.ru_stime + config.max_decode_s) + 1
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         told = {"error": "DecodeError", "remedy": UNREADABLE, "last": False}
         try:
-            # The caller has the clock: it knows when it is itself that this process waits for.
+            # The caller keeps the time: it knows when this process only waits for it.
             timeless = config.model_copy(update={"max_decode_s": math.inf})
             _decode(end, wanted["name"], wanted["size_bytes"], timeless)
             continue

@@ -1,4 +1,4 @@
-"""How long a recording is, from its header where that tells, else from its size and a few short reads.
+"""How long a recording is: from its header if that says so, otherwise from its size and a few short reads.
 
 Recorders that stream (browsers, radio, phones) write no length, because they do not know it when they begin.
 """
@@ -22,9 +22,9 @@ _OGG_TAIL_BYTES = 128 << 10  # a page has 65,307 bytes at most
 _RATE_PACKETS = 1000
 _GAP_S = 10.0
 
-#: Streams without a header: a demuxer takes the rate of the first frames for that of all.
+#: Streams without a header: a demuxer assumes the rate of the first frames for all of them.
 _RAW = {"aac", "ac3", "eac3", "mp3", "amr", "amrnb", "amrwb", "flac", "loas"}
-#: An MPEG audio file tells its number of frames in the first of them, or not at all.
+#: An MPEG audio file states its number of frames in the first of them, or nowhere.
 _FRAMES_TOLD = (b"Xing", b"Info", b"VBRI")
 _CLUSTER, _TIMECODE_SCALE, _TIMECODE = b"\x1f\x43\xb6\x75", b"\x2a\xd7\xb1", 0xE7
 _OGG_PAGE = b"OggS"
@@ -32,10 +32,10 @@ _OGG_PAGE = b"OggS"
 
 @dataclass(frozen=True)
 class Length:
-    """Seconds of audio; None where neither header nor bytes tell anything.
+    """Seconds of audio; None if neither the header nor the bytes tell.
 
     Attributes:
-        estimated: from size and rate: no header told it.
+        estimated: whether it comes from size and bit rate, because no header states it.
     """
 
     seconds: float | None
@@ -43,14 +43,14 @@ class Length:
 
 
 def length(file: BinaryIO, size_bytes: int) -> Length:
-    """The length of a recording, by reading its header, and for some formats a few stretches of it.
+    """The length of a recording, from its header and, for some formats, a few stretches of it.
 
     Args:
         file: seekable; only some of it is read, whatever it claims to hold.
         size_bytes: of the whole file.
 
     Raises:
-        av.error.FFmpegError: it cannot be opened: it is no audio that we know.
+        av.error.FFmpegError: it cannot be opened: it is not audio that we know.
     """
     with av.open(_Head(file), mode="r", metadata_errors="ignore") as container:
         stream = next(iter(container.streams.audio), None)
@@ -71,7 +71,7 @@ def length(file: BinaryIO, size_bytes: int) -> Length:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Some packets in a row: where they begin in the file, how many bytes they take, and how long they last."""
+    """Some consecutive packets: where they begin in the file, how many bytes they take, and how long they last."""
 
     start: int
     size_bytes: int
@@ -93,7 +93,7 @@ def _told(container: Any, stream: Any) -> float | None:
 
 
 def _packets(container: Any, stream: Any) -> _Stretch:
-    """The first packets, all streams counted in bytes, the audio in time."""
+    """The first packets: the bytes of all streams, the time of the audio."""
     start, end, seconds = None, 0, 0.0
     before_s, number = None, 0
     taken = 0
@@ -127,7 +127,7 @@ def _by_rate(size_bytes: int, first: _Stretch, stretches: list[_Stretch]) -> Len
 
 
 def _probes(file: BinaryIO, name: str, size_bytes: int, first: _Stretch) -> Iterator[_Stretch]:
-    """Stretches farther on, because the beginning of a recording is often quieter than the rest."""
+    """Stretches further on, because the beginning of a recording is often quieter than the rest."""
     if size_bytes - first.start < 4 * _PROBE_BYTES:
         return
     header = b""
@@ -149,7 +149,7 @@ def _probes(file: BinaryIO, name: str, size_bytes: int, first: _Stretch) -> Iter
 
 
 def _tells_frames(file: BinaryIO, name: str) -> bool:
-    """Whether the header of such a file tells the length, as a FLAC's always does that has one."""
+    """Whether the header of such a file states the length; a FLAC's always does."""
     if name != "mp3":
         return name == "flac"
     file.seek(0)
@@ -163,14 +163,14 @@ def _tells_frames(file: BinaryIO, name: str) -> bool:
 
 
 def _chained(file: BinaryIO, size_bytes: int) -> bool:
-    """Whether an Ogg file is several, one after the other: the demuxer tells the length of one of them."""
+    """Whether an Ogg file is several files in a row, of which the demuxer states the length of one."""
     file.seek(0)
     head = file.read(_OGG_TAIL_BYTES)
     file.seek(max(0, size_bytes - _OGG_TAIL_BYTES))
     tail = file.read(_OGG_TAIL_BYTES)
     begun = {head[at + 14 : at + 18] for at in _pages(head) if head[at + 5] & 2}
     last = [tail[at + 14 : at + 18] for at in _pages(tail)]
-    # A second beginning after the pages of the first also tells it, where the file is that short.
+    # In a short file, a second beginning after pages of the first also shows it.
     later = [at for at in _pages(tail) if tail[at + 5] & 2 and size_bytes - len(tail) + at > 0]
     first_data = next((at for at in _pages(head) if not head[at + 5] & 2), len(head))
     return any(each not in begun for each in last) or any(size_bytes - len(tail) + at > first_data for at in later)
@@ -184,7 +184,7 @@ def _pages(data: bytes) -> Iterator[int]:
 
 
 def _last_cluster(file: BinaryIO, size_bytes: int, first: _Stretch) -> float | None:
-    """The time stamp near the end of a Matroska or WebM file: of its last cluster, and what follows by its bytes."""
+    """The end of a Matroska or WebM file: the time stamp of its last cluster, and the rest estimated by its bytes."""
     file.seek(0)
     head = file.read(64 << 10)
     scale_ns = 1_000_000
@@ -208,7 +208,7 @@ def _last_cluster(file: BinaryIO, size_bytes: int, first: _Stretch) -> float | N
 
 
 class _Head:
-    """A file of which only so much is read, whatever it claims to hold."""
+    """A file of which only the first `_HEADER_BYTES` are read, whatever it claims to hold."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

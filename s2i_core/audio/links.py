@@ -1,6 +1,6 @@
 """Files that are several recordings one after the other: chained Ogg, and files of most other formats put together.
 
-FFmpeg opens the first of them. It stops where the next begins, or takes its header for sound, or takes its sound for
+FFmpeg opens the first of them. It stops where the next one begins, or takes its header for sound, or its sound for
 that of the first. So each is opened by itself, as a file that ends where the next one's header begins.
 """
 
@@ -14,18 +14,18 @@ from s2i_core.audio import mp4
 from s2i_core.audio.source import AudioSource
 
 Find = Callable[[bytes, int], int]
-"""Where the next header begins in some bytes, from a place on; -1 where none does."""
+"""Finds where the next header begins in some bytes, from a position on; -1 if none does."""
 
 _MARK_BYTES = 64
 """No mark is longer."""
 _READ_BYTES = 1 << 16
-# The first page of a stream (RFC 3533, 6: the flag 0x02), with the name of its codec; a later one has not the flag.
+# The first page of a stream (RFC 3533, 6: the flag 0x02), with the name of its codec; later ones lack the flag.
 _OGG_FIRST = re.compile(
     rb"OggS\x00[\x02\x06].{20}\x01.(?:OpusHead|\x01vorbis|\x7fFLAC|Speex   |\x80theora|fishead\x00)", re.DOTALL
 )
 _OGG_LATER = re.compile(rb"OggS\x00[\x00\x01\x04\x05]")
 _WAV = re.compile(rb"RIFF.{4}WAVE(?:fmt |JUNK|bext|LIST)", re.DOTALL)
-#: The first bytes of a file in other formats, long enough not to be met by chance.
+#: The first bytes of files in other formats, long enough not to occur by chance.
 _BEGINNINGS = {
     b"fLaC": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22"),
     b"\x1a\x45\xdf\xa3": re.compile(rb"\x1a\x45\xdf\xa3.{1,40}?\x42\x82.{1,8}?(?:matroska|webm)", re.DOTALL),
@@ -38,7 +38,7 @@ _BEGINNINGS = {
     b"#!AMR": re.compile(rb"#!AMR(?:-WB)?\n"),
     b"\x30\x26\xb2\x75": re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
 }
-# WavPack counts samples; the first block of all has the number 0.
+# WavPack numbers samples: the very first block has the number 0.
 _WAVPACK_FIRST = re.compile(rb"wvpk.{4}[\x02-\x10]\x04\x00.{5}\x00{4}", re.DOTALL)
 _WAVPACK_LATER = re.compile(rb"wvpk.{4}[\x02-\x10]\x04\x00.{5}(?!\x00{4})", re.DOTALL)
 _ID3 = re.compile(rb"ID3[\x02-\x04]\x00[\x00\x10\x20\x40\x60\x80\xa0\xc0\xe0][\x00-\x7f]{4}")
@@ -51,12 +51,12 @@ class Link:
         source: the whole file.
         start: where the recording begins.
         find: looks for the next one's header.
-        next_start: where the next one begins, where that is known.
+        next_start: where the next one begins, if that is known.
     """
 
     def __init__(self, source: AudioSource, start: int, find: Find, next_start: int | None = None) -> None:
         self.next_start = next_start
-        """Where the next recording begins, once that was met."""
+        """Where the next recording begins, once that was reached."""
         self._source = source
         self._start = start
         self._find = find
@@ -70,7 +70,7 @@ class Link:
             return b""
         size = _READ_BYTES if size < 0 else size
         if self.next_start is None:
-            # A mark may begin in these bytes and end in the next, so some more are looked at.
+            # A mark may begin in these bytes and end in the next ones, so some more are read.
             while (missing := size + _MARK_BYTES - len(self._held)) > 0:
                 self._source.seek(self._at + len(self._held))
                 new = self._source.read(missing)
@@ -107,13 +107,13 @@ class Link:
         return self._at
 
     def pass_over(self) -> None:
-        """Reads what nobody wanted, until the next recording or the end."""
+        """Reads on to the next recording or the end, whatever was left unread."""
         self.seek(max(0, min(self._at, self._searched) - self._start))
         while self.next_start is None and self.read(_READ_BYTES):
             pass
 
     def _search(self) -> None:
-        """Only what passes in order is searched: a demuxer that looks at a file's end meets no mark there."""
+        """Searches only what is read in order: a demuxer that looks at a file's end must not find a mark there."""
         until = self._at + len(self._held)
         if self._at <= self._searched < until:
             found = self._find(self._held, self._searched - self._at)
@@ -123,10 +123,10 @@ class Link:
 
 
 def first_link(source: AudioSource, head: bytes) -> Link | None:
-    """The first recording of a file in a format whose files are put together; None for all others.
+    """The first recording of a file in a format whose files may be concatenated; None for all others.
 
     Args:
-        source: the file; where it stands afterwards is not said.
+        source: the file; its position afterwards is undefined.
         head: its first bytes, 16 or more.
     """
     if head[4:8] == b"ftyp":
@@ -140,14 +140,14 @@ def first_link(source: AudioSource, head: bytes) -> Link | None:
         return Link(source, 0, _finder(b"RIFF", _WAV)) if _may_hold_another(source, head) else None
     source.seek(_tags(source, 0))
     sync = source.read(2)
-    # The last bits of an MP3 frame's sync tell its layer; ADTS AAC has zeros there, and may have many tags in it.
+    # The last bits of an MP3 frame's sync give its layer; ADTS AAC has zeros there, and may have many tags in it.
     mpeg = len(sync) == 2 and sync[0] == 0xFF and sync[1] >= 0xE0 and sync[1] & 0x06
     found = (b"ID3", _ID3) if mpeg else next((each for each in _BEGINNINGS.items() if head.startswith(each[0])), None)
     return None if found is None else Link(source, 0, _finder(*found))
 
 
 def next_link(source: AudioSource, link: Link) -> Link | None:
-    """The recording after one that was read, or given up; None after the last."""
+    """The recording after one that was read or given up; None after the last."""
     link.pass_over()
     if link.next_start is None or link.next_start >= source.size_bytes:
         return None
@@ -157,7 +157,7 @@ def next_link(source: AudioSource, link: Link) -> Link | None:
 
 
 class _LaterFinder:
-    """Looks for a first page or block after a later one: of streams that sound together, all begin before those."""
+    """Looks for a first page or block after a later one: streams that sound together all begin before that."""
 
     def __init__(self, later: re.Pattern[bytes], first: re.Pattern[bytes]) -> None:
         self._later, self._first = later, first
@@ -184,7 +184,7 @@ def _nowhere(data: bytes, start: int) -> int:
 
 def _finder(literal: bytes, mark: re.Pattern[bytes]) -> Find:
     def find(data: bytes, start: int) -> int:
-        # Faster than the expression, and what follows the letters by chance is rare.
+        # Faster than the expression alone, as the letters rarely occur by chance.
         while (start := data.find(literal, start)) >= 0:
             if mark.match(data, start):
                 return start
@@ -195,7 +195,7 @@ def _finder(literal: bytes, mark: re.Pattern[bytes]) -> Find:
 
 
 def _tags(source: AudioSource, start: int) -> int:
-    """Length of the ID3 tags at the start, whose pictures and texts may hold any bytes."""
+    """Length of the ID3 tags at the start, whose pictures and texts may contain any bytes."""
     length = 0
     while True:
         source.seek(start + length)
@@ -206,6 +206,6 @@ def _tags(source: AudioSource, start: int) -> int:
 
 
 def _may_hold_another(source: AudioSource, head: bytes) -> bool:
-    """Whether a WAV file's length says less than there is, or nothing, as that of a recorder that crashed."""
+    """Whether a WAV file's header states less than there is, or nothing, as after a recorder's crash."""
     length = int.from_bytes(head[4:8], "little")
     return not source.size_bytes - 8 <= length < 0xFFFFFF00

@@ -1,4 +1,4 @@
-"""One recording → the features of its utterances, as a stream; afterwards what else is known of it."""
+"""One recording → the features of its utterances, as a stream; afterwards what else is known about it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Heard:
-    """What is known of a recording once it was heard to its end."""
+    """What is known about a recording once it was listened to up to its end."""
 
     info: AudioInfo
     sha256: str
@@ -47,15 +47,15 @@ class Heard:
     duration_s: float
     speech_s: float
     gaps: list[Gap]
-    """All stretches without speech, in order; with the utterances they cover the recording."""
+    """All stretches without speech, in order; together with the utterances they cover the recording."""
     damage: str | None
-    """What was wrong with a file that could be used all the same, and where."""
+    """What was wrong with a file that was usable nevertheless, and where."""
     tracks: str | None = None
-    """Of a file with several audio tracks: what each holds, and which were taken."""
+    """What each of several audio tracks holds, and which were used; None if there is only one."""
 
 
 class Listening:
-    """Iterate once for the `Utterance`s, in order and without overlap; then `result` is there."""
+    """Iterate once for the `Utterance`s, in order and without overlap; then `result` is known."""
 
     def __init__(self, decoder: Decoder | IsolatedDecoder, config: AudioConfig, frontend: Frontend) -> None:
         self.info = decoder.info
@@ -87,7 +87,7 @@ class Listening:
 
     @property
     def result(self) -> Heard:
-        """What is known of the whole recording.
+        """What is known about the whole recording.
 
         Raises:
             RuntimeError: the utterances were not taken to their end.
@@ -110,8 +110,8 @@ def listen(
         file: seekable, read as the utterances are taken; stays open, and its owner closes it.
         name: URI or path, for messages.
         config: limits, thresholds and lengths.
-        frontend: of the speech encoder that is to hear it.
-        decode: a decoder in this process, or `DecoderProcess.decode` for files that nobody vouches for.
+        frontend: of the speech encoder that gets the features.
+        decode: a decoder in this process, or `DecoderProcess.decode` for files that are not trusted.
 
     Raises (here, or while the utterances are taken):
         DecodeError: the bytes are not audio that can be decoded.

@@ -1,9 +1,9 @@
 """Any number of channels → mono at another rate, without losing what is said on one of them.
 
-A mix can lose speech: channels that are each other's negative cancel, a channel that the layout leaves out (the bass
-channel of 5.1) is dropped, one voice of sixteen channels drowns in the others' noise. So each half second is measured.
-As long as the usual mix holds every channel, it is used as it is; where it does not, the channels that carry speech are
-taken, until the mix is good again.
+A mix can lose speech: channels in antiphase cancel, a channel that the layout's rule leaves out (the bass
+channel of 5.1) is dropped, one voice in sixteen channels drowns in the others' noise. So each half second is measured.
+As long as the usual mix preserves every channel, it is used; where it does not, the channels that carry speech are
+used until the mix is good again.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from s2i_core.audio.vad import SAMPLING_RATE_HZ, WINDOW, SpeechProbabilities
 F32 = NDArray[np.float32]
 
 BLOCK_S = 0.5
-"""For so long one choice of channels holds; frames of more than one channel wait until that much is there."""
+"""How long one choice of channels holds; frames of several channels wait until that much is there."""
 LOST = 1 / 8
-"""A mix of less than this share of the loudest channel's power (-9 dB) has lost it. Of two channels, one of which is
-silent, it keeps a quarter."""
+"""A mix with less than this share of the loudest channel's power (-9 dB) has lost it. Of two channels, one of which is
+silent, a plain mix keeps a quarter."""
 DROWNED = 0.1
-"""A channel that makes up less than this share of the mix's power may be drowned: whether it is speech is heard."""
+"""A channel with less than this share of the mix's power may be drowned: it is then checked for speech."""
 
 _PARTS = 4
 _EACH_PART = tuple(range(_PARTS))
 _GLANCED_AT = (1, 3)
-"""Where the mix holds every channel in these by far, the others are not looked at. Of two in a row one is here."""
+"""If the mix clearly preserves every channel in these parts, the others are skipped: these have one of any two."""
 _MARGIN = 1.5
 _LOOKED_AT = 512
 _LOUDEST = np.float32(8.0)
 _FEW = 4
-"""Of so few channels, inner products one by one are faster than a product of matrices."""
+"""Up to this many channels, single inner products are faster than a matrix product."""
 _DTYPES = {
     kind: np.dtype(code)
     for kind, code in {"u8": "u1", "s16": "<i2", "s32": "<i4", "s64": "<i8", "flt": "<f4", "dbl": "<f8"}.items()
@@ -51,18 +51,18 @@ _DTYPES = {
 _SAMPLE_COUNT = operator.attrgetter("samples")
 _LOST_PARTS = 2
 _FLOOR = 1e-6
-"""Power (-60 dBFS) under which a channel holds nothing."""
+"""Power (-60 dBFS) below which a channel holds nothing."""
 _WELL_BLOCKS = 8
-"""After so many blocks in a row that the usual mix would hold, it is used again."""
+"""The usual mix is used again once it would have preserved this many blocks in a row."""
 _SPEECH = 0.15
-"""More speech (mean probability) by this in a channel alone than in the mix, and the mix has lost some."""
+"""If a channel alone has this much more speech (mean probability) than the mix, the mix has lost some."""
 _UNSAFE_PLANES = 8
-"""PyAV reads beyond the planes of a frame with so many (18.1)."""
+"""PyAV (18.1) reads beyond the planes of a frame with this many or more."""
 _MOST_HEARD = 16
-"""Of more channels, the loudest are listened to."""
+"""If there are more channels than this, the loudest ones are listened to."""
 _SAMPLES_AT_ONCE = 1 << 15
 _BLOCKS_AT_ONCE, _MOST_WAITING = 16, 1 << 20
-"""So many blocks are measured at once, which is faster, if they hold no more samples than this."""
+"""This many blocks are measured at once, which is faster, as long as they hold no more samples than this."""
 _CHUNK_S = 2
 
 
@@ -70,9 +70,9 @@ class MonoMixer:
     """Mixes and resamples frames, also when rate or layout change within a stream, as in chained Ogg.
 
     Args:
-        rate_hz: of what comes out.
-        samples_at_once: frames of so many samples gather before they are resampled, and several blocks before they are
-            measured, which is faster; 1 for a stream that somebody waits for.
+        rate_hz: sampling rate of the output.
+        samples_at_once: so many samples gather before they are resampled, and several blocks before they are
+            measured, which is faster; 1 for a live stream, which somebody waits for.
     """
 
     def __init__(self, rate_hz: int, samples_at_once: int = _SAMPLES_AT_ONCE) -> None:
@@ -81,9 +81,9 @@ class MonoMixer:
         self._graph: _Graph | None = None
         self._shape: tuple[str, str, int] | None = None
         self._raw = True
-        """Whether the graph gets frames as they are, and mixes them itself."""
+        """Whether the graph gets the frames unchanged, and mixes them itself."""
         self._rule: F32 | None = None
-        """How FFmpeg mixes this layout; None where it has no rule."""
+        """How FFmpeg mixes this layout; None if it has no rule for it."""
         self._chooser: _Chooser | None = None
         self._blocks: list[list[AudioFrame]] = [[]]
         self._gathered = 0
@@ -91,7 +91,7 @@ class MonoMixer:
         self._block_samples = self._most_blocks = 1
 
     def push(self, frame: AudioFrame) -> list[F32]:
-        """Takes a frame; gives what is ready, `(T,)` each."""
+        """Takes a frame; returns what is ready, `(T,)` each."""
         # Positions are counted in samples: jumps in time stamps must not reach the filter.
         frame.pts = None
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -120,7 +120,7 @@ class MonoMixer:
         return before
 
     def flush(self) -> list[F32]:
-        """Gives all that is left; the next frame begins anew."""
+        """Returns all that is left; the next frame begins anew."""
         ready = self._mix() if self._blocks[0] else []
         graph, self._graph = self._graph, None
         self._shape = None
@@ -168,12 +168,12 @@ class _Chooser:
 
     Args:
         usual: weights of the usual mix `(C,)`.
-        most_blocks: that it is given at once.
+        most_blocks: how many it gets at once.
     """
 
     def __init__(self, usual: F32, most_blocks: int) -> None:
         self.usual = usual
-        # Of one size for the whole stream: new memory each time takes longer than what is done in it.
+        # Allocated once for the whole stream: fresh memory each time costs more than the work done in it.
         self._stretches, self._steps = np.empty((2, most_blocks, _PARTS, len(usual), _LOOKED_AT), np.float32)
         self._now: F32 | None = None
         self._well = 0
@@ -231,7 +231,7 @@ class _Chooser:
         return self._by_ear(products, frames, used, measured)
 
     def _by_ear(self, products: F32, frames: list[AudioFrame], used: F32, measured: _Measured) -> F32 | None:
-        """The channels with speech, if the mix in use has lost it."""
+        """The channels with speech, if the mix in use has lost it; found by a speech detector."""
         total = products[-2]
         power = np.diagonal(total)
         loudest = np.argsort(-power, kind="stable")[:_MOST_HEARD]
@@ -282,7 +282,7 @@ class _Ears:
 
 
 def _together(best: int, others: Sequence[int], products: F32) -> F32:
-    """Weights of a channel and of others that neither cancel it nor are cancelled; alone, if they do so together."""
+    """Weights of a channel and of those others that do not cancel it; of the channel alone, if together they do."""
     taken = [best, *(one for one in others if one != best and products[one, best] >= 0)]
     weights = np.zeros(len(products), np.float32)
     weights[taken] = 1 / len(taken)
@@ -293,7 +293,7 @@ def _together(best: int, others: Sequence[int], products: F32) -> F32:
 
 
 class _Places(NamedTuple):
-    """A stretch of each quarter of a block: frames, the first sample in each, and the length of all."""
+    """A stretch from each quarter of a block: the frames, the first sample in each, and the length of each stretch."""
 
     frames: list[AudioFrame]
     starts: tuple[int, ...]
@@ -301,7 +301,7 @@ class _Places(NamedTuple):
 
 
 def _places(frames: list[AudioFrame]) -> _Places:
-    """To tell what sounds in a block needs not all of it."""
+    """The stretches that suffice to tell what sounds in a block."""
     if len(frames) < _PARTS:
         longest = max(frames, key=_SAMPLE_COUNT)
         quarter = longest.samples // _PARTS
@@ -309,7 +309,7 @@ def _places(frames: list[AudioFrame]) -> _Places:
     ends = [part * len(frames) // _PARTS for part in range(_PARTS + 1)]
     taken = [frames[start] for start in ends[:_PARTS]]
     if min(map(_SAMPLE_COUNT, taken)) < _LOOKED_AT:
-        # Some codecs' frames are now long, now short.
+        # Some codecs have frames of varying length.
         taken = [max(frames[start:end], key=_SAMPLE_COUNT) for start, end in itertools.pairwise(ends)]
     return _Places(taken, (0,) * _PARTS, min(_LOOKED_AT, *map(_SAMPLE_COUNT, taken)))
 
@@ -327,9 +327,9 @@ def _fill(stretches: F32, blocks: Sequence[_Places], parts: Sequence[int]) -> No
 def _products_of(stretches: F32, steps: F32, rate_hz: int) -> F32:
     """Mean products of all pairs of channels `(B, P + 2, C, C)`; the diagonals are the channels' power.
 
-    The first are of each stretch, then comes their mean. They are taken of the differences of samples, with 1 kHz as it
-    is: hum and rumble, far below speech, count little. The last is of the samples as they are, less their mean: hum may
-    drown speech.
+    First those of each stretch, then their mean. They are taken of the differences of samples, scaled so that 1 kHz
+    keeps its power: hum and rumble, far below speech, count little. The last are of the samples themselves, less their
+    mean: hum may drown speech.
 
     Args:
         stretches: `(B, P, C, T)`.
@@ -361,8 +361,8 @@ def _measured(products: F32, weights: F32, margin: float = 1.0, most: int = _LOS
     Args:
         products: from `_products_of`.
         weights: of the mix `(C,)`.
-        margin: by so much more than the limits the mix must hold.
-        most: in so many stretches it may be lost.
+        margin: factor by which the mix must exceed the limits.
+        most: in how many stretches a channel may be lost.
     """
     mixed, alone = products @ weights, np.diagonal(products, axis1=2, axis2=3)
     power, sounds = mixed @ weights, alone > _FLOOR
@@ -383,7 +383,7 @@ def _even(channels: int) -> F32:
 @functools.lru_cache(maxsize=64)
 def _mixing_rule(layout: str, channels: int) -> F32 | None:
     """The weights with which FFmpeg mixes a layout to mono `(C,)`; None where it has no rule for it."""
-    # At one sample a time one channel alone sounds: what comes out is its weight.
+    # One channel sounds at each sample, so the output is its weight.
     alone = AudioFrame.from_ndarray(np.eye(channels, dtype=np.float32).reshape(1, -1), format="flt", layout=layout)
     alone.sample_rate = SAMPLING_RATE_HZ
     try:
@@ -403,7 +403,7 @@ def _samples(frame: AudioFrame) -> F32:
 
 
 def _copier(like: AudioFrame) -> Callable[[AudioFrame, int, F32], None]:
-    """What fills `(C, T)` with samples of a frame of this shape, from one on, as they are."""
+    """A function that fills `(C, T)` with unscaled samples of a frame of this shape, from a given one on."""
     kind, channels = like.format.packed.name, like.layout.nb_channels
     dtype = _DTYPES[kind]
 
@@ -428,13 +428,13 @@ def _copier(like: AudioFrame) -> Callable[[AudioFrame, int, F32], None]:
 
 
 def _scale(samples: F32, kind: str) -> None:
-    """Brings samples of a format that FFmpeg names so to a full scale of 1."""
+    """Scales samples of FFmpeg's format `kind` to a full scale of 1."""
     if kind == "u8":
         samples -= np.float32(128.0)
         samples *= np.float32(1 / 128)
     elif kind in ("s16", "s32", "s64"):
         samples *= np.float32(2.0 ** (1 - 8 * _DTYPES[kind].itemsize))
-    # Damage makes floats of any size, of which the squares must still be numbers; a comparison is false for NaN.
+    # Damage makes floats of any size, and their squares must stay finite; comparisons with NaN are false.
     elif samples.size and not (samples.max() < _LOUDEST and samples.min() > -_LOUDEST):
         np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         samples.clip(-_LOUDEST, _LOUDEST, out=samples)
@@ -454,7 +454,7 @@ class _Graph:
             channel_layout=like.layout.name,
             time_base=f"1/{like.sample_rate}",
         )
-        # Without it a mix of equal channels is louder than they are, and clips.
+        # Without this a mix of equal channels is louder than they are, and clips.
         mix = graph.add("aresample", rematrix_maxval="1.0")
         wanted = graph.add("aformat", sample_rates=str(rate_hz), sample_fmts="flt", channel_layouts="mono")
         self._sink = graph.add("abuffersink")
@@ -488,7 +488,7 @@ class _Graph:
 
 def _within_bounds(frame: AudioFrame) -> F32:
     samples: F32 = np.frombuffer(memoryview(frame.planes[0]), np.float32)[: frame.samples]
-    # Infinity is no loud sample either: both come from damage, and neither may reach the models.
+    # NaN and infinity both come from damage, and neither may reach the models.
     if not np.isfinite(samples).all():
         samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     return samples.clip(-1.0, 1.0)

@@ -1,8 +1,8 @@
-"""The boxes of an MP4 or QuickTime file: where another file begins, and whether edit lists change what is heard.
+"""The boxes of an MP4 or QuickTime file: where another file begins, and whether edit lists change what is played.
 
-The edit lists are those of ISO/IEC 14496-12, 8.6.5 and 8.6.6. FFmpeg keeps the place of every packet of such a file in
-memory. To play edit lists exactly it keeps all of them twice, for ten hours of audio some 50 MB more. Nearly all lists
-do no more than skip the first samples of the codec, which needs no second copy.
+The edit lists are those of ISO/IEC 14496-12, 8.6.5 and 8.6.6. FFmpeg keeps the position of every packet of such a file
+in memory. To play edit lists exactly it keeps them twice, which for ten hours of audio takes some 50 MB more. Nearly
+all lists only skip the codec's first samples, which needs no second copy.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 _MOST_BOXES = 256
-"""Most boxes on one level; no recording has more."""
+"""Limit on the boxes of one level; no recording has more."""
 _ALMOST_S = 1.0
-"""What a list may leave out at the start and the end: a codec's first and last samples are far less."""
+"""What a list may skip at the start and the end: a codec's first and last samples are far shorter."""
 
 
 class Seekable(Protocol):
@@ -28,12 +28,12 @@ class Seekable(Protocol):
 
 
 def plays_whole(file: Seekable, size_bytes: int) -> bool:
-    """Whether every track is played from its start to its end, at its own speed.
+    """Whether every track is played from its start to its end, at normal speed.
 
-    Only the heads of boxes and a few numbers are read. What is damaged or unusual counts as not.
+    Only the heads of boxes and a few numbers are read. Anything damaged or unusual counts as no.
 
     Args:
-        file: seekable; where it stands afterwards is not said.
+        file: seekable; its position afterwards is undefined.
         size_bytes: its length.
     """
     try:
@@ -47,14 +47,14 @@ def plays_whole(file: Seekable, size_bytes: int) -> bool:
 
 
 def next_file(file: Seekable, start: int, size_bytes: int) -> int | None:
-    """Where the second of files that were put one after the other begins; None where there is one.
+    """Where the second of several concatenated files begins; None if there is only one.
 
     Only the heads of boxes are read, as far as they make sense.
 
     Args:
-        file: seekable; where it stands afterwards is not said.
+        file: seekable; its position afterwards is undefined.
         start: of the first file.
-        size_bytes: of all.
+        size_bytes: of all files together.
     """
     met = set()
     with contextlib.suppress(ValueError):
@@ -79,7 +79,7 @@ def _track_plays_whole(file: Seekable, start: int, end: int, movie_hz: int) -> b
     played, first, speed = _numbers(file, edits + 8, wide, wide, 4)
     media_hz, media_length = media
     left_out_s = media_length / media_hz - played / movie_hz
-    # A length of zero stands for the whole, where it was not known in advance. Speeds are fixed-point, 16.16.
+    # A length of zero means the whole, if it was not known in advance. Speeds are fixed-point, 16.16.
     return first / media_hz < _ALMOST_S and (played == 0 or abs(left_out_s) < _ALMOST_S) and speed == 1 << 16
 
 
@@ -95,7 +95,7 @@ def _boxes(file: Seekable, start: int, end: int) -> Iterator[tuple[bytes, int, i
     """Kind, start and end of the body of each box between two places.
 
     Raises:
-        ValueError: they do not fill it, or are too many.
+        ValueError: they do not fill the space exactly, or are too many.
     """
     for _ in range(_MOST_BOXES):
         if start == end:
@@ -114,7 +114,7 @@ def _boxes(file: Seekable, start: int, end: int) -> Iterator[tuple[bytes, int, i
 
 
 def _numbers(file: Seekable, at: int, *widths: int) -> list[int]:
-    """Unsigned big-endian integers of so many bytes each."""
+    """Unsigned big-endian integers of these widths in bytes."""
     file.seek(at)
     return [int.from_bytes(_exactly(file, width), "big") for width in widths]
 

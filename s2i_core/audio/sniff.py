@@ -1,11 +1,11 @@
-"""What a file is, by its first bytes, where neither its name nor a content type tells."""
+"""What a file is, by its first bytes, if neither its name nor a content type tells."""
 
 from __future__ import annotations
 
 import re
 
 SNIFF_BYTES = 8192
-"""First bytes that `format_of` wants to see; fewer do where the file has no more."""
+"""How many bytes `format_of` wants to see; fewer suffice if the file has no more."""
 
 #: Signatures at the start of a file, from the registries of FFmpeg's demuxers and of IANA.
 _STARTS = {
@@ -29,9 +29,9 @@ _STARTS = {
 _RIFF_STARTS = {b"RIFF", b"RF64", b"BW64", b"RIFX"}
 _RIFF = {b"WAVE": "WAV", b"AVI ": "AVI"}
 _PICTURES = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"jxl ", b"crx ")
-"""Brands of files that are laid out as an MP4 and hold pictures."""
+"""Brands of files that are laid out like MP4 and hold pictures."""
 _ATOMS = (b"moov", b"mdat", b"wide", b"pnot")
-"""What a QuickTime file may begin with, from before `ftyp` was invented."""
+"""What old QuickTime files begin with, from before `ftyp` was invented."""
 _AU_ENCODINGS = frozenset({*range(1, 8), *range(23, 28)})
 
 _MPEG_SYNC = re.compile(rb"\xff[\xe2-\xff]")
@@ -47,9 +47,9 @@ _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384,
 
 
 def format_of(head: bytes) -> str | None:
-    """The format of audio or video whose file begins like this, by its usual name; None where it begins like none.
+    """The usual name of the audio or video format whose files begin like this; None if there is none.
 
-    That the rest is sound as well is not said: only decoding can tell. A stream of frames without a header of its own
+    Only decoding can tell whether the rest is intact. A stream of frames without a header of its own
     (MP3, ADTS AAC, AC-3) counts where a second frame follows the first, or the first is all there is.
 
     Args:
@@ -63,7 +63,7 @@ def _by_signature(head: bytes) -> str | None:
 
 
 def _by_layout(head: bytes) -> str | None:
-    """By what stands where in files of chunks, atoms and packets."""
+    """By the layout of files made of chunks, atoms and packets."""
     first, second, kind = head[:4], head[4:8], head[8:12]
     if first in _RIFF_STARTS:
         return _RIFF.get(kind)
@@ -85,7 +85,7 @@ def _atom_after(head: bytes) -> bytes:
 
 
 def _by_frames(head: bytes) -> str | None:
-    """The name of a format that is nothing but frames, from a place near the start; players skip zeros before it."""
+    """The name of a format that consists of frames only; players skip zeros before the first one."""
     start = len(head) - len(head.lstrip(b"\0"))
     for name, length in (("AC-3", _ac3_bytes), ("AAC", _adts_bytes), ("MP3", _mpeg_bytes)):
         size = length(head[start : start + 8])

@@ -1,4 +1,4 @@
-"""The bytes of one recording: bounded in size and time, and hashed while they pass."""
+"""The bytes of one recording: bounded in size and time, and hashed as they are read."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Contents:
 
 
 class AudioSource:
-    """A reader for a demuxer, which seeks as it likes, while the bytes are hashed in order.
+    """A reader for a demuxer, which seeks at will, while the bytes are hashed in order.
 
-    Bytes that the demuxer meets out of order or leaves out are read again by `contents`. Errors of the file are kept in
+    Bytes that the demuxer reads out of order or skips are read again by `contents`. Errors of the file are kept in
     `error`, because a demuxer may take them for the end of the file.
 
     Args:
@@ -81,7 +81,7 @@ class AudioSource:
         try:
             self._position = self._file.seek(offset, whence)
         except Exception as error:
-            # A demuxer that follows a damaged offset may ask for a place outside of the file: the data's fault.
+            # A demuxer that follows a damaged offset may ask for a position outside of the file: the data's fault.
             outside = whence == io.SEEK_SET and not 0 <= offset <= self.size_bytes
             if not (isinstance(error, ValueError | OSError | OverflowError) and outside):
                 self.error = self.error or error
@@ -93,7 +93,7 @@ class AudioSource:
         return self._position
 
     def contents(self) -> Contents:
-        """Digest and size of all the bytes; reads those that have not passed in order.
+        """Digest and size of all the bytes; reads those that were not read in order.
 
         Raises:
             LimitExceeded: the time is up.
@@ -117,11 +117,11 @@ class AudioSource:
         return self._spent_s + running
 
     def pause_clock(self) -> None:
-        """While the consumer of the audio works, or waits for its own consumers, the recording is not to blame."""
+        """Stops the clock: while the consumer of the audio works or waits, the recording is not to blame."""
         self._spent_s, self._running_since = self.spent_s, None
 
     def resume_clock(self) -> None:
-        """Counts again."""
+        """Starts the clock again."""
         self._running_since = time.monotonic()
 
 

@@ -1,15 +1,15 @@
-"""Where each frame of sound lies on the clock that a player shows.
+"""Where each frame of sound lies on the time line that a player shows.
 
 A container's time stamps may begin late, jump ahead where nothing was recorded, or start again where two recordings
 were joined. Time 0 is:
 
-- in Matroska, WebM, MP4 and QuickTime, whose time lines begin at 0, what is stamped 0: sound that begins at 30 s begins
+- in Matroska, WebM, MP4 and QuickTime, whose time lines begin at 0, the stamp 0: sound that is stamped 30 s begins
   at 30 s, as ffplay, VLC and browsers show it;
-- in transport and programme streams, FLV, ASF and Ogg, whose clocks may stand anywhere, and in pieces of live streams
-  that tell no length, the first stamp of any track, as VLC and mpv show it.
+- in transport and programme streams, FLV, ASF and Ogg, whose clocks may start anywhere, and in pieces of live streams
+  that state no length, the first stamp of any track, as VLC and mpv show it.
 
-Where a stamp is later than the sound so far, silence lies between. Where stamps go back, sound is not cut: it goes on,
-and times are counted on from there. FFmpeg follows the same rules (`-dts_delta_threshold`).
+Where a stamp is later than the end of the sound so far, there is silence between. Where stamps go back, no sound is
+cut: it goes on, and times are counted from there. FFmpeg follows the same rules (`-dts_delta_threshold`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 GAP_S = 0.25
-"""A stamp that is later by less is a recorder's jitter, and no gap."""
+"""A stamp that is late by less is a recorder's jitter, not a gap."""
 BACK_S = 10.0
-"""Stamps that go back by more are those of another clock."""
+"""Stamps that go back by more come from another clock."""
 FREE_CLOCK_GAP_S = 3600.0
-"""Where a clock may stand anywhere, a jump ahead by more leads to another clock, and is no gap."""
+"""Where a clock may start anywhere, a jump ahead by more means another clock, not a gap."""
 
-#: Demuxers whose stamps mean something, by whether their clock may stand anywhere. Others count samples themselves.
+#: Demuxers with meaningful stamps, and whether their clock may start anywhere. The others just count samples.
 _FREE = {"matroska": False, "mov": False, "mpegts": True, "mpeg": True, "flv": True, "asf": True, "ogg": True}
 
 
@@ -32,11 +32,11 @@ class Timeline:
     """The clock of one track. All values are seconds.
 
     Attributes:
-        origin_s: the stamp of time 0; None where stamps mean nothing.
-        free: the clock may stand anywhere.
-        longest_s: a jump to a place after this is no gap.
+        origin_s: the stamp of time 0; None if stamps mean nothing.
+        free: whether the clock may start anywhere.
+        longest_s: a jump to a position after this is not a gap.
         position_s: end of the sound so far.
-        left_out: jumps that were no gaps: (where, how far).
+        left_out: jumps that were not gaps: (where, how far).
     """
 
     origin_s: float | None
@@ -48,7 +48,7 @@ class Timeline:
     """Stamp of the end of the last frame."""
 
     def gap_before(self, stamp_s: float | None, duration_s: float) -> float:
-        """Seconds of silence before the next frame, which is counted as well."""
+        """Seconds of silence before the next frame; counts that frame as well."""
         gap_s = 0.0
         if stamp_s is not None and self.origin_s is not None:
             if self._end_s is not None and stamp_s < self._end_s - BACK_S:
@@ -79,6 +79,6 @@ def begin(container_format: str, start_s: float | None, claimed_s: float | None,
     kind = container_format.partition(",")[0]
     if kind not in _FREE:
         return Timeline(None, False, longest_s)
-    # A piece cut out of a live stream has the stream's clock, and no length.
+    # A piece cut out of a live stream has the stream's clock and no length.
     free = _FREE[kind] or claimed_s is None or (kind == "matroska" and (start_s or 0.0) > claimed_s)
     return Timeline((start_s or 0.0) if free else 0.0, free, longest_s)

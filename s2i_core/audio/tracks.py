@@ -1,4 +1,4 @@
-"""Which audio tracks of a file are heard, where there are several.
+"""Which audio tracks of a file are used, if there are several.
 
 All of them are listened to first, because neither their order nor their flags tell which holds speech: the first may be
 silent, each speaker may have one, and one may be a commentary or another language.
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 LEAST_SPEECH_S = 0.5
 NEW_SHARE = 0.3
-"""A track is mixed to others if in this share of its speech they are silent: another speaker's. A track that says the
-same, in another codec or language, mostly speaks when they do."""
+"""A track is mixed in if the others are silent during this share of its speech: it is another speaker's. One that says
+the same, in another codec or language, mostly speaks when they do."""
 _UNKNOWN = {"", "und", "mis", "mul", "zxx"}
 _BESIDE = re.compile(r"comment|descri|karaoke|clean.effects|music.and.effects", re.IGNORECASE)
 
@@ -27,12 +27,12 @@ class Track:
     """An audio track, and how much speech was heard in it.
 
     Attributes:
-        number: among the audio tracks, from 1.
-        index: among all streams of the container.
-        language: as the container names it; empty where it does not.
+        number: its number among the audio tracks, from 1.
+        index: its index among all streams of the container.
+        language: as the container names it; empty if it does not.
         title: likewise.
-        default: the container says that it is to be played.
-        beside: a commentary, a description for the blind or the like.
+        default: whether the container says that it is to be played.
+        beside: whether it is a commentary, a description for the blind or the like.
     """
 
     number: int
@@ -43,22 +43,22 @@ class Track:
     beside: bool
     speech_s: float
     spoken: NDArray[np.bool_] = field(compare=False)
-    """Of each half second, whether somebody speaks in it."""
+    """Whether somebody speaks, for each half second."""
 
 
 def is_beside(title: str, flags: Sequence[str]) -> bool:
-    """Whether a title or the container's flags name something that is not the recording itself."""
+    """Whether the title or the container's flags name something other than the recording itself."""
     beside = {"comment", "visual_impaired", "descriptions", "karaoke", "clean_effects", "dub"}
     return bool(_BESIDE.search(title)) or any(flag in beside for flag in flags)
 
 
 def chosen(tracks: Sequence[Track], setting: Literal["auto", "one", "all"]) -> list[Track]:
-    """The tracks to mix, in their order; where none holds speech, the first that a player would take.
+    """The tracks to mix, in their order; if none holds speech, the first that a player would take.
 
     Args:
         tracks: all of them, in their order.
-        setting: `auto`: the first with speech, as a player would take it, and those of the same language in which
-            others speak; `one`: that with the most speech; `all`: all with speech.
+        setting: `auto`: the first with speech that a player would take, and those of the same language in which
+            others speak; `one`: the one with the most speech; `all`: all with speech.
     """
     spoken = [track for track in tracks if track.speech_s >= LEAST_SPEECH_S]
     usual = sorted(spoken or tracks, key=lambda track: (track.beside, not track.default, track.number))
@@ -84,7 +84,7 @@ def chosen(tracks: Sequence[Track], setting: Literal["auto", "one", "all"]) -> l
 
 
 def note(tracks: Sequence[Track], taken: Sequence[Track]) -> str:
-    """What each track holds, and which were taken, for the row of the recording."""
+    """What each track holds, and which were used, for the row of the recording."""
     return "; ".join(
         f"{track.number}{_named(track)}: {track.speech_s:.0f} s of speech, {'taken' if track in taken else 'left out'}"
         for track in tracks

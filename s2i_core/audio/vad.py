@@ -26,11 +26,11 @@ HYSTERESIS = 0.15
 SILENCE_DBFS = -50.0
 """Quieter than this, a gap is silence; louder, it is sound without speech."""
 STILL = 1e-4
-"""A window of which no sample is louder is still: -80 dBFS, a few steps of 16-bit audio."""
+"""A window without a louder sample counts as still: -80 dBFS, a few steps of 16-bit audio."""
 STILL_WINDOWS = 32
-"""How many windows at the start of a still stretch the network still hears."""
+"""How many windows at the start of a still stretch still go through the network."""
 MIN_GAP_PART_S = 1.0
-"""A shorter change between silence and sound does not divide a gap."""
+"""Shorter alternations of silence and sound do not divide a gap."""
 
 _VERSION = "Install silero-vad==6.2.3."
 
@@ -41,9 +41,9 @@ State = tuple[NDArray[np.float32], NDArray[np.float32]]
 class SileroVAD:
     """Silero VAD v6 at 16 kHz: https://github.com/snakers4/silero-vad (MIT); weights from its package.
 
-    A short-time spectrum and four convolutions describe each window of 512 samples by itself, and an LSTM carries what
-    was before. So the windows of a chunk go through the convolutions as one batch, many times faster than one by one.
-    Its layers are too small for threads, so it is written in numpy: a worker that only decodes never loads torch.
+    A short-time spectrum and four convolutions describe each window of 512 samples by itself, and an LSTM carries on
+    what came before. So the windows of a chunk go through the convolutions as one batch, many times faster than one by
+    one. Its layers are too small for threads, so it is written in numpy: a worker that only decodes never loads torch.
 
     Args:
         weights: by name, in the layout of PyTorch's layers.
@@ -107,7 +107,7 @@ class SileroVAD:
 def _convolve(values: NDArray[np.float32], kernel: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
     """Convolution of width 3 over time, zeros beyond the ends: `(N, T, C)` and `(3 C, O)` to `(N, T / stride, O)`.
 
-    One product a window, as everywhere in this network: each is too small for BLAS to wake its threads. On a busy
+    One product per window, as everywhere in this network: each is too small for BLAS to wake its threads. On a busy
     machine, waiting for a second core takes ten times as long as the work.
     """
     padded = np.pad(values, ((0, 0), (1, 1), (0, 0)))
@@ -122,7 +122,7 @@ def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @functools.cache
 def load_vad() -> SileroVAD:
-    """The network with its weights, once a process; it keeps no state of a stream.
+    """The network with its weights, loaded once per process; it keeps no state of a stream.
 
     Raises:
         ModelError: the package `silero-vad` is missing or of another version.
@@ -142,9 +142,9 @@ def load_vad() -> SileroVAD:
 class SpeechProbabilities:
     """Probability of speech for each window of 512 samples of one stream.
 
-    What is still for longer than a second is no speech and is not put through the network: a file of a few kilobytes
-    can hold hours of nothing. Its state waits meanwhile, so speech after that is found some windows sooner than by a
-    network that heard all of the stillness.
+    What is still for longer than a second is not speech and does not go through the network: a file of a few kilobytes
+    can hold hours of nothing. The network's state waits meanwhile, so speech after that is found some windows sooner
+    than by a network that saw all of the stillness.
     """
 
     def __init__(self) -> None:
@@ -174,10 +174,10 @@ class SpeechProbabilities:
         return probabilities
 
     def _heard(self, samples: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which of the windows `(N,)` the network hears."""
+        """Which of the windows `(N,)` go through the network."""
         numbers = np.arange(len(samples) // WINDOW)
         loud = np.abs(samples).reshape(-1, WINDOW).max(1) > STILL
-        # The last loud window up to each; the stretch of stillness may have begun in a call before.
+        # The last loud window up to each; the still stretch may have begun in an earlier call.
         last = np.maximum.accumulate(np.where(loud, numbers, -1 - self._still))
         stretch = numbers - last
         self._still = int(stretch[-1])
@@ -188,9 +188,9 @@ def segment(chunks: Iterable[NDArray[np.float32]], config: AudioConfig) -> Itera
     """Divides a recording into speech and gaps, in order and without holes.
 
     A segment starts where the probability reaches `speech_threshold`, ends at a pause of `min_silence_s`, and keeps a
-    margin of `pad_s`. Speech without such a pause is cut before `max_segment_s` where its probability, averaged over
-    three windows, is lowest; the two parts then meet. Gaps tell silence from sound without speech. Holds no more than
-    one segment and one chunk.
+    margin of `pad_s`. Speech without such a pause is cut before `max_segment_s`, where its probability, averaged over
+    three windows, is lowest; the two parts then meet. Gaps distinguish silence from sound without speech. Holds no more
+    than one segment and one chunk.
 
     Args:
         chunks: float32 `(T,)`, any lengths, mono, 16 kHz.
@@ -221,16 +221,16 @@ class Segmenter:
         self._unread = np.zeros(0, dtype=np.float32)
         self._now = 0
         self._buffer = np.zeros(0, dtype=np.float32)
-        """The samples that a segment may still want …"""
+        """Samples that a segment may still need, …"""
         self._buffer_from_sample = 0
         """… and the position of the first of them."""
         self._told_until_sample = 0
-        """All before is in a segment or a gap that was handed on."""
+        """Everything before this is in a segment or gap that was already yielded."""
         self._loud = bytearray()
-        """1 for each window, from that of `_told_until_sample` on, that is louder than silence, else 0."""
+        """For each window from `_told_until_sample` on: 1 if it is louder than silence, else 0."""
 
         self._start: int | None = None
-        """First window of the speech that goes on; None in a gap."""
+        """First window of the current speech; None in a gap."""
         self._speech_end = 0
         """End of its last window with speech."""
         self._history: list[float] = []
@@ -239,7 +239,7 @@ class Segmenter:
 
     @property
     def speaking_from_s(self) -> float | None:
-        """Start of the speech that goes on now and is long enough to count; None in a gap."""
+        """Start of the current speech, once it is long enough to count; None in a gap."""
         if self._start is None or not (self._after_cut or self._speech_end - self._start >= self._min_speech):
             return None
         start_sample = max(self._told_until_sample, self._start * WINDOW - self._pad_samples)
@@ -281,7 +281,7 @@ class Segmenter:
 
     def _end_speech(self, end_sample: int) -> Iterator[Segment | Gap]:
         assert self._start is not None
-        # What a cut left over is speech, however short.
+        # What a cut leaves over is speech, however short.
         if self._after_cut or self._speech_end - self._start >= self._min_speech:
             yield from self._segment(end_sample)
         self._start = None
@@ -307,7 +307,7 @@ class Segmenter:
         yield Segment(start_sample / SAMPLING_RATE_HZ, end_sample / SAMPLING_RATE_HZ, waveform)
 
     def _gaps(self, end_sample: int) -> Iterator[Gap]:
-        """Tells what lies between the last segment and here, divided where silence and sound alternate slowly."""
+        """Yields what lies between the last segment and here, divided where silence and sound alternate slowly."""
         start_sample = self._told_until_sample
         if end_sample <= start_sample:
             return

@@ -7,7 +7,7 @@ of these apart, each by the text teacher's vector of what it is called; which pi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,10 +15,10 @@ from s2i_core.corpus.sources import wordnet
 from s2i_core.corpus.sources.captions import Concept, Name, english, plural_of
 
 _LONGEST_NAME = 5
-_BEFORE = 2
+BEFORE = 2
 """How many words before a name may hold its determiner: "the old door"."""
 # fmt: off
-_DETERMINERS = frozenset([
+DETERMINERS = frozenset([
     "a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "this", "that", "these", "those", "some",
     "many", "few", "two", "three", "four", "five", "six", "several", "each", "every", "no", "another", "any",
 ])
@@ -110,9 +110,14 @@ class Lexicon:
         """Whether the word is a noun for sure: it is nothing else, or a determiner goes before and no noun follows."""
         if wordnet.other_words().isdisjoint(_stems(words[place])):
             return True
-        following = words[place + 1] if place + 1 < len(words) else ""
-        compound = following in wordnet.nouns() and following not in wordnet.other_words()
-        return not compound and not _DETERMINERS.isdisjoint(words[max(0, place - _BEFORE) : place])
+        return is_determined(words, place, place + 1)
+
+
+def is_determined(words: Sequence[str], start: int, end: int, determiners: frozenset[str] = DETERMINERS) -> bool:
+    """Whether a determiner goes before these words, and no noun follows, of whose compound they might be a part."""
+    following = words[end] if end < len(words) else ""
+    compound = following in wordnet.nouns() and following not in wordnet.other_words()
+    return not compound and not determiners.isdisjoint(words[max(0, start - BEFORE) : start])
 
 
 def shipped() -> Lexicon:

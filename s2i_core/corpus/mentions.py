@@ -12,20 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s2i_core.corpus.sources import wordnet
+from s2i_core.corpus.lexicon import BEFORE, DETERMINERS, is_determined
 from s2i_core.corpus.sources.captions import Concept, Name, article
 
 WRAPPED = 1 / 3
 """Share of the sentences that stand between two others that name nothing."""
 _LONGEST_NAME = 4
-_BEFORE = 2
-"""How many words before a name may hold its determiner: "the old door"."""
-# fmt: off
-_DETERMINERS = frozenset([
-    "a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "this", "that", "these", "those", "some",
-    "many", "few", "two", "three", "four", "five", "six", "several", "each", "every", "no", "another",
-])
-# fmt: on
+_DETERMINERS = DETERMINERS - {"any"}
 _UNCOUNTED = frozenset(["a", "an", "each", "every", "no", "another"])
 """Determiners that do not go with what cannot be counted."""
 
@@ -59,7 +52,7 @@ class Mention:
         'feed an owl first'
         """
         noun = name.plural or (name.singular if name.is_plural else None) if self.several else name.singular
-        counted = not self.several and not _UNCOUNTED.isdisjoint(self.before[-_BEFORE:])
+        counted = not self.several and not _UNCOUNTED.isdisjoint(self.before[-BEFORE:])
         if noun is None or (not self.several and (name.is_plural or (counted and name.number == "mass"))):
             return None
         before = self.before
@@ -123,9 +116,7 @@ class Mentions:
 
     def _mention(self, words: Sequence[str], start: int, end: int) -> Mention | None:
         """None where the name may be a verb ("trains a dog") or part of another noun's ("the train station")."""
-        following = words[end] if end < len(words) else ""
-        compound = following in wordnet.nouns() and following not in wordnet.other_words()
-        if compound or not _DETERMINERS.intersection(words[max(0, start - _BEFORE) : start]):
+        if not is_determined(words, start, end, _DETERMINERS):
             return None
         concept, several = self._forms[_plain(words[start:end])]
         return Mention(concept, tuple(words[:start]), _plain(words[start:end]), tuple(words[end:]), several)

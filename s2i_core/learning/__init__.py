@@ -1,1 +1,1 @@
-"""How networks learn here: one loop, its state on disk, its devices."""
+"""How networks are trained: one loop, its state on disk, its devices."""

@@ -1,4 +1,4 @@
-"""Training state on disk: written in one step, so that a run that is cut off resumes from the last good one."""
+"""Training state on disk: written atomically, so that a run that is cut off resumes from the last good state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def save(path: Path, step: int, modules: Mapping[str, nn.Module], optimizer: tor
 
 
 def resume(path: Path, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer | None = None) -> int:
-    """Read what `save` wrote and return its step; 0 where there is nothing yet.
+    """Read what `save` wrote and return its step; 0 if there is nothing yet.
 
     Raises:
         ModelError: the file is damaged or of other modules.
@@ -57,13 +57,13 @@ def say(line: str) -> None:
 
 
 class TrainingLog:
-    """Reports: a JSON line each in `<name>.jsonl` beside the checkpoint, the screen, and TensorBoard if installed.
+    """Reports progress: to `<name>.jsonl` beside the checkpoint, to the screen, and to TensorBoard if it is installed.
 
     Args:
         folder: folder of the checkpoint.
         name: the trained part; names the file.
-        speaks: false for a log that says nothing, of one process of many.
-        tell: told each line; by default it is shown.
+        speaks: false for all but one of several processes, whose logs write nothing.
+        tell: called with each line; by default shows it.
     """
 
     def __init__(self, folder: Path, name: str, *, speaks: bool = True, tell: Callable[[str], None] = say) -> None:

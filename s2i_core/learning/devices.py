@@ -4,8 +4,8 @@ Several processes train by data parallelism with averaged gradients:
 
     torchrun --nproc-per-node=8 -m s2i_core.training align --recipe gpu
 
-Every process holds the whole model, draws a batch of its own (`batch` of the settings is that of one process) and
-contrasts within it. After each backward pass all of them average their gradients, so that their weights stay the same.
+Every process holds the whole model, draws a batch of its own (`batch` in the settings is per process) and
+contrasts within it. After each backward pass they average their gradients, so that their weights stay the same.
 The first one writes the log and the checkpoints. Without torchrun there is one process, and nothing of this happens.
 """
 
@@ -38,7 +38,7 @@ class World:
 
     @classmethod
     def join(cls, device: str) -> World:
-        """The world that torchrun's environment tells of; of several GPUs each process takes its own."""
+        """The world that torchrun's environment describes; with several GPUs each process takes its own."""
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:
             return cls(torch.device(device))
@@ -53,11 +53,11 @@ class World:
         return self.rank == 0
 
     def rng(self, seed: int, step: int) -> np.random.Generator:
-        """What decides about a step: a run that was cut off sees the same batches as one that was not."""
+        """The generator for a step: a run that was cut off sees the same batches as one that was not."""
         return np.random.default_rng([seed, step, self.rank] if self.rank else [seed, step])
 
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace each gradient by the mean of all processes'; one that a process lacks counts as zero there."""
+        """Replace each gradient by the mean over all processes; one that a process lacks counts as zero."""
         if self.size == 1:
             return
         trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -78,7 +78,7 @@ class World:
 
 @contextmanager
 def precision(device: torch.device, dtype: str) -> Iterator[None]:
-    """Autocast to a dtype (`float32` turns it off), with the attention that is fastest there in both directions."""
+    """Autocast to a dtype (`float32` turns it off), with the attention that is fastest there, forward and backward."""
     # The fused attention's backward pass on the CPU is several times slower than plain arithmetic at our sizes.
     backend = SDPBackend.MATH if device.type == "cpu" else SDPBackend.EFFICIENT_ATTENTION
     with torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != "float32"), sdpa_kernel(backend):

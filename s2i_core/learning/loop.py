@@ -1,6 +1,6 @@
 """The one training loop: batches, learning rates, gradients, state on disk and progress. A trainer brings its step.
 
-What decides about a step is its number and the seed, so a run that was cut off ends like one that was not.
+A step is decided by its number and the seed alone, so a run that was cut off ends like one that was not.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class LoopConfig(Settings):
 
 
 class Loop:
-    """The training of some modules; it begins from the state at `path` where there is one.
+    """The training of some modules, starting from the state at `path` if there is one.
 
     Args:
         path: file of the state; the log lies beside it, under the same name.
         config: how long, how exactly, and where.
-        modules: what the state holds; they are brought to the device and trained in place.
-        optimizer: holds the parameters that learn, with the learning rates that apply after the warm-up.
-        clip: norm that the gradient is cut to.
-        tell: told each line of the log.
+        modules: what the state holds; they are moved to the device and trained in place.
+        optimizer: holds the trained parameters, with the learning rates that apply after the warm-up.
+        clip: norm that the gradient is clipped to.
+        tell: called with each line of the log.
 
     Attributes:
         device: of this process.
@@ -87,11 +87,11 @@ class Loop:
         A step whose gradient is not finite changes nothing.
 
         Args:
-            step: draws a batch, and all else that is by chance, from the generator; gives the loss, a scalar, and what
-                to log beside it.
+            step: draws a batch, and everything else that is random, from the generator; returns the scalar loss, and
+                what to log beside it.
             save_every: steps between saves, and between evaluations.
-            evaluate: what is logged at a save; the modules are in evaluation mode meanwhile.
-            afterwards: called with its number, from 0, after each step that changed the weights.
+            evaluate: returns what to log at a save; the modules are in evaluation mode meanwhile.
+            afterwards: called after each step that changed the weights, with its number from 0.
             log_every: steps between the lines of the log.
         """
         config = self._config

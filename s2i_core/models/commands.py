@@ -1,4 +1,4 @@
-"""The command `s2i models`: which parts there are, and what each needs."""
+"""The command `s2i models`: which model parts there are, and what each needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s2i_core.presets import PRESETS, cpu
 from s2i_core.weights import checkpoint_folder
 
 _OPTIONAL = frozenset({"layout_projection", "grounds", "grounding"})
-"""Folders that a checkpoint may do without."""
+"""Folders that a checkpoint may lack."""
 
 
 def models(

@@ -1,10 +1,10 @@
-"""What the parts of a model promise each other: whoever keeps these can be put in another's place.
+"""What the parts of a model promise each other: any part that keeps its contract can replace another.
 
-A model listens (`SpeechEncoder`, with its `Frontend`), knows a space that speech and pictures share (`SharedSpace`),
-and draws (`ImageDecoder`). `registry.py` puts one together from settings. `tests/models/suites.py` has for each
-contract the tests that an implementation inherits.
+A model listens (`SpeechEncoder`, with its `Frontend`), has a space that speech and pictures share (`SharedSpace`),
+and draws (`ImageDecoder`). `registry.py` puts one together from settings. `tests/models/suites.py` has, for each
+contract, the tests that an implementation inherits.
 
-Letters in shapes: B rows, T samples, M features a frame, F frames, K tokens of width C, E the width of the shared
+Letters in shapes: B rows, T samples, M features per frame, F frames, K tokens of width C, E the width of the shared
 space, H and W pixels.
 """
 
@@ -34,15 +34,15 @@ U8: TypeAlias = NDArray[np.uint8]
 
 
 class Frontend(Protocol):
-    """Sound to what the encoder reads. Needs numpy only: it runs where the sound is decoded, without torch."""
+    """Turns sound into the encoder's input. Needs only numpy: it runs where sound is decoded, without torch."""
 
     sampling_rate_hz: int
     max_clip_s: float
-    """Longer clips are cut before they come here."""
+    """Longest clip that it takes; longer speech is cut before."""
     rate_hz: float
-    """Frames, or samples, a second of what comes out."""
+    """Frames, or samples, per second of the output."""
     shape: tuple[int, ...]
-    """Of what comes out, its length as -1: `(M, -1)`, or `(-1,)` for an encoder that reads the waveform."""
+    """Shape of the output, with -1 for its length: `(M, -1)`, or `(-1,)` for an encoder that reads the waveform."""
 
     def __call__(self, waveform: F32) -> F16:
         """`(T,)` mono within -1 to 1 to `(M, F)`, or `(T',)`; depends on this clip alone."""
@@ -52,7 +52,7 @@ class SpeechEncoder(Protocol):
     """Listens."""
 
     digest: str
-    """Of its files and settings."""
+    """Digest of its files and settings."""
     frontend: Frontend
     tokens: int
     """K."""
@@ -61,7 +61,7 @@ class SpeechEncoder(Protocol):
     embedding_width: int
     """E."""
     extras: Mapping[str, int]
-    """Names of what it says besides the tokens, and how many tokens of width C each has."""
+    """Its further outputs by name, with the number of tokens of width C that each has."""
 
     def encode(self, features: Sequence[F16]) -> SpeechEmbedding:
         """Features of B utterances, of any mix of lengths; no row depends on another."""
@@ -79,17 +79,17 @@ class ThingHearer(SpeechEncoder, Protocol):
 
 
 class SharedSpace(Protocol):
-    """Where speech and pictures meet. Belongs to the encoder: both were trained together, whoever draws."""
+    """The space that speech and pictures share. It belongs to the encoder that it was trained with."""
 
     digest: str
     min_confidence: float
-    """Below it nothing drawable is said: found with this space, on held-out speech."""
+    """Below it nothing drawable is said: calibrated for this space on held-out speech."""
 
     def embed_images(self, rgb: U8) -> torch.Tensor:
         """Pictures `(B, H, W, 3)` to vectors `(B, E)` of length 1."""
 
     def confidence(self, pooled: torch.Tensor) -> torch.Tensor:
-        """How sure it is that speech `(B, E)` is of something drawable `(B,)`."""
+        """Confidence `(B,)` that speech `(B, E)` is about something drawable."""
 
 
 class Conditioner(Protocol):
@@ -107,7 +107,7 @@ class Shown:
         thing: the concept.
         title: what people call it.
         box: centre x, centre y, width and height, as shares of the picture.
-        colour: that it was given; None for its own.
+        colour: the colour that it was given; None for its own.
         source: where the drawing comes from.
         licence: of the drawing.
     """
@@ -122,7 +122,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Pictures `(B, H, W, 3)` uint8, and what each shows, where the decoder knows it."""
+    """Pictures `(B, H, W, 3)` uint8, and what each shows, if the decoder knows."""
 
     images: U8
     shows: list[tuple[Shown, ...]] | None
@@ -130,16 +130,16 @@ class Drawing:
 
 @dataclass(frozen=True)
 class DecoderInfo:
-    """What a decoder draws, and what it has to be told.
+    """What a decoder can draw, and what it needs for it.
 
     Attributes:
         styles: names of the styles that it knows.
-        unit_px: sides of pictures are multiples of it.
-        native_px: side at which it draws, whichever is wanted; 0: at the wanted one.
-        token_width: C that it reads.
-        embedding_width: E that it reads.
+        unit_px: the side of a picture is a multiple of this.
+        native_px: side at which it always draws; 0 if it draws at the requested size.
+        token_width: C of the tokens that it reads.
+        embedding_width: E of the vectors that it reads.
         extras: names of the extras that it reads.
-        stepwise: whether a picture costs in proportion to `image.steps`.
+        stepwise: whether the cost of a picture is proportional to `image.steps`.
     """
 
     styles: tuple[str, ...]
@@ -151,14 +151,14 @@ class DecoderInfo:
     stepwise: bool = True
 
     def cost(self, image: ImageConfig) -> float:
-        """Of a picture, in steps on 256 × 256 pixels."""
+        """Cost of a picture, in denoising steps at 256 × 256 pixels."""
         return (image.steps if self.stepwise else 1) * ((self.native_px or image.size_px) / 256) ** 2
 
     def check_speech(self, speech: SpeechEmbedding, seeds: Sequence[int]) -> None:
-        """Whether it can draw what was said.
+        """Check that it can draw what was said.
 
         Raises:
-            ModelError: the speech has other widths, or lacks an extra; or the seeds are not one for each row.
+            ModelError: the speech has other widths, or lacks an extra; or there is not one seed per row.
             GenerationError: a row is not finite.
         """
         if len(seeds) != len(speech):
@@ -174,7 +174,7 @@ class DecoderInfo:
             refuse_non_finite(part, seeds)
 
     def check(self, image: ImageConfig) -> None:
-        """Whether it can draw this.
+        """Check that it can draw with these settings.
 
         Raises:
             ConfigError: the style is unknown, or the size does not fit.
@@ -189,7 +189,7 @@ class DecoderInfo:
 
 
 def refuse_non_finite(x: torch.Tensor, seeds: Sequence[int]) -> None:
-    """A NaN would be cast to some colour and pass for a picture.
+    """Refuse what is not finite: a NaN would be cast to some colour and pass for a picture.
 
     Raises:
         GenerationError: a row of `(B, …)` is NaN or infinity.
@@ -201,16 +201,16 @@ def refuse_non_finite(x: torch.Tensor, seeds: Sequence[int]) -> None:
 
 
 Preview: TypeAlias = Callable[[Sequence[int]], U8]
-"""Makes previews of these rows of the batch `(N, H, W, 3)`; costs nothing until it is called."""
+"""Makes previews `(N, H, W, 3)` of these rows of the batch; costs nothing until it is called."""
 OnStep: TypeAlias = Callable[[int, Preview], None]
-"""Told of each step, from 0; what it raises ends the drawing."""
+"""Called for each step, from 0; what it raises ends the drawing."""
 
 
 class ImageDecoder(Protocol):
-    """Draws. A picture depends on its own speech, seed and settings only, never on its neighbours in the batch."""
+    """Draws. A picture depends only on its own speech, seed and settings, never on its neighbours in the batch."""
 
     digest: str
-    """Of its files: with the settings that it reads, it names pictures."""
+    """Digest of its files; together with the settings that it uses, it names pictures."""
     info: DecoderInfo
 
     def draw(
@@ -221,30 +221,30 @@ class ImageDecoder(Protocol):
         Raises:
             ConfigError: the style is unknown, or the size does not fit.
             ModelError: the speech lacks an extra that it reads, or has other widths.
-            GenerationError: a row is not finite, going in or coming out.
+            GenerationError: a row of the input or the output is not finite.
         """
 
 
 @dataclass(frozen=True)
 class Model:
-    """One of each, that fit each other; `device` is where they run."""
+    """One part of each kind, which fit each other; `device` is where they run."""
 
     encoder: SpeechEncoder
     space: SharedSpace
-    decoder: Any  # an ImageDecoder; the native one tells more, which what measures it asks for
+    decoder: Any  # an ImageDecoder; evaluation asks the native one for more than the contract has
     device: str
 
     @property
     def digest(self) -> str:
-        """Name of the whole."""
+        """Digest of the whole model."""
         return Digests(self.encoder_digest, "", self.decoder_digest, "").model
 
     @property
     def encoder_digest(self) -> str:
-        """Names scenes: of the encoder and the space."""
+        """The digest that names scenes: of the encoder and the space."""
         return scenes_named_by(self.encoder.digest, self.space.digest)
 
     @property
     def decoder_digest(self) -> str:
-        """Names images, with the settings that the decoder reads."""
+        """The digest that names images, together with the settings that the decoder uses."""
         return str(self.decoder.digest)

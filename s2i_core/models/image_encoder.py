@@ -8,7 +8,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
-#: Kernel, blocks, stride of the first, expansion and channels of each stage of EfficientNet-Lite0.
+#: Kernel, blocks, stride of the first block, expansion and channels of each stage of EfficientNet-Lite0.
 LITE0 = (
     (3, 1, 1, 1, 16),
     (3, 2, 2, 6, 24),
@@ -21,7 +21,7 @@ LITE0 = (
 
 
 class SameConv(nn.Conv2d):
-    """A convolution that pads as TensorFlow does: under a stride, what is odd goes to the right and the bottom."""
+    """A convolution that pads like TensorFlow: with a stride, odd padding goes to the right and the bottom."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`(B, C, H, W)` to `(B, C', H / stride, W / stride)`, rounded up."""
@@ -85,7 +85,7 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 inputs = channels
         self.blocks = nn.Sequential(*blocks)
         self.last = SameConv(inputs, width, 1)
-        # Maximum beside mean: a small object must count as much as a large background.
+        # Maximum as well as mean: a small object must count as much as a large background.
         self.norm = nn.LayerNorm(2 * width)
         self.head = nn.Linear(2 * width, embedding_width)
 

@@ -1,4 +1,4 @@
-"""Networks from the folders of a checkpoint, one by one, whoever puts them together."""
+"""Loads single networks from the folders of a checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_part(folder: Path, part: type[Part], dtype: torch.dtype = torch.float32
     Raises:
         ModelError: it is missing, damaged, or has other weights than the class.
     """
-    # The two libraries name it differently. float16 is how weights are stored, not how a CPU computes.
+    # The two libraries name the option differently. float16 is how weights are stored, not how a CPU computes.
     options: dict[str, Any] = {"torch_dtype" if issubclass(part, ModelMixin) else "dtype": dtype}
     options |= {"local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False}
     try:
@@ -32,7 +32,7 @@ def load_part(folder: Path, part: type[Part], dtype: torch.dtype = torch.float32
             made, found = part.from_pretrained(str(folder), output_loading_info=True, **options)  # type: ignore[attr-defined]
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise ModelError(str(folder), f"it cannot be loaded: {error}", "Copy the checkpoint again.") from error
-    # Both libraries would fill what is missing with random weights, and go on.
+    # Both libraries would fill in random weights for missing ones, and go on.
     if wrong := sorted([*found["missing_keys"], *found["unexpected_keys"]]):
         raise ModelError(
             str(folder),
@@ -44,7 +44,7 @@ def load_part(folder: Path, part: type[Part], dtype: torch.dtype = torch.float32
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars of the libraries for a load that takes a second; bars that were on come back."""
+    """Turns off the libraries' progress bars for a load that takes a second, and back on afterwards."""
     bars = [module for module in (diffusers_logging, transformers_logging) if module.is_progress_bar_enabled()]
     for module in bars:
         module.disable_progress_bar()

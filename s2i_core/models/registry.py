@@ -1,4 +1,4 @@
-"""Which kinds of parts there are, and a whole model from settings."""
+"""The kinds of parts that there are, and a whole model from settings."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from s2i_core.models.contracts import Frontend, ImageDecoder, Model, SpeechEncod
 from s2i_core.weights import checkpoint_folder, decoder_digest, encoder_digest, facts, speech_digest
 
 FRONTENDS = {"whisper": "s2i_core.audio.features:LogMel"}
-"""For each kind of encoder its frontend, a class that needs no torch."""
+"""The frontend of each kind of encoder: a class that needs no torch."""
 ENCODERS = {"whisper": "s2i_core.models.speech.listener:load"}
-"""For each kind of `model.encoder` what loads it: `(settings, folder, device, dtype, digest) -> SpeechEncoder`."""
+"""What loads each kind of `model.encoder`: `(settings, folder, device, dtype, digest) -> SpeechEncoder`."""
 DECODERS = {
     "native": "s2i_core.models.decoders.native.decoder:load",
     "collage": "s2i_core.models.decoders.native.collage:load",
 }
-"""For each kind of `model.decoder` what loads it: `(settings, folder, device, dtype, digest) -> ImageDecoder`."""
+"""What loads each kind of `model.decoder`: `(settings, folder, device, dtype, digest) -> ImageDecoder`."""
 
 
 def frontend(config: SpeechEncoderConfig) -> Frontend:
-    """What the encoder of these settings has done to sound."""
+    """The frontend of the encoder of these settings."""
     return _named(FRONTENDS[config.kind])()  # type: ignore[no-any-return]
 
 
@@ -62,10 +62,10 @@ def load(config: ModelConfig) -> Model:
 
 
 def check_fit(encoder: SpeechEncoder, decoder: ImageDecoder, decoder_name: str, encoder_name: str) -> None:
-    """Whether a decoder can read what an encoder says.
+    """Check that a decoder can read what an encoder produces.
 
     Raises:
-        ModelError: the widths differ, or the encoder says less than it reads.
+        ModelError: the widths differ, or the encoder lacks an extra that the decoder reads.
     """
     info = decoder.info
     reads, says = (
@@ -83,7 +83,7 @@ _REMEDY = "Choose parts that were trained together: s2i models lists them."
 
 
 def _check_origin(config: ModelConfig, made: Model) -> None:
-    """Whether the decoder, and its library, were made for this encoder: vectors of one width may mean another thing.
+    """Check that the decoder and its library were made for this encoder: vectors of equal width may differ in meaning.
 
     Raises:
         ModelError: they were not.

@@ -1,4 +1,4 @@
-"""The space that speech and pictures share: an image encoder, and what of it can be drawn."""
+"""The space that speech and pictures share: an image encoder, and vectors of what can be drawn."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from s2i_core.weights import anchors_file, facts, space_digest
 
 
 class ImageSpace:
-    """Keeps the contract `SharedSpace`.
+    """Implements `SharedSpace`.
 
     Args:
         encoder: pictures to vectors.
         anchors: vectors `(N, E)` of what can be drawn, L2-normalised: confidence is the cosine to the nearest. They
             belong to the encoder, so that another library to draw from changes no scene.
         min_confidence: below it nothing drawable is said.
-        digest: of the files they come from.
+        digest: of the files that they come from.
     """
 
     def __init__(self, encoder: ImageEncoder, anchors: F32, min_confidence: float, digest: str = "") -> None:
@@ -46,7 +46,7 @@ class ImageSpace:
 
 
 def load(folder: Path, device: str, dtype: torch.dtype) -> ImageSpace:
-    """That of a checkpoint.
+    """The one of a checkpoint.
 
     Raises:
         ModelError: a part is missing or damaged.
@@ -56,7 +56,7 @@ def load(folder: Path, device: str, dtype: torch.dtype) -> ImageSpace:
 
 
 def anchors(folder: Path) -> F32:
-    """The anchors of a checkpoint `(N, E)`: its own, or else the vectors of its library.
+    """The anchors `(N, E)` of a checkpoint: its own, otherwise the vectors of its library.
 
     Raises:
         ModelError: they are missing or damaged.

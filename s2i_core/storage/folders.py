@@ -1,7 +1,7 @@
-"""Folders that lie on this machine or in the object store: `s3://bucket/prefix` wherever a folder will do.
+"""Folders on this machine or in the object store: `s3://bucket/prefix` wherever a folder will do.
 
-By fsspec, whose file system for S3 is s3fs. Archives, tables and pictures go by `objects` and `tables` instead, which
-know more of recordings, commits and outages.
+They use fsspec, whose file system for S3 is s3fs. Archives, tables and pictures use `objects` and `tables` instead,
+which know more about recordings, commits and outages.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SCHEME = "s3://"
 
 
 def s3_filesystem(settings: S3Settings | None = None) -> S3FileSystem:
-    """The object store as fsspec knows file systems, for pandas, pyarrow, DuckDB and the like.
+    """The object store as an fsspec file system, for pandas, pyarrow, DuckDB and the like.
 
     Args:
-        settings: by default those of the environment; the login is found as boto3 finds it.
+        settings: by default those of the environment; the login is found as by boto3.
     """
     from s3fs import S3FileSystem
 
@@ -37,12 +37,12 @@ def s3_filesystem(settings: S3Settings | None = None) -> S3FileSystem:
         endpoint_url=store.settings.endpoint_url,
         client_kwargs={"region_name": store.settings.region},
         config_kwargs=store.client_options(),
-        skip_instance_cache=True,  # what it lists it keeps, and another's writes would not be seen
+        skip_instance_cache=True,  # an instance caches its listings, and would not see the writes of others
     )
 
 
 def open_folder(place: str) -> tuple[AbstractFileSystem, str]:
-    """The file system that a folder lies in, and its path there.
+    """The file system that a folder is in, and its path there.
 
     Raises:
         ConfigError: there is no such folder, or it is empty.
@@ -65,18 +65,18 @@ def open_folder(place: str) -> tuple[AbstractFileSystem, str]:
 
 
 def read_files(system: AbstractFileSystem, paths: list[str]) -> dict[str, bytes | Exception]:
-    """The content of some files, or why one cannot be read; from the object store at the same time."""
+    """The content of some files, or why one cannot be read; concurrently, if they are in the object store."""
     found: dict[str, Any] = system.cat(paths, on_error="return") if paths else {}
     return found
 
 
 @contextlib.contextmanager
 def written(place: str) -> Iterator[Path]:
-    """A local folder to write to; one in the object store is filled from it at the end, unless there was an error.
+    """A local folder to write to; its content goes to the object store at the end, unless there was an error.
 
     Raises:
         ConfigError: a folder on the way has no name.
-        StorageError: the object store refuses to be written to: before anything is done.
+        StorageError: the object store refuses writes; raised before anything is done.
     """
     if not place.startswith(SCHEME):
         yield Path(place)
@@ -90,14 +90,14 @@ def written(place: str) -> Iterator[Path]:
 
 
 def kept_copy(place: str, folder: Path, leave_out: str = "") -> Path:
-    """A folder that can be read as files again and again: itself, or a copy of it in `folder`.
+    """A folder that can be read as local files repeatedly: the place itself, or a copy of it in `folder`.
 
-    A copy that is there is gone on with: files of the same size are kept. Other processes wait meanwhile.
+    An existing copy is completed: files of the same size are kept. Other processes wait meanwhile.
 
     Args:
-        place: of the folder.
+        place: address of the folder.
         folder: for the copy; made if missing.
-        leave_out: beginning of the names that are not wanted.
+        leave_out: prefix of the names that are not wanted.
 
     Raises:
         ConfigError: there is no such folder.
@@ -132,7 +132,7 @@ def _clear_errors(place: str) -> Iterator[None]:
         yield
     except (OSError, BotoCoreError, ClientError) as error:
         if isinstance(error, OSError) and error.filename and not str(error.filename).startswith(SCHEME):
-            raise  # of this machine's disk
+            raise  # about this machine's disk
         # The library's words for a missing bucket or a bad login are unclear: ask the store itself.
         ObjectStore(S3Settings.from_env()).check_readable(*parse_uri(place))
         raise StorageUnavailable(place, f"it cannot be read or written: {error}", "Run again.") from error

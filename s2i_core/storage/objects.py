@@ -15,13 +15,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -49,14 +47,8 @@ _CHECK_ATTEMPTS = 2
 _BODY_ATTEMPTS = 4
 _ARCHIVES = {"GLACIER", "DEEP_ARCHIVE"}
 _LONGEST_WORDS = 1000
-_MAX_KEY_BYTES = 1024
 
-_LOGIN_CODES = {
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "InvalidToken",
-    "401",
-}
+_LOGIN_CODES = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "401"}
 _EXPIRED_CODES = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"}
 _REGION_CODES = {
     "AuthorizationHeaderMalformed",
@@ -78,7 +70,7 @@ LOGIN_REMEDY = (
 
 
 class S3Settings(Settings):
-    """Where the object store is, and how patient to be with it."""
+    """Where the object store is, and how long to wait for it."""
 
     endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; none means AWS S3.")
     region: str = Field("us-east-1", description="Region of the buckets; most S3-compatible servers ignore it.")
@@ -86,9 +78,9 @@ class S3Settings(Settings):
     connect_timeout_s: float = Field(5.0, gt=0, description="Longest wait for a connection.")
     read_timeout_s: float = Field(30.0, gt=0, description="Longest wait for the next bytes of an answer.")
     max_attempts: int = Field(
-        9, ge=1, description="Tries of one request, with jittered exponential pauses: 9 bear an outage of about 45 s."
+        9, ge=1, description="Tries per request, with jittered exponential pauses: 9 survive an outage of about 45 s."
     )
-    max_connections: int = Field(16, ge=1, description="Open connections of one process.")
+    max_connections: int = Field(16, ge=1, description="Open connections per process.")
 
     @model_validator(mode="after")
     def _safe(self) -> S3Settings:
@@ -121,20 +113,12 @@ class S3Settings(Settings):
         Raises:
             ConfigError: the endpoint is not a URL, holds a login, or is plain HTTP to another machine.
         """
-        environment = os.environ
-        endpoint = (
-            environment.get("S2I_S3_ENDPOINT")
-            or environment.get("AWS_ENDPOINT_URL_S3")
-            or environment.get("AWS_ENDPOINT_URL")
-            or None
-        )
-        region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-        if not region:
-            region = boto3.session.Session().region_name or "us-east-1"
+        endpoints = map(os.environ.get, ("S2I_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
         return cls(
-            endpoint_url=endpoint,
-            region=region,
-            allow_http=environment.get("S2I_S3_ALLOW_HTTP", "").lower() in {"1", "true", "yes"},
+            endpoint_url=next(filter(None, endpoints), None),
+            region=region or boto3.session.Session().region_name or "us-east-1",
+            allow_http=os.environ.get("S2I_S3_ALLOW_HTTP", "").lower() in {"1", "true", "yes"},
         )
 
     @property
@@ -144,12 +128,12 @@ class S3Settings(Settings):
 
     @property
     def url(self) -> str:
-        """Where requests go; a bucket's own name may be put before it."""
+        """Where requests go; the name of a bucket may be put in front of it."""
         return self.endpoint_url or f"https://s3.{self.region}.amazonaws.com"
 
     @property
     def proxy(self) -> str | None:
-        """The proxy by which it is asked; None where it is asked directly.
+        """The proxy through which it is reached; None for a direct connection.
 
         Raises:
             ConfigError: the environment names one that does not speak HTTP.
@@ -158,7 +142,7 @@ class S3Settings(Settings):
 
     @property
     def way(self) -> str:
-        """The store and the way to it, for messages: what answers may be the proxy."""
+        """The store and the way to it, for messages: the answer may come from the proxy."""
         return self.place + (f", asked through the proxy {without_login(self.proxy)}," if self.proxy else "")
 
     @property
@@ -169,7 +153,7 @@ class S3Settings(Settings):
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What the store says of an object without reading it."""
+    """What the store says about an object without reading it."""
 
     size_bytes: int
     etag: str
@@ -179,7 +163,7 @@ class ObjectInfo:
 class ObjectStore:
     """An S3-compatible object store.
 
-    Threads may share one. It can be pickled: the connection pool is made anew, lazily, in each process, with the
+    Threads may share one. It can be pickled: each process makes its own connection pool, lazily, with the
     credentials found there. Every request is retried with jittered exponential pauses within `max_attempts`.
 
     All methods raise `StorageError` where the bucket, the login or a right is lacking, and `StorageUnavailable` where
@@ -202,7 +186,7 @@ class ObjectStore:
         return f"ObjectStore({self.settings.place})"
 
     def check_readable(self, bucket: str, name: str = "") -> None:
-        """Fail within seconds where the folder of that name cannot be listed.
+        """Fail within seconds if the folder of that name cannot be listed.
 
         Raises:
             StorageError: no such bucket, one in another region, a login that is refused, or no right to list.
@@ -210,13 +194,13 @@ class ObjectStore:
         """
         with self._request("ListObjectsV2", bucket, name):
             answer = self._client(_CHECK_ATTEMPTS).list_objects_v2(Bucket=bucket, Prefix=folder(name), MaxKeys=1)
-        # This client finds its way to another region by itself; the client of the tables does not.
+        # This client finds its way to another region by itself; that of the tables does not.
         region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
         if self.settings.on_aws and region not in {None, self.settings.region}:
             raise self._in_another_region(bucket, region)
 
     def check_writable(self, bucket: str, name: str = "") -> None:
-        """Fail within seconds where objects cannot be written in the folder; writes and deletes a small object.
+        """Fail within seconds if objects cannot be written to the folder; writes and deletes a small object.
 
         Raises:
             StorageError: no such bucket, a login that is refused, or no right to list, write or delete.
@@ -246,31 +230,31 @@ class ObjectStore:
             request["ContinuationToken"] = page["NextContinuationToken"]
 
     def within(self, place: Place) -> Iterator[AudioObject]:
-        """All objects that an address means: the one of that name, then those of the folder by their keys."""
+        """All objects that an address stands for: the one of that name, then those in the folder, by key."""
         one = None if place.folder_only else self._named(place)
         if isinstance(one, AudioObject):
             yield one
         empty = True
         for item in self.list(place.bucket, place.folder):
-            if place.holds(item.bucket, item.key):  # some servers tidy the prefix, and list another folder
+            if place.holds(item.bucket, item.key):  # some servers normalise the prefix, and list another folder
                 empty = False
                 yield item
         if empty and isinstance(one, S2IError):
             raise one
 
     def _named(self, place: Place) -> AudioObject | S2IError | None:
-        """The object that has the place's own name; the refusal, where the login may perhaps read its folder alone."""
+        """The object with the place's own name; or the refusal, as the login may have access to the folder only."""
         with self._request("HeadObject", place.bucket, place.name, reading=True):
             try:
                 answer = self._client().head_object(Bucket=place.bucket, Key=place.name)
             except ClientError as error:
-                code = error.response.get("Error", {}).get("Code")
+                code = _code(error)
                 if code in _RIGHT_CODES:
                     return self._translate(self._in_words(error, place), place.bucket, place.name, reading=True)
                 if code in _MISSING_CODES:
                     return None
                 raise
-        restore = answer.get("Restore")  # the header of the object; a listing gives the same in another form
+        restore = answer.get("Restore")  # the header of the object; a listing has the same in another form
         if restore is not None:
             answer["RestoreStatus"] = {"IsRestoreInProgress": 'ongoing-request="true"' in restore}
         return AudioObject(
@@ -278,11 +262,11 @@ class ObjectStore:
         )
 
     def _in_words(self, refusal: ClientError, place: Place) -> ClientError:
-        """What the store has to say on a refused HEAD, whose answer has no body: it may be archived."""
+        """The refusal of a HEAD in the store's own words, as its answer has no body: the object may be archived."""
         try:
             self._client().get_object(Bucket=place.bucket, Key=place.name, Range="bytes=0-0")
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in _MISSING_CODES:
+            if _code(error) not in _MISSING_CODES:
                 return error
         return refusal
 
@@ -308,13 +292,13 @@ class ObjectStore:
                     Range=f"bytes={start}-{start + length - 1}",
                     IfMatch=f'"{source.etag}"',
                 )
-                # Not every server that speaks S3 knows If-Match.
+                # Not every server that speaks S3 supports If-Match.
                 if answer["ETag"].strip('"') != source.etag:
                     raise _gone(source.uri, "it was replaced after it was listed")
                 try:
                     return bytes(answer["Body"].read())
                 except (HTTPClientError, IncompleteReadError):
-                    # The answer broke off; the client itself retries only up to an answer's first byte.
+                    # The answer broke off; the client itself only retries up to an answer's first byte.
                     if attempt == _BODY_ATTEMPTS:
                         raise
         raise AssertionError("unreachable")
@@ -334,7 +318,7 @@ class ObjectStore:
             try:
                 answer = self._client().head_object(Bucket=bucket, Key=key)
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _MISSING_CODES:
+                if _code(error) in _MISSING_CODES:
                     return None
                 raise
         return ObjectInfo(answer["ContentLength"], answer["ETag"].strip('"'), dict(answer.get("Metadata", {})))
@@ -353,10 +337,10 @@ class ObjectStore:
 
         Args:
             metadata: small facts kept with the object; lower-case ASCII names, ASCII values.
-            if_absent: write only where no object has this key yet; of several writers at once, one wins.
+            if_absent: write only if no object has this key yet; of several concurrent writers, one wins.
 
         Returns:
-            Whether it was written: False only with `if_absent`, where the object was there already.
+            Whether it was written: False only with `if_absent`, if the object was already there.
         """
         request: dict[str, Any] = {"Bucket": bucket, "Key": key, "Body": data, "ContentType": content_type}
         if metadata:
@@ -367,34 +351,18 @@ class ObjectStore:
             try:
                 self._client().put_object(**request)
             except ClientError as error:
-                if if_absent and error.response.get("Error", {}).get("Code") in _CHANGED_CODES:
+                if if_absent and _code(error) in _CHANGED_CODES:
                     return False
                 raise
         return True
 
-    def download(self, bucket: str, key: str, path: Path) -> None:
-        """Write the object to a local file, in parallel parts.
-
-        Raises:
-            ObjectGone: there is none.
-        """
-        with self._request("GetObject", bucket, key, reading=True):
-            self._client().download_file(bucket, key, str(path), Config=self._transfer())
-
-    def upload_file(self, path: Path, bucket: str, key: str, content_type: str = "application/octet-stream") -> None:
-        """Write a local file of any size to the store, in parallel parts."""
-        with self._request("PutObject", bucket, key):
-            self._client().upload_file(
-                str(path), bucket, key, ExtraArgs={"ContentType": content_type}, Config=self._transfer()
-            )
-
     def delete(self, bucket: str, key: str) -> None:
-        """Delete an object; nothing happens where there is none."""
+        """Delete an object; nothing happens if there is none."""
         with self._request("DeleteObject", bucket, key):
             self._client().delete_object(Bucket=bucket, Key=key)
 
     def create_bucket(self, bucket: str) -> None:
-        """Make a bucket; nothing happens where it is ours already."""
+        """Make a bucket; nothing happens if it is already ours."""
         request: dict[str, Any] = {"Bucket": bucket}
         if self.settings.endpoint_url is None and self.settings.region != "us-east-1":
             request["CreateBucketConfiguration"] = {"LocationConstraint": self.settings.region}
@@ -402,11 +370,8 @@ class ObjectStore:
             try:
                 self._client().create_bucket(**request)
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") != "BucketAlreadyOwnedByYou":
+                if _code(error) != "BucketAlreadyOwnedByYou":
                     raise
-
-    def _transfer(self) -> TransferConfig:
-        return TransferConfig(max_concurrency=min(8, self.settings.max_connections))
 
     def _client(self, max_attempts: int | None = None) -> Any:
         attempts = min(max_attempts or self.settings.max_attempts, self.settings.max_attempts)
@@ -426,7 +391,7 @@ class ObjectStore:
         )
 
     def client_options(self, attempts: int | None = None) -> dict[str, Any]:
-        """How clients of this store are configured, as botocore's `Config` takes it: for any that builds on it."""
+        """How clients of this store are configured, as arguments of botocore's `Config`."""
         if self.settings.url.startswith("https:"):
             trust(botocore.session.get_session().get_config_variable("ca_bundle"))
         proxy = self.settings.proxy
@@ -436,17 +401,17 @@ class ObjectStore:
             "max_pool_connections": self.settings.max_connections,
             "retries": {"mode": "standard", "max_attempts": attempts or self.settings.max_attempts},
             "s3": {"addressing_style": "auto" if self.settings.endpoint_url is None else "path"},
-            # Trailing checksums are an AWS novelty that other servers stumble over.
+            # Trailing checksums are new in AWS, and other servers stumble over them.
             "request_checksum_calculation": "when_required",
             "response_checksum_validation": "when_required",
             "user_agent_extra": "s2i",
-            # Said in every case: boto would look for itself, and find another one.
+            # Always set: boto would look for itself, and find another one.
             "proxies": {"http": proxy, "https": proxy} if proxy else {},
         }
 
     @contextlib.contextmanager
     def _request(self, operation: str, bucket: str, key: str, *, reading: bool = False) -> Iterator[None]:
-        """A span of the trace; botocore's errors as ours, which name the object, the reason and the remedy."""
+        """A span of the trace; turns botocore's errors into ours, which name the object, the reason and the remedy."""
         facts = {"rpc.system": "aws-api", "rpc.service": "S3", "rpc.method": operation}
         with tracing.span(f"S3 {operation}", {**facts, "aws.s3.bucket": bucket, "aws.s3.key": key}):
             try:
@@ -479,8 +444,7 @@ class ObjectStore:
         return StorageError(uri, f"the client refused the request ({error})", LOGIN_REMEDY)
 
     def _answered(self, error: ClientError, bucket: str, uri: str, reading: bool) -> S2IError:
-        facts = error.response.get("Error", {})
-        code = str(facts.get("Code", ""))
+        facts, code = error.response.get("Error", {}), _code(error)
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code == "NoSuchBucket":
             return StorageError(
@@ -511,7 +475,7 @@ class ObjectStore:
         return StorageError(uri, f"{self.settings.place} refused the request ({said})", _of_encryption(said) or remedy)
 
     def _refused(self, error: ClientError, code: str, bucket: str, uri: str) -> StorageError | None:
-        """What is wrong with the login, the region or the rights; None where it is none of them."""
+        """What is wrong with the login, the region or the rights; None if it is none of these."""
         if code in _EXPIRED_CODES:
             return StorageError(
                 uri,
@@ -541,7 +505,7 @@ class ObjectStore:
         return None
 
     def _out_of_reach(self, facts: Mapping[str, Any], code: str, status: int, uri: str) -> StorageError | None:
-        """Whether it was archived, or a proxy answered; None where it is neither."""
+        """The error for an archived object, or for a proxy's answer; None if it is neither."""
         if code == "InvalidObjectState":
             return archived(uri, str(facts.get("StorageClass") or ""), str(facts.get("AccessTier") or ""))
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -580,21 +544,25 @@ def archived(uri: str, storage_class: str, tier: str = "", *, restoring: bool = 
 
 
 def _archived(entry: Mapping[str, Any]) -> str:
-    """The archive in which a listed object lies; the listing does not tell it of `INTELLIGENT_TIERING`."""
+    """The archive that a listed object lies in; a listing does not tell for `INTELLIGENT_TIERING`."""
     storage_class = str(entry.get("StorageClass", ""))
     restore = entry.get("RestoreStatus")
     restored = restore is not None and not restore.get("IsRestoreInProgress")
     return storage_class if storage_class in _ARCHIVES and not restored else ""
 
 
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
 def _words(code: str | int, facts: Mapping[str, Any]) -> str:
-    """What the store itself says."""
+    """What the store itself said."""
     message = " ".join(str(facts.get("Message") or "").split())
     return f"{code}: {message}"[:_LONGEST_WORDS] if message and message != str(code) else str(code)
 
 
 def _of_encryption(said: str) -> str | None:
-    """The remedy where the store's words are of a key."""
+    """The remedy if the store's message is about an encryption key."""
     words = said.lower()
     if "kms" in words:
         return "Let this login decrypt with that key (kms:Decrypt), and see that the key is enabled."
@@ -608,7 +576,7 @@ def _gone(uri: str, reason: str) -> ObjectGone:
 
 
 class _ObjectReader(SizedFile):
-    """One object read by ranges: a block that is asked for in order doubles the next one, a jump starts small again."""
+    """One object read by ranges: sequential reads double the size of the next block, a jump starts small again."""
 
     def __init__(self, store: ObjectStore, source: AudioObject) -> None:
         super().__init__(source.size_bytes)
@@ -648,7 +616,7 @@ class _ObjectReader(SizedFile):
             raise _gone(self._source.uri, "it is shorter than when it was listed")
 
     def _check_empty(self) -> None:
-        """A range of an empty object cannot be asked for; whether it is still there and empty can."""
+        """An empty object has no range to request: check that it is still there and unchanged."""
         info = self._store.head(self._source.bucket, self._source.key)
         if info is None:
             raise _gone(self._source.uri, "there is no such object (any more)")

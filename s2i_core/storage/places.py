@@ -1,8 +1,8 @@
-"""What an address in object storage means: a folder with all that lies in it, or one object.
+"""What an address in object storage means: a folder with everything in it, or one object.
 
 `s3://bucket/talks` is the folder `talks/` and the object `talks` itself, and nothing else: `talks-private/…` and
 `talks2/…`, which begin with the same letters, are other folders. `s3://bucket/talks/` is the folder alone, and
-`s3://bucket` all of the bucket. Whatever takes an address of a source or a destination goes by this rule.
+`s3://bucket` all of the bucket. Everything that takes the address of a source or a destination follows this rule.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Place:
 
     Attributes:
         bucket: name of the bucket.
-        name: key without slashes at its end; empty for all of the bucket. Nothing is unescaped.
+        name: key without slashes at its end; empty for the whole bucket. Nothing is unescaped.
         folder_only: the address ended with a slash, so that an object called `name` is not meant.
     """
 
@@ -46,17 +46,17 @@ class Place:
 
     @property
     def folder(self) -> str:
-        """What the keys of the folder begin with; empty for all of the bucket."""
+        """Prefix of the keys in the folder; empty for the whole bucket."""
         return folder(self.name)
 
     def holds(self, bucket: str, key: str) -> bool:
-        """Whether this object is meant."""
+        """Whether this object belongs to the place."""
         if bucket != self.bucket:
             return False
         return key.startswith(self.folder) or (not self.folder_only and key == self.name)
 
     def overlaps(self, other: Place) -> bool:
-        """Whether one lies in the other, as a store may see it: some take `a//b`, or `/a/b`, for `a/b`."""
+        """Whether one lies in the other, as a store may see it: some treat `a//b` or `/a/b` as `a/b`."""
         mine, theirs = _plain(self.name), _plain(other.name)
         return self.bucket == other.bucket and (mine.startswith(theirs) or theirs.startswith(mine))
 
@@ -77,7 +77,7 @@ def parse_uri(uri: str) -> tuple[str, str]:
 
 
 def folder(key: str) -> str:
-    """What keys in the folder of this name begin with; empty for the name of no folder."""
+    """Prefix of the keys in the folder of this name; empty for an empty name."""
     name = key.rstrip("/")
     return f"{name}/" if name else ""
 
@@ -86,8 +86,8 @@ def destination(uri: str) -> Place:
     """The folder that results go to.
 
     Raises:
-        ConfigError: not an S3 URI, or a folder on the way has no name of its own, which stores and tables take for
-            different places.
+        ConfigError: not an S3 URI, or a folder in it has no name of its own (`//`, `.`, `..`), which stores and tables
+            treat differently.
     """
     place = Place.of(uri)
     if place.name and any(part in {"", ".", ".."} for part in place.name.split("/")):
@@ -104,7 +104,7 @@ def keep_apart(source: str, results: str) -> tuple[Place, Place]:
     """The places of these addresses, neither of which lies in the other.
 
     Raises:
-        ConfigError: one of them is no address, or one lies in the other.
+        ConfigError: one of them is not an address, or one lies in the other.
     """
     read, written = Place.of(source), destination(results)
     if read.overlaps(written):

@@ -1,13 +1,14 @@
 """The lake tables: Delta on S3, with atomic commits and no lock or catalog service.
 
 A commit is one conditional put of a numbered log entry. All of our commits carry the same application transaction id,
-and Delta refuses a commit where another one with this id came in between; so a writer that was overtaken looks at the
-table again before it tries again, and rows are neither lost nor doubled by any number of writers. Reference: the Delta
+and Delta refuses a commit if another one with this id came in between; so a writer that was overtaken looks at the
+table again before it retries, and no number of writers loses or duplicates rows. Reference: the Delta
 Lake transaction protocol, "Transaction Identifiers" and "Writer requirements".
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -43,7 +44,7 @@ Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
 _APPLICATION = "s2i"
 _LONGEST_WORDS = 300
-#: A proxy that is none, and what is not asked through it: for this client `*` is every name, and no address.
+#: A dummy proxy and what bypasses it, which is everything: for this client `*` covers names, but not addresses.
 _DIRECTLY = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
 _NO_ANSWER = ("error sending request", "HTTP error", "client error", "operation timed out", "error decoding response")
 _COMMIT_ATTEMPTS = 60
@@ -60,7 +61,7 @@ _PATIENCE = {"backoff_config.init_backoff": "250ms", "backoff_config.max_backoff
 class LakeTable:
     """A Delta table whose rows have a unique key.
 
-    It need not exist: reading gives no rows then, and the first write makes it. Threads may share one, and it can be
+    It need not exist: then reading gives no rows, and the first write creates it. Threads may share one, and it can be
     pickled.
 
     Args:
@@ -93,7 +94,7 @@ class LakeTable:
         return f"LakeTable({self.uri})"
 
     def exists(self) -> bool:
-        """Whether anything was ever written."""
+        """Whether anything has ever been written."""
         return self._open() is not None
 
     def count(self) -> int:
@@ -102,51 +103,47 @@ class LakeTable:
         return 0 if table is None else int(table.count())
 
     def files(self) -> int:
-        """Number of data files of the present version."""
+        """Number of data files of the current version."""
         table = self._open()
         return 0 if table is None else len(table.file_uris())
 
     def dataset(self) -> pads.Dataset | None:
-        """The present version as an Arrow dataset for streaming reads; None where nothing was ever written."""
+        """The current version as an Arrow dataset for streaming reads; None if nothing was ever written."""
         table = self._open()
         with self._errors():
-            # What was written before a column was added has nulls in it.
+            # Rows written before a column was added have nulls in it.
             return None if table is None else table.to_pyarrow_dataset().replace_schema(self.schema)
 
     def read(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None) -> pa.Table:
-        """The rows of the present version; only the columns asked for are fetched."""
-        return pa.Table.from_batches(self.batches(columns, filter), schema=self._projection(columns))
+        """The rows of the current version; only the requested columns are fetched."""
+        return pa.Table.from_batches(self.batches(columns, filter), schema=self.schema_of(columns))
 
     def batches(
         self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """As `read`, batch by batch in bounded memory."""
+        """Like `read`, batch by batch in bounded memory."""
         dataset = self.dataset()
         if dataset is None:
             return
         with self._errors():
-            schema = self._projection(columns)
+            schema = self.schema_of(columns)
             for batch in dataset.to_batches(columns=schema.names, filter=filter):
                 yield batch.cast(schema)
 
-    def keys(self, filter: pc.Expression | None = None) -> pa.Table:
-        """The key columns of the rows."""
-        return self.read(self.key_columns, filter)
-
     def merge(self, rows: Rows) -> int:
-        """Insert the rows whose key is not in the table yet; of equal keys among the rows, the first counts.
+        """Insert the rows whose key is not in the table yet; among rows with the same key, the first counts.
 
         Doing it again changes nothing. Returns the number of rows that this call inserted, in one commit.
 
         Raises:
             StorageError: the bucket, the login or a right is lacking; or the table has other columns.
-            StorageUnavailable: the store does not answer, or other writers are faster every time.
+            StorageUnavailable: the store does not answer, or other writers were faster every time.
         """
         batch = _distinct(self._arrow(rows), self.key_columns, keep="first")
         return self._commit(batch, replace=False)
 
     def upsert(self, rows: Rows) -> int:
-        """Insert the rows, and replace those whose key is there; of equal keys among the rows, the last counts.
+        """Insert the rows, replacing those with the same key; among rows with the same key, the last counts.
 
         Returns the number of rows inserted or replaced, in one commit. Raises as `merge` does.
         """
@@ -158,22 +155,22 @@ class LakeTable:
     ) -> Iterator[pa.RecordBatch]:
         """Rows of one data file, batch by batch; `path` as in the fragments of `dataset`.
 
-        A file that was joined into another since can still be read for a week.
+        A file that has been joined into another since can still be read for a week.
         """
         dataset = self.dataset()
         if dataset is None:
             return
         with self._errors():
-            schema = self._projection(columns)
+            schema = self.schema_of(columns)
             fragment = dataset.format.make_fragment(path, filesystem=dataset.filesystem)
             file = pads.FileSystemDataset([fragment], dataset.schema, dataset.format, dataset.filesystem)
-            # Small batches and no reading ahead: rows with embeddings are large.
+            # Small batches and no read-ahead: rows with embeddings are large.
             some = {"batch_size": _FILE_BATCH_ROWS, "batch_readahead": 1, "fragment_readahead": 1}
             for batch in file.to_batches(columns=schema.names, filter=filter, **some):
                 yield batch.cast(schema)
 
     def tidy(self, files: int) -> bool:
-        """`compact` where the table has that many small files or more; whether it did."""
+        """`compact` if the table has at least this many small files; returns whether it did."""
         table = self._open()
         if table is None:
             return False
@@ -194,7 +191,7 @@ class LakeTable:
                     table.optimize.compact()
                     table.vacuum(dry_run=False)
                 return
-            except CommitFailedError:  # somebody replaced rows meanwhile
+            except CommitFailedError:  # someone replaced rows meanwhile
                 time.sleep(pause_s)
         raise self._overtaken()
 
@@ -213,7 +210,7 @@ class LakeTable:
             raise self._overtaken()
 
     def _add_new_columns(self, table: DeltaTable) -> None:
-        """Columns that an older version of s2i did not write; in its rows they are null."""
+        """Adds columns that an older version of s2i did not write; they are null in its rows."""
         there = {field.name for field in table.schema().fields}
         new = [field for field in self.schema if field.name not in there]
         if new:
@@ -233,9 +230,9 @@ class LakeTable:
         return int(fresh.num_rows)
 
     def _replace(self, table: DeltaTable, batch: pa.Table, properties: CommitProperties) -> None:
-        """Write the batch and what else is in the files that hold its keys as one new file in place of those.
+        """Write the batch, and the other rows of the files that hold its keys, as one new file in place of those.
 
-        The library's own merge writes `string_view` columns, in which pyarrow and DuckDB cannot filter.
+        The library's own merge writes `string_view` columns, on which pyarrow and DuckDB cannot filter.
         """
         wanted = _joined(batch, self.key_columns).combine_chunks()
         kept, replaced = [batch], []
@@ -265,10 +262,10 @@ class LakeTable:
         )
 
     def _present(self, table: DeltaTable, batch: pa.Table) -> pa.Array:
-        """Which rows of the batch have their key in the table `(rows,)`; reads the files that are new to us only."""
+        """Which rows of the batch have their key in the table `(rows,)`; only reads files that it has not seen yet."""
         dataset = table.to_pyarrow_dataset()
         fragments = {fragment.path: fragment for fragment in dataset.get_fragments()}
-        # A file that is gone may have taken rows along (somebody deleted some): what it held is not known any more.
+        # If a file is gone, rows may have been deleted: then what is known about its keys no longer holds.
         known = self._known if self._known.files <= fragments.keys() else _KnownKeys.none()
         new = [fragment for path, fragment in fragments.items() if path not in known.files]
         if new:
@@ -280,12 +277,12 @@ class LakeTable:
             known = _KnownKeys(frozenset(fragments), pa.chunked_array(chunks, pa.string()))
         self._known = known
         wanted = _joined(batch, self.key_columns)
-        # The small side is the hash table; the large one is only walked through.
+        # The small side becomes the hash table; the large one is only scanned.
         found = known.keys.filter(pc.is_in(known.keys, value_set=wanted.combine_chunks()))
         return pc.is_in(wanted, value_set=found.combine_chunks())
 
     def _open(self) -> DeltaTable | None:
-        """The table in its present version, or None."""
+        """The table in its current version, or None."""
         with self._lock, self._errors():
             if self._process != os.getpid():  # forked: the parent's connections are not ours
                 self._process, self._session, self._table = os.getpid(), None, None
@@ -293,7 +290,7 @@ class LakeTable:
             if self._table is not None and options == self._options:
                 self._table.update_incremental()
                 return self._table
-            if self._table is None:  # later the table is patient with an ill store; a wrong setting shows at once
+            if self._table is None:  # the first time, so that a wrong setting shows at once, before patient retries
                 self._check()
             try:
                 table = DeltaTable(self.uri, storage_options=options)
@@ -318,7 +315,7 @@ class LakeTable:
         credentials = self._session.get_credentials()
         if credentials is None:
             raise StorageError(self.uri, "no login for the object store was found", LOGIN_REMEDY)
-        login = credentials.get_frozen_credentials()  # renewed by boto where they expire
+        login = credentials.get_frozen_credentials()  # renewed by boto when they expire
         options = {
             "AWS_ACCESS_KEY_ID": login.access_key,
             "AWS_SECRET_ACCESS_KEY": login.secret_key,
@@ -334,7 +331,7 @@ class LakeTable:
             # S3Settings lets plain HTTP through for loopback, or where the owner said so.
             options["AWS_ALLOW_HTTP"] = str(self.settings.endpoint_url.startswith("http://")).lower()
         proxy = self.settings.proxy
-        # Said in every case: this client would look for itself, and ask even loopback by way of a proxy.
+        # Always set: this client would look for itself, and use a proxy even for loopback.
         return options | ({"proxy_url": proxy} if proxy else _DIRECTLY)
 
     def _check_schema(self, table: DeltaTable) -> None:
@@ -354,8 +351,8 @@ class LakeTable:
             )
 
     def located(self, columns: Sequence[str], filter: pc.Expression | None = None) -> pa.Table:
-        """The rows, with the `path` of the data file that each lies in."""
-        schema = self._projection(columns)
+        """The rows, with the `path` of the data file that each is in."""
+        schema = self.schema_of(columns)
         dataset = self.dataset()
         if dataset is None:
             return schema.append(pa.field("path", pa.string())).empty_table()
@@ -364,10 +361,7 @@ class LakeTable:
         return table.rename_columns([*columns, "path"]).cast(schema.append(pa.field("path", pa.string())))
 
     def schema_of(self, columns: Sequence[str] | None) -> pa.Schema:
-        """The schema of these columns; of all where none are named."""
-        return self._projection(columns)
-
-    def _projection(self, columns: Sequence[str] | None) -> pa.Schema:
+        """The schema of these columns; of all if none are named."""
         return self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
 
     def _arrow(self, rows: Rows) -> pa.Table:
@@ -386,8 +380,18 @@ class LakeTable:
         bucket, prefix = parse_uri(self.uri)
         self._objects.check_readable(bucket, prefix)
 
-    def _errors(self) -> _DeltaErrors:
-        return _DeltaErrors(self)
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turns the table library's errors into ours; a lost race (`CommitFailedError`) passes, to be tried again."""
+        try:
+            yield
+        except (CommitFailedError, S2IError):
+            raise
+        except (OSError, DeltaError) as error:
+            # The library is unclear about a missing bucket or a bad login: ask the store itself.
+            self._check()
+            text = " ".join(re.sub(r"\x1b\[\d+m|↳", "", str(error)).split())
+            raise _told(text, self.uri, self.settings) from error
 
     def _overtaken(self) -> StorageUnavailable:
         return StorageUnavailable(
@@ -398,12 +402,12 @@ class LakeTable:
 
 
 def planned(digests: Digests) -> pc.Expression:
-    """Which rows of `recordings` and `scenes` are of these settings and this encoder."""
+    """Which rows of `recordings` and `scenes` were made with these settings and this encoder."""
     return (pc.field("plan_digest") == digests.plan) & (pc.field("model_digest") == digests.encoder)
 
 
 def drawn(digests: Digests) -> pc.Expression:
-    """Which rows of `images` are of these settings and this decoder."""
+    """Which rows of `images` were made with these settings and this decoder."""
     return (pc.field("image_digest") == digests.image) & (pc.field("model_digest") == digests.decoder)
 
 
@@ -420,7 +424,7 @@ class Lake:
         self.failures = self._table("failures", FAILURES, "subject", "stage", "run_id")
 
     def compact(self) -> dict[str, tuple[int, int]]:
-        """`LakeTable.compact` for every table; the number of files of each, before and after."""
+        """`LakeTable.compact` for every table; returns the number of files of each, before and after."""
         files: dict[str, tuple[int, int]] = {}
         for name, table in self.tables.items():
             before = table.files()
@@ -444,9 +448,9 @@ class Lake:
     ) -> list[AudioObject]:
         """The objects that still have to be planned: those never tried in their order, then those that failed before.
 
-        Planned is what has an outcome for this etag, these plan settings and this encoder: ok, skipped, or failed for
-        good. A failed row that is retryable does not count; with `retry_failed`, none that failed does. What was found
-        archived, and is so still by the listing of AWS, which knows what was restored, is left as it is.
+        An object counts as planned if it has an outcome for this etag, these plan settings and this encoder: ok,
+        skipped, or failed for good. A failed row that is retryable does not count, with `retry_failed` no failed row
+        does. What was found archived, and still is by the listing of AWS, which knows what was restored, is left alone.
         """
         again = pc.field("status") == Status.FAILED.value
         if not retry_failed:
@@ -465,7 +469,7 @@ class Lake:
         return fresh + tried
 
     def _known(self, rows: pc.Expression) -> set[tuple[str, str]]:
-        """Objects with such a row of `recordings`, by URI and etag."""
+        """URI and etag of the objects that have such a row in `recordings`."""
         found: set[tuple[str, str]] = set()
         for batch in self.recordings.batches(["source_uri", "etag"], rows):
             found.update(zip(batch["source_uri"].to_pylist(), batch["etag"].to_pylist(), strict=True))
@@ -474,7 +478,7 @@ class Lake:
     def unillustrated(
         self, digests: Digests, columns: Sequence[str] | None = None, *, retry_failed: bool = False
     ) -> pa.Table:
-        """The rows of `scenes` with status `ok` that have no image of these image settings and this decoder.
+        """The rows of `scenes` with status `ok` that have no image with these image settings and this decoder.
 
         Scenes whose image failed for good are left out, unless `retry_failed` asks for them.
 
@@ -492,7 +496,7 @@ class Lake:
         return self.scenes.read(columns, scenes)
 
     def unillustrated_files(self, digests: Digests, *, retry_failed: bool = False) -> list[tuple[str, pa.Table]]:
-        """As `unillustrated`, by data file: its path (for `LakeTable.file_batches`), `scene_id` and `recording_id`."""
+        """Like `unillustrated`, per data file: path (for `LakeTable.file_batches`), `scene_id` and `recording_id`."""
         scenes = self._wanted(digests)
         where = self.scenes.located(["scene_id", "recording_id"], scenes)
         pending = self._without_image(where, digests, retry_failed)
@@ -506,7 +510,7 @@ class Lake:
         ]
 
     def failed_runs(self) -> Counter[str]:
-        """In how many runs each subject has failed; those in which it lay in an archive are no failures of ours."""
+        """In how many runs each subject has failed; runs in which it lay in an archive do not count."""
         others = pc.field("error") != ObjectArchived.__name__
         return Counter(self.failures.read(["subject"], others)["subject"].to_pylist())
 
@@ -515,7 +519,7 @@ class Lake:
         return planned(digests) & (pc.field("status") == Status.OK.value)
 
     def _without_image(self, scenes: pa.Table, digests: Digests, retry_failed: bool) -> pa.Table:
-        """Those of the rows, which have a `scene_id`, that have no image and did not fail for good."""
+        """Those of the given rows (with a `scene_id`) that have no image and did not fail for good."""
         done = self.images.read(["scene_id"], drawn(digests))["scene_id"].combine_chunks()
         pending = scenes.filter(pc.invert(pc.is_in(scenes["scene_id"], value_set=done)))
         if retry_failed or not pending.num_rows:
@@ -533,7 +537,7 @@ class Lake:
         return pending.filter(pc.is_in(pending["scene_id"], value_set=final))
 
     def _given_up(self, digests: Digests) -> pa.Array:
-        """Ids of the scenes whose image failed for good at some time."""
+        """Ids of the scenes whose image has ever failed for good."""
         final = self.failures.read(["subject", "scene_id"], pc.field("scene_id").is_valid() & ~pc.field("retryable"))
         given_up = [
             scene
@@ -548,7 +552,7 @@ class Lake:
 
 @dataclass(frozen=True)
 class _KnownKeys:
-    """The keys of the data files seen so far, joined to one string each."""
+    """The keys in the data files seen so far, each joined into one string."""
 
     files: frozenset[str]
     keys: pa.ChunkedArray
@@ -558,26 +562,8 @@ class _KnownKeys:
         return cls(frozenset(), pa.chunked_array([], pa.string()))
 
 
-class _DeltaErrors:
-    """Turns the table library's errors into ours; a lost race (`CommitFailedError`) passes, to be tried again."""
-
-    def __init__(self, table: LakeTable) -> None:
-        self._lake_table = table
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, OSError | DeltaError) or isinstance(error, CommitFailedError | S2IError):
-            return
-        # The library's words for a missing bucket or a bad login are unclear: ask the store itself.
-        self._lake_table._check()
-        text = " ".join(re.sub(r"\x1b\[\d+m|↳", "", str(error)).split())
-        raise _told(text, self._lake_table.uri, self._lake_table.settings) from error
-
-
 def _told(text: str, uri: str, settings: S3Settings) -> StorageError:
-    """The error for what the table library says: of the way to the store, of the store's answer, or of the table."""
+    """The error for a message of the table library: about the way to the store, the store's answer, or the table."""
     if (found := trouble(text, settings.url)) is not None:
         kind = StorageUnavailable if found.passes else StorageError
         reason = f"the client of the tables cannot ask the object store at {settings.place}: {found.reason}"
@@ -602,7 +588,7 @@ def _told(text: str, uri: str, settings: S3Settings) -> StorageError:
 
 
 def _distinct(table: pa.Table, keys: Sequence[str], keep: Literal["first", "last"]) -> pa.Table:
-    """The table with one row a key, in the order of the rows."""
+    """The table with one row per key, in the order of the rows."""
     numbered = table.select(list(keys)).append_column("row", pa.array(range(table.num_rows), pa.int64()))
     chosen = numbered.group_by(list(keys)).aggregate([("row", "min" if keep == "first" else "max")]).columns[-1]
     return table.take(chosen.take(pc.sort_indices(chosen)))

@@ -20,6 +20,7 @@ from typing import Any
 from cluster.jobs.request import JobRequest
 from s2i_core import presets
 from s2i_core.storage.embedded import EmbeddedStore
+from s2i_core.storage.folders import s3_filesystem
 from s2i_core.storage.objects import ObjectStore
 from tests.bench.recordings import FORMATS, repeated, ten_minutes
 from tests.bench.results import Options
@@ -43,7 +44,7 @@ def run(options: Options) -> dict[str, Any]:
                 long = repeated(short, 3 if options.quick else _TIMES, Path(folder) / f"long.{kind}")
                 heard = {}
                 for name, path in {"ten_minutes": short, "ten_hours": long}.items():
-                    objects.upload_file(path, _BUCKET, f"{name}.{kind}")
+                    s3_filesystem(info.settings()).put_file(str(path), f"{_BUCKET}/{name}.{kind}")
                     heard[name] = _heard(f"{name}.{kind}")
                     print(f"long_audio: {kind}, {name}: {heard[name]}", file=sys.stderr, flush=True)
                     path.unlink()
@@ -84,7 +85,7 @@ def _hear(key: str) -> dict[str, Any]:
     wall_s = time.monotonic() - began
     mine_mb, decoder_mb = _peak_mb("self"), sum(map(_peak_mb, _children()))
     del stage  # and with it its decoder, whose CPU time is known once it has ended
-    told = rows.end_of(str(end))
+    told = rows.from_json(rows.End, str(end))
     if told.heard is None:
         raise RuntimeError(str(told.failure))
     mine, childs = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

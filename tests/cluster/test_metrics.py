@@ -65,7 +65,7 @@ def test_a_run_exports_what_the_dashboards_ask_for(exported: Series) -> None:
         ("plan", "failed", "DecodeError"),
         ("illustrate", "ok", "none"),
     }
-    assert {each["stage"] for each in exported["ray_s2i_stage_seconds_count"]} == {"hear", "encode", "draw"}
+    assert {each["stage"] for each in exported["ray_s2i_stage_seconds_count"]} == {"decode", "encode", "draw"}
 
 
 def test_nothing_is_counted_and_nothing_breaks_without_a_ray(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,5 +74,5 @@ def test_nothing_is_counted_and_nothing_breaks_without_a_ray(monkeypatch: pytest
     metrics.pending("plan", 3)
     metrics.audio(1.0)
     metrics.drawn(0.5, 10.0, "cuda:0")
-    with metrics.timed("hear"):
+    with metrics.timed("decode"):
         pass

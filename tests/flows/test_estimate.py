@@ -251,7 +251,7 @@ def test_what_is_archived_is_not_priced_until_it_is_restored(
         made.answer = lambda method, path: refused if "glacier" in path or "deep.wav" in path else None
         found = plan(f"s3://{bucket}", rates=RATES)
         assert (found.content.recordings, found.content.archived, found.content.audio_s) == (1, 3, 10)
-        assert any("3 recordings" in remark and "restore them" in remark for remark in found.remarks)
+        assert any("3 recordings" in remark and "restored" in remark for remark in found.remarks)
         made.answer = lambda method, path: None  # restored, though the listing still names the class
         again = plan(f"s3://{bucket}", rates=RATES).content
         assert (again.recordings, again.archived) == (4, 0)

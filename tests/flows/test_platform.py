@@ -26,7 +26,6 @@ from flows.platform import (
     Program,
     Supervisor,
     _PageServer,
-    descendants,
     page,
     stop,
     targets,
@@ -81,20 +80,17 @@ def test_what_dies_is_started_again_and_nothing_is_left_at_the_end(programs: dic
         assert ("one", True) in told[first], "the second comes after the first"
         victim = programs["two"]._process
         assert victim is not None
-        until(lambda: descendants(victim.pid))
-        (grandchild,) = descendants(victim.pid)
+        until(lambda: len(processes.marked(programs["two"]._mark)) == 2)
+        (grandchild,) = {*processes.marked(programs["two"]._mark)} - {victim.pid}
         os.kill(victim.pid, signal.SIGKILL)
         until(lambda: parts[1].state.starts == 2 and parts[1].state.healthy)
         assert parts[0].state.starts == 1
-        below = [pid for program in programs.values() for pid in descendants(program._process.pid)]  # type: ignore[union-attr]
-        pids = [program._process.pid for program in programs.values() if program._process] + below + [grandchild]
+        pids = [pid for program in programs.values() for pid in processes.marked(program._mark)] + [grandchild]
     finally:
         supervisor.stop()
         thread.join(60)
     assert not thread.is_alive()
     until(lambda: not any(alive(pid) for pid in pids), 5)
-    if alive(grandchild):  # its parent was killed from outside: nobody could know it any more
-        os.kill(grandchild, signal.SIGKILL)
 
 
 def test_a_program_ends_with_its_supervisor_however_that_ends(tmp_path: Path) -> None:

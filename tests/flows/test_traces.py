@@ -38,7 +38,7 @@ def test_one_trace_and_one_run_id_lead_from_the_flow_to_the_store(
     for name, above in {
         "job plan": flow,
         "job illustrate": flow,
-        "stage hear": "job plan",
+        "stage decode": "job plan",
         "stage encode": "job plan",
         "stage draw": "job illustrate",
     }.items():
@@ -54,7 +54,7 @@ def test_one_trace_and_one_run_id_lead_from_the_flow_to_the_store(
     for key in images["key"].to_pylist():
         assert receiver.above(written[key])[:2] == ["stage draw", "job illustrate"]
         assert flow in receiver.above(written[key])
-    read = [span for span in receiver.named("S3 GetObject") if "stage hear" in receiver.above(span)]
+    read = [span for span in receiver.named("S3 GetObject") if "stage decode" in receiver.above(span)]
     assert {facts(span)["aws.s3.key"] for span in read} >= {"sea animals.wav", "broken.mp3"}
 
     lines = [json.loads(line) for line in (tmp_path / "prefect" / "log.jsonl").read_text("utf-8").splitlines()]

@@ -7,6 +7,7 @@ from small_archive import SETTINGS
 
 from flows.work import Archive, Work
 from s2i_core.errors import ConfigError, ModelError
+from s2i_core.weights import name_in_0_1
 
 
 def test_all_is_to_be_done_at_first(archive: tuple[str, str], checkpoint: str) -> None:
@@ -48,3 +49,27 @@ def test_wrong_arguments_are_named(archive: tuple[str, str], checkpoint: str) ->
         with pytest.raises(ConfigError, match="lie in each other"):
             Archive(inner, outer, checkpoint=checkpoint)
     Archive(f"{archive[0]}/a", f"{archive[0]}/ab", checkpoint=checkpoint)
+
+
+def test_what_is_done_again_of_an_archive_of_0_1_with_a_checkpoint_of_ones_own_is_said(
+    archive: tuple[str, str], checkpoint: str
+) -> None:
+    found = Archive(*archive, checkpoint=checkpoint, settings=SETTINGS)
+    assert found.renamed() is None
+    before = name_in_0_1(found.config.model)
+    assert before not in found.digests.named().values()
+    rows = [{"source_uri": uri, "etag": "e", "status": "ok", "plan_digest": found.digests.plan} for uri in "ab"]
+    found.lake.recordings.upsert([{**row, "model_digest": before} for row in rows])
+    assert found.renamed() == "a model's parts are named apart since 0.2: this run plans 2 recordings once more"
+    image = {"image_id": "i", "image_digest": found.digests.image, "model_digest": before}
+    found.lake.images.merge([image])
+    said = "a model's parts are named apart since 0.2: this run plans 2 recordings and draws 1 picture once more"
+    assert found.renamed() == said
+
+
+def test_an_archive_of_0_1_with_the_shipped_model_needs_no_word(archive: tuple[str, str]) -> None:
+    found = Archive(*archive)
+    digests = found.digests
+    row = {"source_uri": "a", "etag": "e", "status": "ok", "plan_digest": digests.plan, "model_digest": digests.encoder}
+    found.lake.recordings.upsert([row])
+    assert found.renamed() is None

@@ -255,15 +255,6 @@ def test_more_than_a_page_is_listed(objects: ObjectStore, bucket: str) -> None:
     assert [found.key for found in objects.list(bucket, "p/")] == names
 
 
-def test_files_go_up_and_down(objects: ObjectStore, bucket: str, tmp_path: Path) -> None:
-    data = random.Random(2).randbytes(9 << 20)
-    (tmp_path / "up").write_bytes(data)
-    objects.upload_file(tmp_path / "up", bucket, "big file.bin", "audio/mpeg")
-    objects.download(bucket, "big file.bin", tmp_path / "down")
-    assert (tmp_path / "down").read_bytes() == data
-    complaint(ObjectGone, "nothing", lambda: objects.download(bucket, "nothing", tmp_path / "none"))
-
-
 def test_metadata_round_trip(objects: ObjectStore, bucket: str) -> None:
     facts = {"similarity": "0.25", "sha256": "ab" * 32, "text": "with spaces; and, signs"}
     objects.put(bucket, "image.webp", b"RIFF", "image/webp", metadata=facts)

@@ -75,7 +75,6 @@ def test_nothing_is_there_before_the_first_write(lake: Lake) -> None:
         assert not table.exists()
         assert table.count() == 0
         assert table.read().schema == table.schema
-        assert table.keys().num_rows == 0
         assert table.dataset() is None
     assert lake.unillustrated(DIGESTS).num_rows == 0
     assert lake.unplanned([AudioObject("b", "k", "e", 1)], DIGESTS) == [AudioObject("b", "k", "e", 1)]
@@ -132,7 +131,7 @@ def test_rows_deleted_by_hand_can_be_written_again(lake: Lake) -> None:
     assert table is not None
     table.delete("scene_id = 'deleted'")
     assert lake.scenes.merge([scene("kept"), scene("deleted")]) == 1
-    assert sorted(lake.scenes.keys()["scene_id"].to_pylist()) == ["deleted", "kept"]
+    assert sorted(lake.scenes.read(["scene_id"])["scene_id"].to_pylist()) == ["deleted", "kept"]
 
 
 def test_a_key_must_not_be_null(lake: Lake) -> None:
@@ -145,7 +144,7 @@ def test_read_takes_columns_and_filters(lake: Lake) -> None:
     found = lake.scenes.read(["index", "scene_id"], pc.field("index") >= 8)
     assert found.column_names == ["index", "scene_id"]
     assert sorted(found["index"].to_pylist()) == [8, 9]
-    assert lake.scenes.keys(pc.field("index") == 3).to_pylist() == [{"scene_id": "s3"}]
+    assert lake.scenes.read(["scene_id"], pc.field("index") == 3).to_pylist() == [{"scene_id": "s3"}]
 
 
 def write(settings: S3Settings, uri: str, writer: int, replace: bool) -> int:
@@ -164,7 +163,7 @@ def write(settings: S3Settings, uri: str, writer: int, replace: bool) -> int:
 def test_threads_lose_and_double_nothing(lake: Lake, replace: bool) -> None:
     with ThreadPoolExecutor(4) as pool:
         inserted = list(pool.map(lambda writer: write(lake.settings, lake.uri, writer, replace), range(4)))
-    ids = lake.scenes.keys()["scene_id"].to_pylist()
+    ids = lake.scenes.read(["scene_id"])["scene_id"].to_pylist()
     expected = {f"shared{number:03d}" for number in range(60)}
     expected |= {
         f"own{writer}-{number:03d}"
@@ -188,7 +187,7 @@ def test_processes_lose_and_double_nothing(lake: Lake) -> None:
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
-    ids = lake.scenes.keys()["scene_id"].to_pylist()
+    ids = lake.scenes.read(["scene_id"])["scene_id"].to_pylist()
     assert len(ids) == len(set(ids))
     assert {name.split("-")[0] for name in ids if name.startswith("own")} == {"own0", "own1", "own9"}
     assert sum(name.startswith("shared") for name in ids) == 60

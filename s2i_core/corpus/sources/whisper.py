@@ -160,6 +160,34 @@ def speech_encoder(arrays: Arrays) -> SpeechEncoder:
     return encoder.eval()
 
 
+def _decoder_layers(
+    arrays: Arrays, norms: tuple[str, str, str], attentions: tuple[str, str], mlp: tuple[str, str]
+) -> dict[str, torch.Tensor]:
+    """The decoder's layers by the names that a module has for their parts.
+
+    Args:
+        arrays: of the whole model.
+        norms: before self-attention, cross-attention and feed-forward.
+        attentions: a projection of self-attention and of cross-attention, with `{}` for q, k, v and out.
+        mlp: the two linear layers.
+    """
+    state: dict[str, torch.Tensor] = {}
+    for i in range(_layers(arrays, "decoder")):
+        source, target = f"decoder/layer_{i}", f"layers.{i}"
+        parts = (f"{source}/self_attention", f"{source}/attention", f"{source}/ffn")
+        for part, norm in zip(parts, norms, strict=True):
+            state |= _norm(arrays, f"{part}/layer_norm", f"{target}.{norm}")
+        own, cross = (f"{target}.{name}" for name in attentions)
+        state |= _fused(arrays, f"{parts[0]}/linear_0", [own.format(x) for x in "qkv"])
+        state |= _linear(arrays, f"{parts[0]}/linear_1", own.format("out"))
+        state |= _linear(arrays, f"{parts[1]}/linear_0", cross.format("q"))
+        state |= _fused(arrays, f"{parts[1]}/linear_1", [cross.format(x) for x in "kv"])
+        state |= _linear(arrays, f"{parts[1]}/linear_2", cross.format("out"))
+        for number, name in enumerate(mlp):
+            state |= _linear(arrays, f"{parts[2]}/linear_{number}", f"{target}.{name}")
+    return state
+
+
 def query_transformer(arrays: Arrays, queries: int, token_width: int, embedding_width: int) -> QueryTransformer:
     """A projection that starts from Whisper's decoder.
 
@@ -184,20 +212,12 @@ def query_transformer(arrays: Arrays, queries: int, token_width: int, embedding_
         projection.queries[:] = table.mean(0) + 0.5 * table.std(0) * torch.randn_like(projection.queries)
         projection.queries[: len(start)] = table[start]
         projection.queries += positions[:queries]
-    state: dict[str, torch.Tensor] = dict(_norm(arrays, "decoder/layer_norm", "norm"))
-    for i in range(layers):
-        source, target = f"decoder/layer_{i}", f"layers.{i}"
-        own, cross = f"{source}/self_attention", f"{source}/attention"
-        state |= _norm(arrays, f"{own}/layer_norm", f"{target}.self_norm")
-        state |= _fused(arrays, f"{own}/linear_0", [f"{target}.self_attention.{x}" for x in "qkv"])
-        state |= _linear(arrays, f"{own}/linear_1", f"{target}.self_attention.out")
-        state |= _norm(arrays, f"{cross}/layer_norm", f"{target}.cross_norm")
-        state |= _linear(arrays, f"{cross}/linear_0", f"{target}.cross_attention.q")
-        state |= _fused(arrays, f"{cross}/linear_1", [f"{target}.cross_attention.{x}" for x in "kv"])
-        state |= _linear(arrays, f"{cross}/linear_2", f"{target}.cross_attention.out")
-        state |= _norm(arrays, f"{source}/ffn/layer_norm", f"{target}.mlp_norm")
-        state |= _linear(arrays, f"{source}/ffn/linear_0", f"{target}.mlp.0")
-        state |= _linear(arrays, f"{source}/ffn/linear_1", f"{target}.mlp.2")
+    state = _norm(arrays, "decoder/layer_norm", "norm") | _decoder_layers(
+        arrays,
+        ("self_norm", "cross_norm", "mlp_norm"),
+        ("self_attention.{}", "cross_attention.{}"),
+        ("mlp.0", "mlp.2"),
+    )
     missing, unexpected = projection.load_state_dict(state, strict=False)
     ours = ("queries", "to_tokens", "to_pooled")
     if unexpected or any(not name.startswith(ours) for name in missing):
@@ -229,20 +249,13 @@ def recogniser(arrays: Arrays) -> WhisperForConditionalGeneration:
         "embed_tokens.weight": table,
         "embed_positions.weight": _tensor(arrays, "decoder/position_encodings/encodings"),
         **_norm(arrays, "decoder/layer_norm", "layer_norm"),
+        **_decoder_layers(
+            arrays,
+            ("self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"),
+            ("self_attn.{}_proj", "encoder_attn.{}_proj"),
+            ("fc1", "fc2"),
+        ),
     }
-    for i in range(layers):
-        source, target = f"decoder/layer_{i}", f"layers.{i}"
-        own, cross = f"{source}/self_attention", f"{source}/attention"
-        state |= _norm(arrays, f"{own}/layer_norm", f"{target}.self_attn_layer_norm")
-        state |= _fused(arrays, f"{own}/linear_0", [f"{target}.self_attn.{x}_proj" for x in "qkv"])
-        state |= _linear(arrays, f"{own}/linear_1", f"{target}.self_attn.out_proj")
-        state |= _norm(arrays, f"{cross}/layer_norm", f"{target}.encoder_attn_layer_norm")
-        state |= _linear(arrays, f"{cross}/linear_0", f"{target}.encoder_attn.q_proj")
-        state |= _fused(arrays, f"{cross}/linear_1", [f"{target}.encoder_attn.{x}_proj" for x in "kv"])
-        state |= _linear(arrays, f"{cross}/linear_2", f"{target}.encoder_attn.out_proj")
-        state |= _norm(arrays, f"{source}/ffn/layer_norm", f"{target}.final_layer_norm")
-        state |= _linear(arrays, f"{source}/ffn/linear_0", f"{target}.fc1")
-        state |= _linear(arrays, f"{source}/ffn/linear_1", f"{target}.fc2")
     model = WhisperForConditionalGeneration(config)
     model.model.decoder.load_state_dict(state)
     model.model.encoder.load_state_dict(encoder.state_dict())

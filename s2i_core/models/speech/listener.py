@@ -1,4 +1,4 @@
-"""The speech encoder of the shipped model: Whisper's frames, read by a query transformer for each thing to be said."""
+"""The speech encoder of the shipped model: Whisper's frames, read by one query transformer per output."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from s2i_core.models.speech.whisper import SpeechEncoder
 from s2i_core.records import SpeechEmbedding
 
 _ROWS = 16
-"""Rows of one length that run at once; bounds the memory of a large batch."""
+"""Rows of equal length that run at once; bounds the memory of a large batch."""
 _MEL_FRAMES = 4
-"""For each frame at 25 Hz."""
+"""Mel frames for each frame at 25 Hz."""
 
 
 class WhisperListener:
-    """Keeps the contract `SpeechEncoder`.
+    """Implements `SpeechEncoder`.
 
     Args:
         frames: log-mel `(B, 80, F)` to frames `(B, T, D)`.
         projection: frames to condition tokens and a pooled vector.
-        extras: projections whose tokens are said besides, by name.
-        digest: of the files they come from.
-        grounding: what hears single things in frames, and which; None where it was not trained.
+        extras: projections of further outputs, by name.
+        digest: of the files that they come from.
+        grounding: what hears single things in frames, and which; None if it was not trained.
     """
 
     frontend: Frontend = LogMel()
@@ -92,12 +92,12 @@ class WhisperListener:
 
 
 def load(config: WhisperEncoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> WhisperListener:
-    """That of a checkpoint.
+    """The one of a checkpoint.
 
     Raises:
         ModelError: a part is missing or damaged.
     """
-    del config  # names the folder, and nothing else
+    del config  # it only names the folder
     own = folder / "layout_projection"
     extras = {"layout": load_part(own, QueryTransformer, dtype).to(device)} if own.is_dir() else {}
     return WhisperListener(
@@ -110,7 +110,7 @@ def load(config: WhisperEncoderConfig, folder: Path, device: str, dtype: torch.d
 
 
 def _sounding_share(feature: F16) -> float:
-    """Share of the frames of a log-mel `(80, F)` that are louder than its floor: the rest is padding and pause."""
+    """Share of the frames of a log-mel `(80, F)` that are louder than its floor: the rest is padding and pauses."""
     loud = feature.astype(np.float32).max(0)
     return float((loud > loud.min() + 0.25).mean())
 

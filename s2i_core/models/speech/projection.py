@@ -117,6 +117,6 @@ class QueryTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         for layer, frames in zip(self.layers, read, strict=True):
             x = layer(x, frames)
         x = self.norm(x)
-        # The last query has seen all the others; the mean keeps each of them in the gradient's way.
+        # The last query has seen all the others; the mean gives each of them a gradient.
         summary = torch.cat([x.mean(1), x[:, -1]], dim=-1)
         return self.to_tokens(x), F.normalize(self.to_pooled(summary).float(), dim=-1)

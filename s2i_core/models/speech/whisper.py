@@ -13,8 +13,8 @@ __all__ = ["PreTrainedModel", "SpeechEncoder", "WhisperConfig"]  # diffusers loo
 class SpeechEncoder(WhisperEncoder):  # type: ignore[misc]
     """Whisper's encoder without its fixed 30 seconds.
 
-    transformers' class insists on 3,000 mel frames. The same layers with the first positions run on a shorter clip at
-    a tenth of the cost for a short utterance, and their features agree closely with those of the padded clip.
+    transformers' class insists on 3,000 mel frames. With the first positions only, the same layers run on a shorter
+    clip at a tenth of the cost for a short utterance, and their features agree closely with those of the padded clip.
     """
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,7 @@ def utterance(number: int, index: int, **more):
 
 
 def end(number: int, count: int):
-    return {"row": number, "index": count, "end": rows.end_json(rows.End(heard=heard(number)))}
+    return {"row": number, "index": count, "end": rows.to_json(rows.End(heard=heard(number)))}
 
 
 def feed(assembler, given):
@@ -75,7 +75,7 @@ def test_what_never_ends_is_missing() -> None:
 
 def test_one_bad_utterance_fails_its_recording_only() -> None:
     failure = Failure.of(RuntimeError("no"), subject="1", stage=Stage.ENCODE, run_id="r")
-    bad = {"row": 1, "index": 1, "failure": rows.failure_json(failure)}
+    bad = {"row": 1, "index": 1, "failure": rows.to_json(failure)}
     done = feed(Assembler(SOURCES), [utterance(1, 0), bad, end(1, 2), end(0, 0)])
     assert [each.failure is None for each in done] == [False, True]
     assert done[0].failure.subject == "s3://b/1.mp3"
@@ -86,7 +86,7 @@ def test_a_recording_that_breaks_half_way_is_failed_at_once() -> None:
     failure = Failure.of(
         DecodeError("s3://b/1.mp3", "broken", "Mend it."), subject="s3://b/1.mp3", stage=Stage.DECODE, run_id="r"
     )
-    last = {"row": 1, "index": 7, "end": rows.end_json(rows.End(failure=failure))}
+    last = {"row": 1, "index": 7, "end": rows.to_json(rows.End(failure=failure))}
     (done,) = feed(Assembler(SOURCES), [utterance(1, 0), last])
     assert done.failure == failure
     assert done.heard is None

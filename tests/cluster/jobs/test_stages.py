@@ -17,7 +17,7 @@ from s2i_core.config import ModelConfig, PoolConfig, changed
 from s2i_core.errors import GenerationError, ModelError, StorageUnavailable
 from s2i_core.illustrate import illustrate_file
 from s2i_core.models import registry
-from s2i_core.records import AudioObject
+from s2i_core.records import AudioObject, Failure
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.weights import decoder_digest, digests, encoder_digest
 
@@ -35,7 +35,7 @@ def listed(objects: ObjectStore, bucket: str, key: str, data: bytes) -> AudioObj
 def test_hear_gives_utterances_then_the_end(objects, bucket, request_for) -> None:
     source = listed(objects, bucket, "in/talk 1 'ü'.wav", speech(20))
     *utterances, last = hear(request_for(), source)
-    end = rows.end_of(last["end"])
+    end = rows.from_json(rows.End, last["end"])
     assert len(utterances) >= 2
     assert [each["index"] for each in utterances] == list(range(len(utterances)))
     assert last["index"] == len(utterances)
@@ -60,11 +60,11 @@ def test_hear_bad_objects_do_not_stop_the_next(objects, bucket, request_for, dat
     if data is None:
         objects.delete(bucket, bad.key)
     heard = hear(request_for(), bad, good)
-    first = rows.end_of(heard[0]["end"])
+    first = rows.from_json(rows.End, heard[0]["end"])
     assert (first.failure.error, first.failure.stage, first.failure.subject) == (error, stage, bad.uri)
     assert first.failure.message
     assert first.failure.remedy
-    assert rows.end_of(heard[-1]["end"]).failure is None
+    assert rows.from_json(rows.End, heard[-1]["end"]).failure is None
 
 
 def test_hear_tries_again_where_the_store_breaks_off(objects, bucket, request_for, monkeypatch) -> None:
@@ -103,7 +103,7 @@ def test_hear_tries_again_where_the_store_breaks_off(objects, bucket, request_fo
 
     attempts.clear()
     monkeypatch.setattr(ObjectStore, "open", lambda self, given: Breaking(opened(self, given), 300_000))
-    failure = rows.end_of(hear(request, source)[-1]["end"]).failure
+    failure = rows.from_json(rows.End, hear(request, source)[-1]["end"]).failure
     assert (failure.error, failure.attempts, failure.retryable) == ("StorageUnavailable", 3, True)
 
 
@@ -216,7 +216,7 @@ def test_draw_a_bad_scene_fails_alone(request_for, make_scenes, monkeypatch) -> 
 
     monkeypatch.setattr(stage._model.decoder, "draw", not_finite)
     drawn = draw(stage, scenes)
-    failures = [None if each["failure"] is None else rows.failure_of(each["failure"]) for each in drawn]
+    failures = [None if each["failure"] is None else rows.from_json(Failure, each["failure"]) for each in drawn]
     assert [failure and failure.error for failure in failures] == [None, "ModelError", None, "GenerationError"]
     assert "focus_tokens does not fit" in failures[1].message
     assert [failure.stage for failure in failures if failure] == ["generate", "generate"]
@@ -240,7 +240,7 @@ def test_draw_tries_a_put_again(request_for, make_scenes, monkeypatch) -> None:
 
     monkeypatch.setattr(ObjectStore, "put", slow_down)
     drawn = draw(stage, scenes)
-    failure = rows.failure_of(drawn[0]["failure"])
+    failure = rows.from_json(Failure, drawn[0]["failure"])
     assert (failure.stage, failure.attempts, failure.retryable) == ("write", 3, True)
     assert drawn[1]["failure"] is None
     assert sorted(calls.values()) == [3, 3]
