@@ -31,7 +31,7 @@ SOCKET = "S2I_SERVE_FAULTS"
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _MOST_BYTES = 60_000
-"""Of a line: a datagram holds hardly more."""
+"""Longest line: a datagram holds hardly more."""
 _FILE_BYTES = 4 << 20
 
 

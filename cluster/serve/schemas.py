@@ -159,7 +159,7 @@ class StylesAnswer(Message):
 
 
 class Health(Message):
-    """Of `/healthz` and `/readyz`."""
+    """The answer of `/healthz` and `/readyz`."""
 
     status: Literal["ok", "starting"]
     model_digest: str | None = None

@@ -203,7 +203,7 @@ class ServeSettings(Settings):
 
 
 _MOST_COPIES = 8
-"""Of the generator on one machine without a GPU: each takes about a gigabyte."""
+"""Most copies of the generator on one machine without a GPU: each takes about a gigabyte."""
 
 DESK_CPUS = 0.25
 """CPUs that the one desk holds."""

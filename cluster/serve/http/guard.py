@@ -19,7 +19,7 @@ _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 _UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 _SAID_OF_PATH = 200
 REFUSED = "s2i.refused"
-"""Of a WebSocket's scope: the status with which it was ended."""
+"""Key of a WebSocket's scope: the status with which it was ended."""
 _METHODS = _UNSAFE | {"GET", "HEAD", "OPTIONS", "WS"}
 
 #: Of answers that are no pages: nothing in them is ever run or shown as a page.

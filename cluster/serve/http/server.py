@@ -32,7 +32,7 @@ BEHIND_HAPROXY = f"{__name__}:middlewares"
 ALONE = f"{__name__}:middlewares_of_a_proxy"
 
 MAX_MESSAGE_BYTES = 64 << 10
-"""Of a WebSocket: what is larger is refused with its reason."""
+"""Largest message of a WebSocket; a larger one is refused with its reason."""
 _MOST_MESSAGE_BYTES = 2 * MAX_MESSAGE_BYTES
 """What is larger than this ends the connection before it is read, with WebSocket's own code 1009."""
 _MOST_FRAGMENTS = 64
