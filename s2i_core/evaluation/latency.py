@@ -27,6 +27,7 @@ from s2i_core.evaluation.robustness import wav
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, median
 from s2i_core.models import registry
 from s2i_core.publish.images import encode_image
+from s2i_core.weights import least_heard
 
 _SPEECH_S = 5.0
 _REPEATS = 9
@@ -112,7 +113,11 @@ def _five_seconds(exam: Examination) -> NDArray[np.float32]:
 
 
 def _model(exam: Examination, data: bytes, clock: _Clock) -> None:
-    model, config = exam.pipeline.model, RunConfig(name="evaluation", scenes=SceneConfig(min_confidence=-1))
+    model = exam.pipeline.model
+    config = RunConfig(
+        name="evaluation", scenes=SceneConfig(min_confidence=-1), model=ModelConfig(checkpoint=exam.checkpoint or "")
+    )
+    least = least_heard(config)
 
     def decode() -> None:
         # All that was said in these seconds is taken for one utterance, as the focus of a scene would be.
@@ -125,7 +130,7 @@ def _model(exam: Examination, data: bytes, clock: _Clock) -> None:
     )
     features = clock.time("frontend", lambda: model.encoder.frontend(samples))
     utterance = Utterance(0.0, _SPEECH_S, features, 0.0)
-    embedded = clock.time("encode", lambda: steps.embed([utterance], model))
+    embedded = clock.time("encode", lambda: steps.embed([utterance], model, least))
     scenes = clock.time(
         "plan",
         lambda: steps.plan(
@@ -190,9 +195,11 @@ def memory_by_stage(speech: Path, checkpoint: str | None) -> dict[str, float]:
     with speech.open("rb") as file:
         utterances = list(listen(file, speech.name, AudioConfig()))
     stages["decoded, speech found"] = at_most()
-    embedded = steps.embed(utterances[:1], model)
+    config = RunConfig(
+        name="evaluation", scenes=SceneConfig(min_confidence=-1), model=ModelConfig(checkpoint=checkpoint or "")
+    )
+    embedded = steps.embed(utterances[:1], model, least_heard(config))
     stages["understood"] = at_most()
-    config = RunConfig(name="evaluation", scenes=SceneConfig(min_confidence=-1))
     scenes = steps.plan(
         embedded, [], config, recording_id="clip", encoder_digest=model.encoder_digest, run_id="evaluation"
     )

@@ -23,6 +23,7 @@ from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.robustness import wav
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, auc, mean, share
 from s2i_core.records import SpeechEmbedding
+from s2i_core.weights import least_heard
 
 SYNTHETIC, NEURAL = 60, 12
 _EMPTY_SHARE = 1 / 3
@@ -200,16 +201,17 @@ def understand(exam: Examination, passage: Passage, sound: NDArray[np.float32]) 
     if not utterances:
         nothing = Understood(len(exam.library.concepts), len(exam.library.concepts), False, -1.0)
         return nothing, nothing
-    embedded = steps.embed(utterances, model)
+    config = RunConfig(name="evaluation", model=ModelConfig(checkpoint=exam.checkpoint or ""))
+    embedded = steps.embed(utterances, model, least_heard(config))
     scenes = steps.plan(
         embedded,
         listening.result.gaps,
-        RunConfig(name="evaluation", model=ModelConfig(checkpoint=exam.checkpoint or "")),
+        config,
         recording_id="passage",
         encoder_digest=model.encoder_digest,
         run_id="evaluation",
     )
-    surest = max(scenes, key=lambda scene: scene.confidence)
+    surest = max(scenes, key=lambda scene: (bool(scene.things), scene.confidence))
     speech = steps.focus([surest], model)
     focus = np.frombuffer(surest.focus_pooled, "<f2").astype(np.float32)
     whole = np.sum([one.duration_s * one.pooled for one in embedded], axis=0)

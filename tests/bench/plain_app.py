@@ -16,12 +16,14 @@ from s2i_core import identity, presets, steps
 from s2i_core.audio.listen import listen
 from s2i_core.models import registry
 from s2i_core.publish.images import encode_image
+from s2i_core.weights import least_heard
 
 
 def application() -> FastAPI:
     config = presets.cpu()
     model = config.model.model_copy(update={"threads": 0, "device": "auto"})
     loaded = registry.load(model)
+    least = least_heard(config)
     turn = asyncio.Lock()
     app = FastAPI()
 
@@ -30,14 +32,16 @@ def application() -> FastAPI:
         utterances = list(listening)
         heard = listening.result
         scenes = steps.plan(
-            steps.embed(utterances, loaded),
+            steps.embed(utterances, loaded, least),
             heard.gaps,
             config,
             recording_id=identity.recording_id(heard.sha256),
             encoder_digest=loaded.encoder_digest,
             run_id="plain",
         )
-        scene = max((each for each in scenes if each.focus_tokens), key=lambda each: each.confidence)
+        scene = max(
+            (each for each in scenes if each.focus_tokens), key=lambda each: (bool(each.things), each.confidence)
+        )
         (picture,) = steps.draw_batch([scene], [identity.seed(scene.scene_id)], config.image, loaded)
         return encode_image(picture.pixels, config.image)
 

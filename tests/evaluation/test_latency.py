@@ -25,7 +25,7 @@ def test_the_steps_of_the_product_are_timed() -> None:
     layout.register_forward_pre_hook(lambda _, given: said.__setitem__("layout reads", given[0]))
     pipeline.denoiser.register_forward_pre_hook(lambda _, given: said.__setitem__("denoiser reads", given[2]))
 
-    exam = types.SimpleNamespace(pipeline=pipeline, image=ImageConfig(size_px=64, steps=2))
+    exam = types.SimpleNamespace(pipeline=pipeline, image=ImageConfig(size_px=64, steps=2), checkpoint=None)
     sound = np.random.default_rng(0).normal(0, 0.1, 5 * 16_000).astype(np.float32)
     clock = latency._Clock()
     latency._model(exam, wav(sound), clock)
