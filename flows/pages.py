@@ -49,7 +49,7 @@ _HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True)
-class Illustrated:
+class PageContent:
     """A recording and its images with one model and one set of settings.
 
     Attributes:
@@ -109,7 +109,7 @@ class Pages:
         self._bucket, self._prefix = parse_uri(lake.uri)
         self._manifest_key = join(self._prefix, "pages", "manifest.json")
 
-    def pending(self) -> list[Illustrated]:
+    def pending(self) -> list[PageContent]:
         """The recordings of the source with images whose page is missing or shows something else."""
         made = self._manifest()
         return [
@@ -118,7 +118,7 @@ class Pages:
             if one.images and one.readable and made.get(one.recording_id, _NO_PAGE)[0] != one.digest
         ]
 
-    def publish(self, pending: Sequence[Illustrated], faults: Sequence[Fault], counted: Counted) -> Published:
+    def publish(self, pending: Sequence[PageContent], faults: Sequence[Fault], counted: Counted) -> Published:
         """Write the pages of `pending`, then the index of all.
 
         A recording that cannot be read any more has no page; it is named in the result and not tried again until its
@@ -134,7 +134,7 @@ class Pages:
             for _ in range(_WORKERS):
                 idle.put(ends.enter_context(DecoderProcess(self._config.resources.decoder)))
             waiting = list(pending)
-            running: dict[Future[bool], Illustrated] = {}
+            running: dict[Future[bool], PageContent] = {}
             done = 0
             while waiting or running:
                 while waiting and len(running) < _WORKERS:
@@ -159,7 +159,7 @@ class Pages:
         made = self._manifest()
         return {one: page_key(self._prefix, one) for one in recording_ids if made.get(one, _NO_PAGE)[1]}
 
-    def _illustrated(self) -> list[Illustrated]:
+    def _illustrated(self) -> list[PageContent]:
         read = planned(self._digests) & (pc.field("status") != Status.FAILED.value)
         columns = [
             "source_uri",
@@ -174,9 +174,9 @@ class Pages:
         ]
         recordings = self._lake.recordings.read(columns, read).sort_by("source_uri").to_pylist()
         images = self._images(None)
-        unique: dict[str, Illustrated] = {}
+        unique: dict[str, PageContent] = {}
         for row in recordings:  # the same bytes under two keys are one recording and one page
-            first = unique.setdefault(row["recording_id"], Illustrated(row, images.get(row["recording_id"], []), None))
+            first = unique.setdefault(row["recording_id"], PageContent(row, images.get(row["recording_id"], []), None))
             if first.readable is None and self._source.holds(*parse_uri(row["source_uri"])):
                 unique[row["recording_id"]] = replace(first, readable=row)
         return list(unique.values())
@@ -200,7 +200,7 @@ class Pages:
             mine = mine & (pc.field("recording_id") == recording_id)
         return self._lake.scenes.read(columns, mine)
 
-    def _write(self, one: Illustrated, idle: SimpleQueue[DecoderProcess]) -> bool:
+    def _write(self, one: PageContent, idle: SimpleQueue[DecoderProcess]) -> bool:
         """Make and write the page, with one of the idle decoders; False if the recording is gone or unreadable."""
         from s2i_core.publish.audio import web_audio
         from s2i_core.publish.page import Stretch, recording_page
@@ -247,7 +247,7 @@ class Pages:
         cards = [self._card(one, made.get(one.recording_id, _NO_PAGE)[1]) for one in recordings[:MAX_CARDS]]
         return index_page(cards, faults[:MAX_FAULTS], note=note or self._lake.uri)
 
-    def _card(self, one: Illustrated, has_page: bool) -> Card:
+    def _card(self, one: PageContent, has_page: bool) -> Card:
         from s2i_core.publish.page import REASONS, Card
 
         reason, damage = one.recording["reason"], one.recording["damage"]

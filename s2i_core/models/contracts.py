@@ -92,13 +92,6 @@ class SharedSpace(Protocol):
         """Confidence `(B,)` that speech `(B, E)` is about something drawable."""
 
 
-class Conditioner(Protocol):
-    """The trained bridge to a decoder that reads something else. Lies in the decoder's folder, runs where it draws."""
-
-    def __call__(self, speech: SpeechEmbedding) -> Mapping[str, torch.Tensor]:
-        """What the decoder's network takes by these names, B rows each."""
-
-
 @dataclass(frozen=True)
 class Shown:
     """A thing in a picture.
