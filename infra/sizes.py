@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Machines:
         return self.count * (PRICES["machines"][self.kind]["hour"] + disk)
 
 
-def render(size: str, *settings: str) -> list[dict[str, Any]]:
+def render(size: str, *settings: str, files: Sequence[Path] = ()) -> list[dict[str, Any]]:
     """All resources of a size of the chart.
 
     Raises:
@@ -81,6 +82,7 @@ def render(size: str, *settings: str) -> list[dict[str, Any]]:
     values = [
         "-f",
         str(CHART / f"values-{size}.yaml"),
+        *(word for each in files for word in ("-f", str(each))),
         *(word for each in (_NAMED, *settings) for word in ("--set", each)),
     ]
     command = [str(program("helm")), "template", "s2i", str(CHART), "-n", "s2i", *values]
