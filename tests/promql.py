@@ -134,7 +134,7 @@ def missing(query: str, exported: Series) -> list[str]:
     labels: set[str] = set()
     for name, matchers in matched(query):
         if name not in exported:
-            if name not in IN_RAYS_SOURCE and name not in OF_OTHERS:
+            if name not in IN_RAYS_SOURCE and name not in OF_OTHERS and name != "up":  # Prometheus' own
                 faults.append(name)
             continue
         own = {label for each in exported[name] for label in each}

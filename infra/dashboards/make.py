@@ -87,7 +87,7 @@ BATCH = Dashboard(
         "The work": [
             Panel(
                 "Time of a stage's call, 95 of 100 within",
-                "hear: a recording; encode, draw: a batch.",
+                "decode: a recording; encode, draw: a batch.",
                 {"{{stage}}": "histogram_quantile(0.95, sum by (stage, le) (rate(ray_s2i_stage_seconds_bucket[10m])))"},
                 unit="s",
             ),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import av
 import httpx
 import numpy as np
 from websockets.sync.client import ClientConnection
@@ -63,6 +64,20 @@ def until_over(client: httpx.Client, url: str) -> dict[str, Any]:
 
 def pcm(waveform: np.ndarray) -> bytes:
     return (waveform * 32767).astype("<i2").tobytes()
+
+
+def opus_packets(*channels: np.ndarray) -> list[bytes]:
+    """Packets of 20 ms at 48 kHz, of one channel or two."""
+    layout = "stereo" if len(channels) == 2 else "mono"
+    interleaved = (np.stack(channels, axis=1) * 32767).astype("<i2").reshape(1, -1)
+    context = av.CodecContext.create("libopus", "w")
+    context.sample_rate, context.layout, context.format = 48000, layout, "s16"
+    context.open()
+    resampler = av.AudioResampler("s16", layout, 48000, frame_size=context.frame_size)
+    frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout=layout)
+    frame.sample_rate = 16000
+    frames = [*resampler.resample(frame), *resampler.resample(None)]
+    return [bytes(packet) for each in frames for packet in context.encode(each)]
 
 
 def say(socket: ClientConnection, messages: list[bytes], **start: Any) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from asking import WAV, events, problem
+from asking import WAV, events, opus_packets, pcm, pieces, problem
 from attacks import BINARY, CONTINUED, PACKED, PING, TEXT, Attacked, all_closed, bearer, ends_within, frame
 from audio.audio_files import wav
 from fronted import Healthy, haproxy_before
@@ -150,8 +150,6 @@ def said(live: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("start", ['{"type": "start", "rate_hz": 48000}', '{"type": "start", "audio": "opus"}'])
 def test_an_empty_message_is_no_audio(attacked: Attacked, key: str, waveform: np.ndarray, start: str) -> None:
-    from asking import opus_packets, pcm, pieces
-
     opus = "opus" in start
     audio = opus_packets(waveform[:16000]) if opus else pieces(pcm(np.repeat(waveform[:16000], 3)), 9601)
     with attacked.live(key) as live:

@@ -9,10 +9,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import av
 import numpy as np
 import pytest
-from asking import of, pcm, pieces, say
+from asking import of, opus_packets, pcm, pieces, say
 from inprocess import InProcess
 from PIL import Image
 from websockets.exceptions import ConnectionClosed
@@ -23,20 +22,6 @@ from websockets.sync.client import ClientConnection, connect
 def socket(url: str) -> Iterator[ClientConnection]:
     with connect(url.replace("http", "ws") + "/v1/live", open_timeout=20) as socket:
         yield socket
-
-
-def opus_packets(*channels: np.ndarray) -> list[bytes]:
-    """Packets of 20 ms at 48 kHz, of one channel or two."""
-    layout = "stereo" if len(channels) == 2 else "mono"
-    interleaved = (np.stack(channels, axis=1) * 32767).astype("<i2").reshape(1, -1)
-    context = av.CodecContext.create("libopus", "w")
-    context.sample_rate, context.layout, context.format = 48000, layout, "s16"
-    context.open()
-    resampler = av.AudioResampler("s16", layout, 48000, frame_size=context.frame_size)
-    frame = av.AudioFrame.from_ndarray(interleaved, format="s16", layout=layout)
-    frame.sample_rate = 16000
-    frames = [*resampler.resample(frame), *resampler.resample(None)]
-    return [bytes(packet) for each in frames for packet in context.encode(each)]
 
 
 def picture(event: dict[str, Any]) -> np.ndarray:
