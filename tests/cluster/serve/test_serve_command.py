@@ -20,6 +20,9 @@ from cluster.serve.clips.decoding import example
 from s2i_core import processes
 
 STOP_S = 5.0
+#: Where Ray's library holds the interpreter until the last moment, as it may on a busy machine, a timer in C ends
+#: the program, whose code is always 1 (`processes.interruptible`).
+STOPPED_EARLY = {130, 1}
 
 
 class Command:
@@ -91,10 +94,10 @@ def started(home: Path, checkpoint: str) -> Iterator[Command]:
 def test_it_stops_while_ray_starts_and_while_models_load(tmp_path: Path, checkpoint: str) -> None:
     with started(tmp_path, checkpoint) as command:
         command.until(lambda: command.folders)
-        assert command.stop(signal.SIGINT) == 130
+        assert command.stop(signal.SIGINT) in STOPPED_EARLY
     with started(tmp_path, checkpoint) as command:
         command.until(lambda: any((folder / "logs" / "serve").exists() for folder in command.folders))
-        assert command.stop(signal.SIGTERM) == 130
+        assert command.stop(signal.SIGTERM) in STOPPED_EARLY
     assert "Traceback" not in command.said
 
 
