@@ -40,6 +40,8 @@ class GroundingConfig(LoopConfig):
         description="Weight of a window by the voice's engine: natural voices are few.",
     )
     balance: float = Field(0.5, ge=0, le=1, description="0 draws names as often as they occur, 1 all equally often.")
+    mix: float = Field(0.5, ge=0, le=1, description="Share of windows that take on the sound of another crop.")
+    mix_beta: float = Field(0.4, gt=0, description="Of the distribution of how much of that sound they take on.")
     alike: float = Field(0.15, ge=0, le=1, description="Share of the target that is spread over similar things.")
     alike_temperature: float = Field(0.06, gt=0, description="Of the cosines by which it is spread.")
     lr: float = Field(1.2e-4, gt=0, description="Learning rate of the query transformer.")
@@ -63,6 +65,7 @@ class Windows:
         named: list[tuple[int, float, int]] = []
         empty: list[tuple[int, float]] = []
         weights: list[list[float]] = [[], []]
+        durations_s: list[float] = []
         crop = 0
         for folder in folders:
             weight = config.engines.get(folder.name, 1.0)
@@ -78,6 +81,7 @@ class Windows:
                     empty += [(crop, middle_s) for middle_s in free]
                     weights[0] += [weight] * (len(named) - len(weights[0]))
                     weights[1] += [weight] * len(free)
+                    durations_s.append(float(duration_s))
                     crop += 1
         if not named:
             raise ConfigError(
@@ -86,6 +90,8 @@ class Windows:
                 "Make them first: `speak` and `frames` of python -m s2i_core.training.grounding.",
             )
         self._frames = np.concatenate(pieces)
+        self._durations = np.maximum(1, np.round(np.array(durations_s) * FRAMES_HZ).astype(np.int64))
+        self._styles: dict[int, NDArray[np.float32]] = {}
         self._named, self._empty = named, empty
         counts = Counter(number for _, _, number in named)
         rare = np.array([counts[number] ** -config.balance for _, _, number in named])
@@ -98,16 +104,40 @@ class Windows:
         """Windows `(B, T, D)`, and the numbers of what is named in them `(B,)`, for nothing that after the last."""
         config = self._config
         width = round(float(rng.choice(config.widths_s)) * FRAMES_HZ)
-        rows, numbers = [], []
+        rows, numbers, crops = [], [], []
         for place in rng.choice(len(self._named), config.named, p=self._odds[0]):
             crop, middle_s, number = self._named[place]
             rows.append(self._window(crop, middle_s + rng.uniform(-config.jitter_s, config.jitter_s), width))
             numbers.append(number)
+            crops.append(crop)
         for place in rng.choice(len(self._empty), config.empty, p=self._odds[1]):
             crop, middle_s = self._empty[place]
             rows.append(self._window(crop, middle_s, width))
             numbers.append(-1)
-        return torch.from_numpy(np.stack(rows)).float(), torch.tensor(numbers)
+            crops.append(crop)
+        slices = torch.from_numpy(np.stack(rows)).float()
+        return self._mixed(slices, crops, rng), torch.tensor(numbers)
+
+    def _mixed(self, slices: torch.Tensor, crops: Sequence[int], rng: np.random.Generator) -> torch.Tensor:
+        """Some windows with a part of the mean and the spread of another's crop (MixStyle, Zhou et al. 2021).
+
+        What is constant over a crop is the voice and the room, and few voices have to stand for all.
+        """
+        styles = torch.from_numpy(np.stack([self._style(crop) for crop in crops]))
+        other = styles[torch.from_numpy(rng.permutation(len(crops)))]
+        kept = rng.beta(self._config.mix_beta, self._config.mix_beta, len(crops))
+        kept = np.where(rng.random(len(crops)) < self._config.mix, np.maximum(kept, 1 - kept), 1.0)
+        share = torch.from_numpy(kept).float()[:, None, None]
+        mean, spread = (share * styles + (1 - share) * other)[:, :, None].unbind(1)
+        own_mean, own_spread = styles[:, :, None].unbind(1)
+        return (slices - own_mean) / own_spread * spread + mean
+
+    def _style(self, crop: int) -> NDArray[np.float32]:
+        """Mean and spread of a crop's frames `(2, D)`."""
+        if crop not in self._styles:
+            frames = self._frames[crop, : self._durations[crop]].astype(np.float32)
+            self._styles[crop] = np.stack([frames.mean(0), frames.std(0) + 1e-3])
+        return self._styles[crop]
 
     def _window(self, crop: int, middle_s: float, width: int) -> NDArray[np.float16]:
         frames = self._frames[crop]

@@ -192,7 +192,7 @@ def interrupted_after(calls, function):
 def test_it_learns_what_is_named_and_goes_on_where_it_was_cut_off(easy, tmp_path, monkeypatch):
     torch.manual_seed(0)
     vectors = F.normalize(torch.randn(2, 8), dim=1).numpy()
-    config = GroundingConfig(steps=80, named=16, empty=8, lr=1e-2, warmup=5, save_every=40, dtype="float32", alike=0.0)
+    config = GroundingConfig(steps=80, named=16, empty=8, lr=1e-2, warmup=5, save_every=40, dtype="float32", alike=0.0, mix=0.0)
 
     def grounding():
         torch.manual_seed(1)
@@ -244,3 +244,17 @@ def test_a_checkpoint_gets_it_with_the_things_of_its_library(tmp_path):
     assert loaded.grounding.config.slope == 0.5
     assert loaded.vocabulary.titles == ["red disc", "green disc", "blue disc"]
     np.testing.assert_allclose(loaded.vocabulary.vectors, loaded.library.vectors, atol=1e-3)
+
+
+def test_mixing_takes_on_the_sound_of_other_crops_and_keeps_what_is_said(easy):
+    plain = GroundingConfig(named=16, empty=8, mix=0.0)
+    mixed = GroundingConfig(named=16, empty=8, mix=1.0)
+    frames_of = {name: Windows([easy], CAPTIONS, config) for name, config in (("plain", plain), ("mixed", mixed))}
+    (as_said, numbers), (as_heard, same) = (frames_of[name].batch(np.random.default_rng(3)) for name in frames_of)
+    assert torch.equal(numbers, same)
+    assert not torch.allclose(as_said, as_heard, atol=1e-2)
+    # A window is shifted and stretched as a whole, so what changes within it still does.
+    centred = [x - x.mean(1, keepdim=True) for x in (as_said, as_heard)]
+    moving = centred[0].flatten(1).norm(dim=1) > 1e-3
+    assert moving.any()
+    assert (F.cosine_similarity(*(x.flatten(1) for x in centred))[moving] > 0.7).all()
