@@ -93,7 +93,7 @@ def named(grounding: Grounding, vocabulary: Vocabulary, frames: torch.Tensor, le
         frames: of the clip at 25 Hz `(T, D)`.
         least: what is less probable is left out.
     """
-    things = torch.from_numpy(vocabulary.vectors).to(frames.device, frames.dtype)
+    things = vocabulary.everything.to(frames.device, frames.dtype)
     read = grounding.read(frames)
     by_width = []
     for width_s in WIDTHS_S:
@@ -104,7 +104,7 @@ def named(grounding: Grounding, vocabulary: Vocabulary, frames: torch.Tensor, le
                 for some in torch.split(chosen.to(frames.device), _WINDOWS)
             ]
         )
-        by_width.append((grounding.confidence(share.float().cpu().numpy()), middles))
+        by_width.append((grounding.confidence(vocabulary.of_titles(share.float().cpu().numpy())), middles))
     return peaks(by_width, vocabulary.titles, least, vocabulary.vectors)
 
 

@@ -61,7 +61,7 @@ def test_what_is_heard_is_as_probable_as_its_curve_says():
     grounding, frames = Grounding(8, 1, 2, 16, 4, 8, slope=1.0, offset=-3.0).eval(), torch.randn(75, 8)
     torch.nn.init.zeros_(grounding.log_scale)
     vectors = torch.nn.functional.normalize(torch.randn(2, 8), dim=1).numpy()
-    vocabulary = Vocabulary(["owl", "ship"], vectors)
+    vocabulary = Vocabulary(["owl", "ship"], vectors, np.zeros((0, 8), np.float32))
     found = named(grounding, vocabulary, frames, least=0.0)
     assert found
     assert all(thing.confidence < 0.3 for thing in found)
@@ -69,6 +69,21 @@ def test_what_is_heard_is_as_probable_as_its_curve_says():
     assert [thing.start_s for thing in found] == sorted(thing.start_s for thing in found)
     for thing in found:
         np.testing.assert_allclose(thing.vector, vectors[vocabulary.titles.index(thing.title)], atol=1e-3)
+
+
+def test_a_noun_without_a_picture_is_no_thing_unless_it_means_one():
+    torch.manual_seed(0)
+    owl, ship, far = torch.nn.functional.normalize(torch.randn(3, 8), dim=1).numpy()
+    barge = 0.95 * ship + 0.1 * owl
+    others = np.stack([far, barge / np.linalg.norm(barge)])
+    vocabulary = Vocabulary(["owl", "ship"], np.stack([owl, ship]), others)
+    shares = np.array([[0.1, 0.2, 0.3, 0.4], [0.0, 0.1, 0.9, 0.0]], np.float32)
+    np.testing.assert_allclose(vocabulary.of_titles(shares), [[0.1, 0.6], [0.0, 0.1]], atol=1e-6)
+    assert vocabulary.everything.shape == (4, 8)
+    grounding, frames = Grounding(8, 1, 2, 16, 4, 8).eval(), torch.randn(75, 8)
+    alone = named(grounding, Vocabulary(["owl", "ship"], vocabulary.vectors, others[:0]), frames, least=0.0)
+    among = named(grounding, Vocabulary(["owl", "ship"], vocabulary.vectors, others[:1]), frames, least=0.0)
+    assert max(thing.confidence for thing in among) < max(thing.confidence for thing in alone)
 
 
 def test_things_lie_in_their_clip_and_no_clip_changes_another():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core.corpus import lexicon
 from s2i_core.corpus.backgrounds import SETTINGS
 from s2i_core.corpus.sources.captions import Vocabulary
 from s2i_core.corpus.spec import Group, SceneSpec
@@ -66,3 +67,9 @@ def _sentence_transformer(folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(str(folder), device="cpu")
+
+
+def other_nouns() -> NDArray[np.float32]:
+    """Vectors of what talk may name beyond the shipped library's things, `(M, WIDTH)`."""
+    known = lexicon.shipped()
+    return TextTeacher()([thing.caption for thing in known.things[known.drawn :]])

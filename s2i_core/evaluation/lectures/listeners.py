@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from s2i_core.config import ImageConfig
+from s2i_core.corpus.teacher import other_nouns
 from s2i_core.evaluation.cascade import Cascade
 from s2i_core.evaluation.lectures import transcribed
 from s2i_core.evaluation.lectures.score import Guess
@@ -81,14 +82,12 @@ class Grounded:
 
     encoder: SpeechEncoder
     grounding: Grounding
-    titles: Sequence[str]
-    vectors: NDArray[np.float32]
+    vocabulary: Vocabulary
     least: float = 0.02
 
     def __call__(self, lecture: Lecture, sound: NDArray[np.float32]) -> list[Guess]:
         """See `ThingListener`; the confidence is a probability."""
-        vocabulary = Vocabulary(self.titles, self.vectors)
-        return _heard(named(self.grounding, vocabulary, frames_of(self.encoder, sound), self.least))
+        return _heard(named(self.grounding, self.vocabulary, frames_of(self.encoder, sound), self.least))
 
 
 @dataclass
@@ -129,7 +128,7 @@ def listener_named(name: str, checkpoint: str | None, work: Path) -> ThingListen
 def grounded(grounding: Grounding, checkpoint: str | None) -> Grounded:
     """A grounding with the encoder and the library of a checkpoint, None for the shipped one."""
     pipeline, titles, vectors = _known(checkpoint)
-    return Grounded(pipeline.speech_encoder, grounding, titles, vectors)
+    return Grounded(pipeline.speech_encoder, grounding, Vocabulary(titles, vectors, other_nouns()))
 
 
 def _known(checkpoint: str | None) -> tuple[SpeechToImagePipeline, list[str], NDArray[np.float32]]:

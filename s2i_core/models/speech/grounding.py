@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from s2i_core.weights import GROUNDING_FOLDER
 _MAX_SCALE = 60.0
 _VOCABULARY = "vocabulary.safetensors"
 _TITLES = "titles"
+_SAME = 0.8
+"""The cosine of two names from which one picture shows both, chosen on the lectures of development."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,40 @@ class Vocabulary:
     Attributes:
         titles: of N things; several may have the same.
         vectors: of the same, in the shared space, unit length `(N, E)`.
+        others: of M further things that talk names, `(M, E)`. A noun that the library cannot show is one of these to
+            the listener, and not the nearest thing that it can.
     """
 
     titles: Sequence[str]
     vectors: NDArray[np.float32]
+    others: NDArray[np.float32]
+
+    @cached_property
+    def everything(self) -> torch.Tensor:
+        """The vectors of things and others, `(N + M, E)`."""
+        return torch.from_numpy(np.concatenate([self.vectors, self.others]))
+
+    @cached_property
+    def _synonyms(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Those of the others that mean a thing, and which: a physician is shown by a doctor."""
+        if not len(self.others):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        cosines = self.others @ self.vectors.T
+        same = np.flatnonzero(cosines.max(1) >= _SAME)
+        return same, cosines[same].argmax(1)
+
+    def of_titles(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shares of `everything` `(W, N + M)` to those of the titles `(W, N)`, each with its synonyms'."""
+        own = shares[:, : len(self.titles)].copy()
+        same, thing = self._synonyms
+        np.add.at(own.T, thing, shares[:, len(self.titles) + same].T)
+        return own
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of a grounding."""
         told = {_TITLES: json.dumps(list(self.titles))}
-        save_file({"vectors": self.vectors.astype(np.float16)}, folder / _VOCABULARY, told)
+        tensors = {"vectors": self.vectors.astype(np.float16), "others": self.others.astype(np.float16)}
+        save_file(tensors, folder / _VOCABULARY, told)
 
     @classmethod
     def load(cls, folder: Path) -> Vocabulary:
@@ -59,14 +87,16 @@ class Vocabulary:
         path = folder / _VOCABULARY
         try:
             with safe_open(path, framework="np") as file:
-                titles, vectors = json.loads(file.metadata()[_TITLES]), file.get_tensor("vectors").astype(np.float32)
+                titles = json.loads(file.metadata()[_TITLES])
+                vectors, others = (file.get_tensor(name).astype(np.float32) for name in ("vectors", "others"))
             if len(titles) != len(vectors):
                 raise ValueError(f"{len(titles)} titles for {len(vectors)} vectors")
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 str(path), f"it cannot be read: {error}", "Export it again: python -m s2i_core.training.grounding."
             ) from error
-        return cls(titles, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        unit, unit_others = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (vectors, others))
+        return cls(titles, unit, unit_others)
 
 
 class Grounding(ModelMixin, ConfigMixin):  # type: ignore[misc]

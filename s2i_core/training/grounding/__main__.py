@@ -12,7 +12,7 @@ import typer
 from s2i_core.config import ImageConfig, changed, chosen
 from s2i_core.corpus import lexicon
 from s2i_core.corpus.sources import voices
-from s2i_core.corpus.teacher import TextTeacher
+from s2i_core.corpus.teacher import TextTeacher, other_nouns
 from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding, Vocabulary
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -98,12 +98,14 @@ def export(
 ) -> None:
     """Put a grounding into a checkpoint, with the things of its library in the style that is drawn by default."""
     library = SpeechToImagePipeline.from_pretrained(checkpoint).library.styled(ImageConfig().style)
-    vocabulary = Vocabulary([info.title for info in library.infos], np.asarray(library.vectors, np.float32))
+    titles, vectors = [info.title for info in library.infos], np.asarray(library.vectors, np.float32)
+    vocabulary = Vocabulary(titles, vectors, other_nouns())
     target = checkpoint / GROUNDING_FOLDER
     load_part(grounding, Grounding, torch.float16).save_pretrained(target)
     vocabulary.save(target)
     size = sum(file.stat().st_size for file in target.iterdir())
-    typer.echo(f"{len(vocabulary.titles)} things to be heard, {size / 1e6:.1f} MB in {target}")
+    told = f"{len(vocabulary.titles)} things to be heard among {len(vocabulary.others)} others"
+    typer.echo(f"{told}, {size / 1e6:.1f} MB in {target}")
 
 
 if __name__ == "__main__":

@@ -192,7 +192,8 @@ def interrupted_after(calls, function):
 def test_it_learns_what_is_named_and_goes_on_where_it_was_cut_off(easy, tmp_path, monkeypatch):
     torch.manual_seed(0)
     vectors = F.normalize(torch.randn(2, 8), dim=1).numpy()
-    config = GroundingConfig(steps=80, named=16, empty=8, lr=1e-2, warmup=5, save_every=40, dtype="float32", alike=0.0, mix=0.0)
+    fast = {"steps": 80, "named": 16, "empty": 8, "lr": 1e-2, "warmup": 5, "save_every": 40}
+    config = GroundingConfig(**fast, dtype="float32", alike=0.0, mix=0.0)
 
     def grounding():
         torch.manual_seed(1)
@@ -233,17 +234,20 @@ def test_the_target_is_spread_over_what_is_alike():
     torch.testing.assert_close(loss, -(target * logits.log_softmax(1)).sum(1).mean())
 
 
-def test_a_checkpoint_gets_it_with_the_things_of_its_library(tmp_path):
+def test_a_checkpoint_gets_it_with_the_things_of_its_library(tmp_path, monkeypatch):
+    others = np.eye(8, dtype=np.float32)[:5]
+    monkeypatch.setattr(command, "other_nouns", lambda: others)
     checkpoint = tmp_path / "checkpoint"
     tiny_pipeline().save_pretrained(checkpoint)
     Grounding(8, 1, 2, 16, 4, 8, slope=0.5).save_pretrained(tmp_path / "trained")
     told = CliRunner().invoke(command.app, ["export", str(tmp_path / "trained"), str(checkpoint)])
     assert told.exit_code == 0, told.output
-    assert told.output.startswith("3 things")
+    assert told.output.startswith("3 things to be heard among 5 others")
     loaded = SpeechToImagePipeline.from_pretrained(checkpoint)
     assert loaded.grounding.config.slope == 0.5
     assert loaded.vocabulary.titles == ["red disc", "green disc", "blue disc"]
     np.testing.assert_allclose(loaded.vocabulary.vectors, loaded.library.vectors, atol=1e-3)
+    np.testing.assert_allclose(loaded.vocabulary.others, others, atol=1e-3)
 
 
 def test_mixing_takes_on_the_sound_of_other_crops_and_keeps_what_is_said(easy):
