@@ -159,7 +159,8 @@ class SceneConfig(Settings):
 class ImageConfig(Settings):
     """How a scene becomes an image."""
 
-    size_px: int = Field(256, ge=64, le=1024, description="Width and height of the image.")
+    size_px: int = Field(256, ge=64, le=2048, description="Longer side of the image.")
+    aspect: Literal["1:1", "16:9", "9:16", "4:3"] = Field("1:1", description="Width to height of the image.")
     steps: int = Field(6, ge=1, le=100, description="Denoising steps.")
     start_noise: float = Field(
         0.8, gt=0, le=1, description="Share of noise over the coarse ground that a picture with references starts from."
@@ -169,6 +170,18 @@ class ImageConfig(Settings):
     references: int = Field(4, ge=0, le=4, description="Library images that the decoder may look at; 0 draws without.")
     format: Literal["webp", "png", "jpeg"] = Field("webp", description="Format of the image file.")
     quality: int = Field(90, ge=1, le=100, description="Quality of a lossy format.")
+
+    @property
+    def frame_px(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        across, down = (int(side) for side in self.aspect.split(":"))
+        longer = max(across, down)
+        return round(self.size_px * down / longer), round(self.size_px * across / longer)
+
+    @property
+    def usual_frame(self) -> bool:
+        """Whether it is a square no larger than networks draw it: then nothing of it is composed anew."""
+        return self.size_px <= 256 and self.aspect == "1:1"
 
 
 class PartConfig(Settings):
@@ -201,7 +214,7 @@ class WhisperEncoderConfig(PartConfig):
 class DecoderPartConfig(PartConfig):
     """An image decoder."""
 
-    reads: ClassVar[tuple[str, ...]] = ("size_px", "style", "format", "quality")
+    reads: ClassVar[tuple[str, ...]] = ("size_px", "aspect", "style", "format", "quality")
     """The image settings that it uses; together with all of its own settings, they name its pictures."""
 
 
@@ -217,7 +230,7 @@ class NativeDecoderConfig(LibraryDecoderConfig):
     """Drawings of a library, laid out and painted into one picture by a small flow-matching network."""
 
     parts = ("layout", "denoiser", "scheduler", "grounds", "library")
-    reads = ("size_px", "steps", "start_noise", "guidance", "style", "references", "format", "quality")
+    reads = ("size_px", "aspect", "steps", "start_noise", "guidance", "style", "references", "format", "quality")
 
     kind: Literal["native"] = Field("native", description="Which image decoder; `s2i models` lists them.")
 
@@ -226,7 +239,7 @@ class CollageDecoderConfig(LibraryDecoderConfig):
     """The same drawings, laid on their coarse ground and left unpainted: a quick look at an archive."""
 
     parts = ("layout", "denoiser", "grounds", "library")
-    reads = ("size_px", "style", "references", "format", "quality")
+    reads = ("size_px", "aspect", "style", "references", "format", "quality")
 
     kind: Literal["collage"] = Field("collage", description="Which image decoder; `s2i models` lists them.")
 
@@ -384,4 +397,6 @@ class RunConfig(Settings):
         decoder = self.model.decoder
         own = decoder.own_settings
         image = self.image.model_dump(include=set(decoder.reads))
+        if self.image.usual_frame:  # came later, with pictures of other frames composed anew: those of then are valid
+            image.pop("aspect", None)
         return config_digest({"image": image} | ({"decoder": own} if own else {}))

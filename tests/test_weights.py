@@ -55,7 +55,8 @@ def test_settings_that_a_decoder_does_not_read_leave_its_pictures(config: RunCon
     collage = changed(config, {"model.decoder.kind": "collage"})
     for other in ({"image.guidance": "2"}, {"image.steps": "9"}, {"image.start_noise": "0.5"}):
         assert changed(collage, other).image_digest == collage.image_digest
-    assert changed(collage, {"image.size_px": "512"}).image_digest != collage.image_digest
+    frames = [{"image.size_px": "512"}, {"image.aspect": "16:9"}, {"image.size_px": "512", "image.aspect": "16:9"}, {}]
+    assert len({changed(collage, frame).image_digest for frame in frames}) == len(frames)
 
 
 def test_another_library_of_a_checkpoint_leaves_its_scenes(config: RunConfig, tmp_path: Path) -> None:

@@ -42,8 +42,11 @@ class Options(Message):
     """How to draw; what is left out is as the service was configured."""
 
     style: str | None = Field(None, max_length=64, description="A name from `/v1/styles`.", examples=["3d"])
-    size: Annotated[int, Field(ge=64, le=1024)] | None = Field(
-        None, description="Width and height in pixels.", examples=[256]
+    size: Annotated[int, Field(ge=64, le=2048)] | None = Field(
+        None, description="Longer side in pixels.", examples=[256]
+    )
+    aspect: Literal["1:1", "16:9", "9:16", "4:3"] | None = Field(
+        None, description="Width to height.", examples=["16:9"]
     )
     steps: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Denoising steps.", examples=[6])
     format: Format | None = Field(None, description="Of the image file.", examples=["webp"])

@@ -24,7 +24,7 @@ class Limits(Settings):
     max_recording_bytes: int = Field(500 << 20, gt=0, description="Largest recording of `/v1/recordings`.")
     max_recording_s: float = Field(2 * 3600.0, gt=0, description="Longest recording of `/v1/recordings`.")
     max_recording_decode_s: float = Field(900.0, gt=0, description="Longest time for reading and decoding one.")
-    max_size_px: int = Field(512, ge=64, le=1024, description="Largest picture.")
+    max_size_px: int = Field(1024, ge=64, le=2048, description="Longer side of the largest picture.")
     max_steps: int = Field(50, ge=1, le=100, description="Most denoising steps.")
     max_images: int = Field(4, ge=1, le=16, description="Most pictures of one clip.")
     max_cost: float = Field(

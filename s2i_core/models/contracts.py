@@ -209,7 +209,7 @@ class ImageDecoder(Protocol):
     def draw(
         self, speech: SpeechEmbedding, seeds: Sequence[int], image: ImageConfig, on_step: OnStep | None = None
     ) -> Drawing:
-        """One picture for each of B embeddings and seeds.
+        """One picture for each of B embeddings and seeds, in the frame of the settings (`image.frame_px`).
 
         Raises:
             ConfigError: the style is unknown, or the size does not fit.

@@ -73,6 +73,11 @@ class DecoderContract(ABC):
             with pytest.raises(ConfigError, match=f"multiples of {decoder.info.unit_px}"):
                 decoder.draw(spoken(decoder, 1), [0], self.image(decoder, size_px=self.size_px + 1))
 
+    def test_the_frame_is_the_one_of_the_settings(self, decoder: ImageDecoder) -> None:
+        for aspect in ("16:9", "9:16"):
+            image = self.image(decoder, aspect=aspect)
+            assert decoder.draw(spoken(decoder, 1), [1], image).images.shape == (1, *image.frame_px, 3)
+
     def test_wrong_shapes_are_refused(self, decoder: ImageDecoder) -> None:
         speech, image = spoken(decoder, 1), self.image(decoder)
         for wrong in (

@@ -98,7 +98,7 @@ class Service:
             Refusal: a style that the model does not know, or more than is allowed.
         """
         facts, limits = await self.facts(), self.limits
-        chosen = options.model_dump(include={"style", "size", "steps", "format"}, exclude_none=True)
+        chosen = options.model_dump(include={"style", "size", "aspect", "steps", "format"}, exclude_none=True)
         if "size" in chosen:
             chosen["size_px"] = chosen.pop("size")
         image = self.config.image.model_copy(update=chosen)

@@ -160,8 +160,8 @@ def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) ->
         Picture(
             image=base64.b64encode(file).decode(),
             content_type=drawn.content_type,
-            width_px=image.size_px,
-            height_px=image.size_px,
+            width_px=image.frame_px[1],
+            height_px=image.frame_px[0],
             seed=str(seed),
             similarity=similarity,
         )

@@ -34,7 +34,8 @@ from s2i_core.corpus.sources import wordnet
 from s2i_core.corpus.sources.images import EMOJIBASE, Illustration, distinct
 from s2i_core.corpus.sources.packages import Package, fetch
 from s2i_core.errors import ConfigError
-from s2i_core.models.decoders.native.library import RGBA, SPRITE_SIZE, VISIBLE, tight_canvas
+from s2i_core.models.decoders.native.drawings import VISIBLE
+from s2i_core.models.decoders.native.library import RGBA, SPRITE_SIZE, tight_canvas
 
 STREAMLINE_EMOJIS = Package(
     "npm",

@@ -10,7 +10,6 @@ paper inside them, the sketch is the flat set in pencil and thin colour, and the
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -19,12 +18,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import resvg_py
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image
 
 from s2i_core.corpus.sources.captions import Concept, Vocabulary, english
 from s2i_core.corpus.sources.packages import Package, fetch
-from s2i_core.models.decoders.native.library import RGBA, SPRITE_SIZE, VISIBLE, SpriteInfo, SpriteLibrary, tight_canvas
+from s2i_core.models.decoders.native.drawings import RGBA, opened, save_drawings
+from s2i_core.models.decoders.native.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary, tight_canvas
 
 FLUENT_3D = Package(
     "npm", "@lobehub/fluent-emoji-3d", "1.1.0", "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
@@ -56,13 +55,17 @@ _EDGE_SHARE = 0.05  # room around a drawing, for what is finished here
 _PENCIL = "#3d3a38"
 _COLOUR_LEFT = 0.45
 
-Draw = Callable[[str], Image.Image | None]
-Finish = Callable[[Image.Image], Image.Image]
+DrawingFile = tuple[str, bytes]
+"""How its name ends in `drawings.zip`, and its content."""
+Find = Callable[[str], DrawingFile | None]
 
 
 @dataclass(frozen=True)
 class Illustration:
-    """One drawing of one concept; `rgba` is `(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8 with straight alpha."""
+    """One drawing of one concept; `rgba` is `(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8 with straight alpha.
+
+    `file` is what it was made of, to be kept with the library.
+    """
 
     id: str
     concept: str
@@ -73,6 +76,7 @@ class Illustration:
     source: str
     licence: str
     rgba: RGBA
+    file: DrawingFile | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class IconSet:
     source: str
     licence: str
     package: Package
-    open: Callable[[Path], Draw]
+    open: Callable[[Path], Find]
 
 
 def load(
@@ -100,8 +104,8 @@ def load(
     kept: list[Illustration] = []
     for style in styles:
         icon_set = ICON_SETS[style]
-        draw = icon_set.open(fetch(icon_set.package, cache_dir))
-        kept.extend(distinct(_illustrations(icon_set, draw, vocabulary, annotations)))
+        find = icon_set.open(fetch(icon_set.package, cache_dir))
+        kept.extend(distinct(_illustrations(icon_set, find, vocabulary, annotations)))
     return kept
 
 
@@ -128,13 +132,19 @@ def library(illustrations: Iterable[Illustration]) -> SpriteLibrary:
     return SpriteLibrary.from_arrays(infos, (item.rgba for item in items))
 
 
+def save_large(illustrations: Iterable[Illustration], library: SpriteLibrary, folder: Path) -> None:
+    """Write the large drawings of a library's sprites into its folder."""
+    wanted = {info.id for info in library.infos}
+    save_drawings(folder, {f"{i.id}{i.file[0]}": i.file[1] for i in illustrations if i.file and i.id in wanted})
+
+
 def _illustrations(
-    icon_set: IconSet, draw: Draw, vocabulary: Vocabulary, annotations: dict[str, tuple[str, tuple[str, ...]]]
+    icon_set: IconSet, find: Find, vocabulary: Vocabulary, annotations: dict[str, tuple[str, tuple[str, ...]]]
 ) -> Iterator[Illustration]:
     for concept in vocabulary.concepts.values():
-        image = draw(concept.hexcode)
-        rgba = None if image is None else tight_canvas(image)
-        if rgba is None:
+        file = find(concept.hexcode)
+        rgba = None if file is None else tight_canvas(opened(*file, _RENDER_SIZE))
+        if file is None or rgba is None:
             continue
         title, tags = annotations.get(concept.hexcode, (concept.name, ()))
         yield Illustration(
@@ -147,6 +157,7 @@ def _illustrations(
             source=icon_set.source,
             licence=icon_set.licence,
             rgba=rgba,
+            file=file,
         )
 
 
@@ -166,33 +177,30 @@ def _spellings(hexcode: str) -> tuple[str, ...]:
     return hexcode, bare, f"{bare}-fe0f"
 
 
-def _open_webp(folder: Path) -> Draw:
-    def draw(hexcode: str) -> Image.Image | None:
+def _open_webp(folder: Path) -> Find:
+    def find(hexcode: str) -> DrawingFile | None:
         for spelling in _spellings(hexcode):
             path = folder / "assets" / f"{spelling}.webp"
             if path.exists():
-                with Image.open(path) as image:
-                    return image.convert("RGBA")
+                return ".webp", path.read_bytes()
         return None
 
-    return draw
+    return find
 
 
-def _open_iconify(
-    folder: Path, unit: int, redraw: Callable[[str], str] = str, finish: Finish = Image.Image.copy
-) -> Draw:
+def _open_iconify(folder: Path, unit: int, redraw: Callable[[str], str] = str, finish: str = "") -> Find:
     """A set in Iconify's JSON: bodies of SVG on a square of `unit`, found by code point in `chars.json`.
 
     Args:
         folder: of the unpacked package.
         unit: side of its drawings.
         redraw: what becomes of a drawing's SVG, before it is rendered.
-        finish: what becomes of the picture.
+        finish: what becomes of the picture, one of `drawings.FINISHES`.
     """
     icons = json.loads((folder / "icons.json").read_text(encoding="utf-8"))["icons"]
     names = json.loads((folder / "chars.json").read_text(encoding="utf-8"))
 
-    def draw(hexcode: str) -> Image.Image | None:
+    def find(hexcode: str) -> DrawingFile | None:
         icon = next((icons[names[s]] for s in _spellings(hexcode) if names.get(s) in icons), None)
         if icon is None:
             return None
@@ -200,23 +208,9 @@ def _open_iconify(
         room = _EDGE_SHARE * max(width, height)
         box = f"{-room} {-room} {width + 2 * room} {height + 2 * room}"
         svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">{redraw(icon["body"])}</svg>'
-        png = resvg_py.svg_to_bytes(svg_string=svg, width=_RENDER_SIZE, skip_system_fonts=True)
-        with Image.open(io.BytesIO(bytes(png)), formats=["PNG"]) as image:
-            return finish(image.convert("RGBA"))
+        return f".{finish}.svg" if finish else ".svg", svg.encode()
 
-    return draw
-
-
-def _on_paper(image: Image.Image) -> Image.Image:
-    """White wherever the lines enclose something."""
-    alpha = image.getchannel("A")
-    # Lines that almost meet enclose too: what is outside is looked for between thicker ones, on a coarse picture.
-    coarse = alpha.filter(ImageFilter.MaxFilter(5)).reduce(4).point(lambda value: 255 if value > VISIBLE else 0)
-    ImageDraw.floodfill(coarse, (0, 0), 128)
-    enclosed = coarse.point(lambda value: 0 if value == 128 else 255).resize(image.size, Image.Resampling.BILINEAR)
-    paper = Image.new("RGBA", image.size, (255, 255, 255, 0))
-    paper.putalpha(enclosed.filter(ImageFilter.MinFilter(7)).filter(ImageFilter.GaussianBlur(0.7)))
-    return Image.alpha_composite(paper, image)
+    return find
 
 
 def _pencilled(body: str) -> str:
@@ -232,24 +226,6 @@ def _pencilled(body: str) -> str:
     return f'<g stroke="{_PENCIL}" stroke-width="0.55" stroke-linejoin="round">{thinned}</g>'
 
 
-def _by_hand(image: Image.Image) -> Image.Image:
-    """Lines that waver as a hand does."""
-    size = image.size[0]
-    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
-    dx = 1.6 * np.sin(rows / 13) + 1.1 * np.sin((rows + columns) / 7.3)
-    dy = 1.6 * np.sin(columns / 11) + 1.1 * np.sin((rows - columns) / 6.1)
-    at = np.stack([rows + dy, columns + dx]).round().clip(0, size - 1).astype(np.int64)
-    return Image.fromarray(np.asarray(image)[at[0], at[1]]).filter(ImageFilter.GaussianBlur(0.6))
-
-
-def _cut_out(image: Image.Image) -> Image.Image:
-    """With a white edge, as cut from a sheet."""
-    alpha = image.getchannel("A").filter(ImageFilter.GaussianBlur(1)).filter(ImageFilter.MaxFilter(13))
-    edge = Image.new("RGBA", image.size, (255, 255, 255, 0))
-    edge.putalpha(alpha.filter(ImageFilter.GaussianBlur(0.8)))
-    return Image.alpha_composite(edge, image)
-
-
 #: The sets in order of preference, by style. Licence texts: NOTICE.
 ICON_SETS = {
     icon_set.style: icon_set
@@ -262,15 +238,15 @@ ICON_SETS = {
             "Fluent Emoji, Microsoft",
             "MIT",
             FLUENT_LINES,
-            partial(_open_iconify, unit=32, finish=_on_paper),
+            partial(_open_iconify, unit=32, finish="paper"),
         ),
         IconSet(
             "sketch",
             "Fluent Emoji, Microsoft",
             "MIT",
             FLUENT_FLAT,
-            partial(_open_iconify, unit=32, redraw=_pencilled, finish=_by_hand),
+            partial(_open_iconify, unit=32, redraw=_pencilled, finish="hand"),
         ),
-        IconSet("clipart", "Twemoji, Twitter", "CC-BY-4.0", TWEMOJI, partial(_open_iconify, unit=36, finish=_cut_out)),
+        IconSet("clipart", "Twemoji, Twitter", "CC-BY-4.0", TWEMOJI, partial(_open_iconify, unit=36, finish="cut")),
     )
 }

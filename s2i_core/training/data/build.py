@@ -56,11 +56,11 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     library_folder = folder / "library"
     if not (library_folder / "sprites.json").exists():
-        images.library(images.load(config.styles[:1])).save(library_folder)
+        _save(images.load(config.styles[:1]), library_folder)
     book = SpriteBook(SpriteLibrary.load(library_folder))
     if len(config.styles) > 1 and not (folder / STYLES_FOLDER / "sprites.json").exists():
         others = images.load(config.styles[1:])
-        images.library(one for one in others if book.library.members(one.concept)).save(folder / STYLES_FOLDER)
+        _save([one for one in others if book.library.members(one.concept)], folder / STYLES_FOLDER)
     _build_captioned(folder, config)
     _build_scenes(folder, config, book)
     _build_phrases(folder, config)
@@ -92,6 +92,12 @@ def build(
             workers=workers,
         )
         build_frames(folder / f"frames-{part}", speech, encoder)
+
+
+def _save(illustrations: list[images.Illustration], folder: Path) -> None:
+    library = images.library(illustrations)
+    library.save(folder)
+    images.save_large(illustrations, library, folder)
 
 
 def _build_captioned(folder: Path, config: DataConfig) -> None:

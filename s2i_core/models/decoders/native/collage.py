@@ -40,8 +40,8 @@ class CollageDecoder:
         self.info.check_speech(speech, seeds)
         layout = self._native.predict(speech)
         slots = self._native.plan(layout, image)
-        painter = SpritePainter(self.library.styled(image.style))
-        canvases = native.canvas_tensor(np.stack([painter.reference(each, image.size_px) for each in slots]))
+        painter = SpritePainter(self.library.styled(image.style), fine=not image.usual_frame)
+        canvases = native.canvas_tensor(np.stack([painter.reference(each, *image.frame_px) for each in slots]))
         grounds = self._native.places(layout, seeds, image.style)
         if grounds is None:
             grounds = np.full((len(slots), 1, 1, 3), 255, np.uint8)

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional as F
 
 from s2i_core.config import ImageConfig, NativeDecoderConfig
 from s2i_core.errors import ModelError
 from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, Shown, refuse_non_finite
-from s2i_core.models.decoders.native.denoiser import Denoiser
+from s2i_core.models.decoders.native.denoiser import Denoiser, Parts
+from s2i_core.models.decoders.native.enlarge import enlarged
 from s2i_core.models.decoders.native.grounds import Grounds, start_picture
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor, showing
 from s2i_core.models.decoders.native.library import SpriteLibrary
@@ -132,7 +134,7 @@ class NativeDecoder:
             placed = [_within(box, library.extent(sprite)) for box, sprite in zip(wanted, sprites, strict=True)]
             plans.append(
                 tuple(
-                    Slot(sprite, library.infos[sprite].concept, box, _colour(colours[row, n]))
+                    Slot(sprite, library.infos[sprite].concept, _framed(box, image), _colour(colours[row, n]))
                     for (n, sprite), box in zip(chosen, _apart(placed, sprites), strict=True)
                 )
             )
@@ -174,17 +176,18 @@ class NativeDecoder:
         self.info.check(image)
         self.info.check_speech(speech, seeds)
         device, dtype = self.denoiser.device, self.denoiser.dtype
-        batch, size = len(speech), self.denoiser.drawn_px(image.size_px)
+        batch, wanted = len(speech), image.frame_px
+        height, width = self.denoiser.frame_px(*wanted)
         tokens, pooled = speech.tokens.to(device, dtype), speech.pooled.to(device, dtype)
         layout = self.predict(speech)
         slots, place = self.plan(layout, image), layout.place()
         # A painter a call: it keeps every drawing in every colour that it was asked for.
         painter = SpritePainter(self.library.styled(image.style))
-        canvas = np.stack([painter.reference(each, size) for each in slots])
+        canvas = np.stack([_canvas(painter, each, (height, width), wanted) for each in slots])
         reference = canvas_tensor(canvas).to(device, dtype)
         styles = torch.full((batch,), self.info.styles.index(image.style), dtype=torch.long, device=device)
         # One generator a picture, on the CPU: the same noise on every device and in every batch.
-        noise = [torch.randn(3, size, size, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        noise = [torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = torch.stack(noise).to(device)
         grounds = self.places(layout, seeds, image.style) if image.references else None
         most = 1.0
@@ -203,11 +206,12 @@ class NativeDecoder:
         # A fresh copy holds the step counter, so that calls do not disturb each other.
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.scheduler.config)
         scheduler.set_timesteps(sigmas=np.linspace(most, most / image.steps, image.steps), device=device)
-        taken = torch.zeros(batch, 1, size, size, device=device)
+        taken = torch.zeros(batch, 1, height, width, device=device)
         for step, (timestep, sigma) in enumerate(zip(scheduler.timesteps, scheduler.sigmas[:-1], strict=True)):
             noisy = torch.cat([x, x]) if guided else x
             t = sigma.to(device).expand(len(noisy)).to(dtype)
-            clean, gate = self.denoiser(noisy.to(dtype), t, tokens, pooled, styles, reference_in, dropped, place)
+            parts = self.denoiser.parts(noisy.to(dtype), t, tokens, pooled, styles, reference_in, dropped, place)
+            clean, gate = self.denoiser.blend(parts, reference_in)
             clean, taken = clean.float(), gate[:batch].float()
             if guided:
                 said, unsaid = clean.chunk(2)
@@ -217,11 +221,13 @@ class NativeDecoder:
             if on_step is not None:
                 on_step(step, functools.partial(_preview, clean))
         refuse_non_finite(x, seeds)
-        if size != image.size_px:
-            x = F.interpolate(x, (image.size_px, image.size_px), mode="bicubic", antialias=True, align_corners=False)
-        alpha = reference[:, 3:].float()
-        share = (taken.sum((1, 2, 3)) / alpha.sum((1, 2, 3)).clamp(min=1)).tolist()
-        return NativeDrawing(pixels(x), self.shows(slots, image.style), slots, share, grounds)
+        if image.usual_frame or (height, width) == wanted:
+            images = pixels(_resized(x, wanted))
+        else:
+            fine = SpritePainter(painter.library, fine=True)
+            images = np.stack([_composed(parts, reference, n, fine, slots[n], image) for n in range(batch)])
+        share = (taken.sum((1, 2, 3)) / reference[:, 3:].float().sum((1, 2, 3)).clamp(min=1)).tolist()
+        return NativeDrawing(images, self.shows(slots, image.style), slots, share, grounds)
 
 
 def load(config: NativeDecoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> NativeDecoder:
@@ -245,8 +251,37 @@ def load(config: NativeDecoderConfig, folder: Path, device: str, dtype: torch.dt
 
 
 def pixels(x: torch.Tensor) -> U8:
-    """Pictures `(B, 3, S, S)` in -1 to 1 as `(B, S, S, 3)` uint8."""
+    """Pictures `(B, 3, H, W)` in -1 to 1 as `(B, H, W, 3)` uint8."""
     return np.asarray(((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _resized(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    same = tuple(x.shape[-2:]) == size
+    return x if same else F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def _canvas(painter: SpritePainter, slots: Sequence[Slot], drawn: tuple[int, int], wanted: tuple[int, int]) -> U8:
+    """The slots in the frame that is wanted, narrowed or flattened to the one that is drawn, `(H, W, 4)`."""
+    height, width = drawn
+    across = round(height * wanted[1] / wanted[0])
+    canvas = painter.reference(slots, height, across if drawn[0] == drawn[1] else width)
+    if canvas.shape[1] != width:
+        squeezed = Image.fromarray(canvas).convert("RGBa").resize((width, height), Image.Resampling.BICUBIC)
+        canvas = np.asarray(squeezed.convert("RGBA"))
+    return canvas
+
+
+def _composed(
+    parts: Parts, reference: torch.Tensor, row: int, painter: SpritePainter, slots: Sequence[Slot], image: ImageConfig
+) -> U8:
+    """A picture `(H, W, 3)` of a row, or with guidance of two, in the size of the settings."""
+    canvas = painter.painted(slots, *image.frame_px)
+    on = reference[row : row + 1].float().cpu()
+    rows = range(row, len(parts.drawn), len(reference))
+    said, *unsaid = (enlarged(parts.row(n), on, canvas) for n in rows)
+    for other in unsaid:
+        said = other + image.guidance * (said - other)
+    return np.asarray(pixels(said[None])[0])
 
 
 def _preview(clean: torch.Tensor, rows: Sequence[int]) -> U8:
@@ -321,6 +356,14 @@ def _apart(boxes: Sequence[Box], sprites: Sequence[int]) -> list[Box]:
         half = placed[:, 2:] / 2
         placed[:, :2] = np.clip(placed[:, :2], EDGE + half, 1 - EDGE - half)
     return [(float(cx), float(cy), float(w), float(h)) for cx, cy, w, h in placed]
+
+
+def _framed(box: Box, image: ImageConfig) -> Box:
+    """A box of a square picture in the frame of the settings: as large as in a square on its shorter side."""
+    height, width = image.frame_px
+    shorter = min(height, width)
+    cx, cy, w, h = box
+    return cx, cy, w * shorter / width, h * shorter / height
 
 
 def _colour(logits: NDArray[np.float32]) -> str | None:

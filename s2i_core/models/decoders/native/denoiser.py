@@ -12,6 +12,8 @@ that fit a cut-out into a photograph (HDRNet, Gharbi et al. 2017, arXiv 1707.028
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
@@ -20,6 +22,27 @@ from torch.nn import functional as F
 
 GAINS = 3
 """Channels of the light that the denoiser predicts: gains of red, green and blue."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the clean pictures are put together from, at the size of the canvas or at any other.
+
+    Attributes:
+        drawn: what the network draws itself `(B, 3, H, W)`, -1 to 1.
+        gate: share of the canvas that it keeps where that is opaque `(B, 1, H, W)`.
+        gains: light on the canvas, which multiplies colours that count from 0: one for each patch
+            `(B, 3, H / patch, W / patch)`; None where it keeps its own.
+    """
+
+    drawn: torch.Tensor
+    gate: torch.Tensor
+    gains: torch.Tensor | None
+
+    def row(self, n: int) -> Parts:
+        """One picture's, on the CPU."""
+        rows = (None if part is None else part[n : n + 1].float().cpu() for part in (self.drawn, self.gate, self.gains))
+        return Parts(*rows)  # type: ignore[arg-type]
 
 
 class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -88,9 +111,16 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.null_token = nn.Parameter(torch.zeros(token_width))
         self.null_pooled = nn.Parameter(torch.zeros(embedding_width))
 
-    def drawn_px(self, size_px: int) -> int:
-        """Side at which a picture that is wanted with `size_px` is drawn: its own, where it was trained on one."""
-        return self.config.sample_size or size_px  # type: ignore[no-any-return]
+    def frame_px(self, height_px: int, width_px: int) -> tuple[int, int]:
+        """Height and width at which a picture is drawn that is wanted with those.
+
+        Its own square, where it was trained on one: in other proportions it would draw what it never saw. Else those
+        themselves, in multiples of what it can draw.
+        """
+        if self.config.sample_size:
+            return self.config.sample_size, self.config.sample_size
+        unit = self.unit_px
+        return max(unit, round(height_px / unit) * unit), max(unit, round(width_px / unit) * unit)
 
     @property
     def unit_px(self) -> int:
@@ -126,6 +156,30 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
             x_0 `(B, 3, S, S)`, and the share of each pixel that was taken from the canvas, in whichever light
             `(B, 1, S, S)`.
         """
+        return self.blend(self.parts(noisy, t, tokens, pooled, style, reference, dropped, place), reference)
+
+    def blend(self, parts: Parts, reference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The clean pictures of their parts and canvas, and what was taken from it: as `forward` returns them."""
+        colours, alpha = reference[:, :3].float(), reference[:, 3:].float()
+        if parts.gains is not None:
+            gains = F.interpolate(parts.gains, scale_factor=self.config.patch, mode="bilinear")
+            colours = (colours + alpha) * gains - alpha  # light multiplies colours that count from 0
+        taken = parts.gate * alpha
+        # `colours` is premultiplied: where alpha is 1, the gate blends what is drawn with what lies on the canvas.
+        return parts.drawn * (1 - taken) + colours * parts.gate, taken
+
+    def parts(
+        self,
+        noisy: torch.Tensor,
+        t: torch.Tensor,
+        tokens: torch.Tensor,
+        pooled: torch.Tensor,
+        style: torch.Tensor,
+        reference: torch.Tensor,
+        dropped: torch.Tensor | None = None,
+        place: torch.Tensor | None = None,
+    ) -> Parts:
+        """What `forward` puts together; takes the same."""
         patch = self.config.patch
         if dropped is not None:
             tokens = torch.where(dropped[:, None, None], self.null_token.to(tokens.dtype), tokens)
@@ -146,10 +200,5 @@ class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
         coarse = F.pixel_shuffle(out[:, :pixels], patch)
         fine = self.refine(torch.cat([coarse, noisy, reference.to(noisy.dtype)], dim=1))
         drawn, gate = (coarse + fine).float().split([3, 1], dim=1)
-        colours, alpha = reference[:, :3].float(), reference[:, 3:].float()
-        if self.config.light:
-            gains = F.interpolate(2 * out[:, pixels:].float().sigmoid(), scale_factor=patch, mode="bilinear")
-            colours = (colours + alpha) * gains - alpha  # light multiplies colours that count from 0
-        taken = gate.sigmoid() * alpha
-        # `colours` is premultiplied: where alpha is 1, the gate blends what is drawn with what lies on the canvas.
-        return drawn * (1 - taken) + colours * gate.sigmoid(), taken
+        gains = 2 * out[:, pixels:].float().sigmoid() if self.config.light else None
+        return Parts(drawn, gate.sigmoid(), gains)

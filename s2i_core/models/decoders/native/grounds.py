@@ -98,12 +98,12 @@ def start_picture(ground: NDArray[np.uint8], canvas: torch.Tensor) -> torch.Tens
 
     Args:
         ground: `(R, R, 3)` uint8.
-        canvas: `(4, S, S)`, colours -1 to 1 premultiplied, alpha 0 to 1.
+        canvas: `(4, H, W)`, colours -1 to 1 premultiplied, alpha 0 to 1.
 
     Returns:
-        `(3, S, S)` float32, -1 to 1.
+        `(3, H, W)` float32, -1 to 1.
     """
-    size = canvas.shape[-1]
-    smooth = np.asarray(Image.fromarray(ground).resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32)
+    height, width = canvas.shape[-2:]
+    smooth = np.asarray(Image.fromarray(ground).resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
     behind = torch.from_numpy(smooth).permute(2, 0, 1).to(canvas.device) / 127.5 - 1
     return behind * (1 - canvas[3:].float()) + canvas[:3].float()

@@ -4,7 +4,8 @@ The decoder is a semi-parametric diffusion model (Blattmann et al. 2022, "Retrie
 looks up illustrations near the speech in the shared space and gets them as a reference. The library is data beside the
 weights, so a customer may swap it for one of their own drawings without training again (`s2i library build`).
 
-On disk it is `sprites.safetensors` (WebP bytes end to end, their offsets, and the vectors) and `sprites.json`.
+On disk it is `sprites.safetensors` (WebP bytes end to end, their offsets, and the vectors), `sprites.json`, and, for
+pictures finer than the sprites, `drawings.zip`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +25,16 @@ from safetensors.numpy import load_file, save_file
 
 from s2i_core.errors import ModelError
 from s2i_core.models.contracts import Model
+from s2i_core.models.decoders.native import drawings
+from s2i_core.models.decoders.native.drawings import VISIBLE, Drawings
 
 SPRITE_SIZE = 128
 WEBP_QUALITY = 90
 #: Room around the tight box of a sprite, in pixels of its canvas.
 MARGIN = 4
-#: Alpha above which a pixel counts as drawn.
-VISIBLE = 24
-
 _EMBEDDED_BY = "embedded_by"
 
-RGBA = npt.NDArray[np.uint8]
+RGBA: TypeAlias = drawings.RGBA
 
 
 @dataclass(frozen=True)
@@ -49,24 +50,9 @@ class SpriteInfo:
     licence: str
 
 
-def tight_canvas(image: Image.Image, size: int = SPRITE_SIZE, margin: int = MARGIN) -> RGBA | None:
-    """Crop to what is drawn and centre it on a square canvas; `None` for a blank image.
-
-    Returns:
-        `(size, size, 4)` uint8; the longer side of the drawing fills the canvas up to `margin`.
-    """
-    alpha = np.asarray(image.convert("RGBA"))[:, :, 3]
-    rows, columns = np.nonzero(alpha.max(1) > VISIBLE)[0], np.nonzero(alpha.max(0) > VISIBLE)[0]
-    if not len(rows):
-        return None
-    # Premultiplied ("RGBa"), so that the colour of transparent pixels does not bleed into the edges.
-    cropped = image.convert("RGBA").convert("RGBa")
-    cropped = cropped.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
-    scale = (size - 2 * margin) / max(cropped.size)
-    width, height = (max(1, round(side * scale)) for side in cropped.size)
-    canvas = Image.new("RGBa", (size, size))
-    canvas.paste(cropped.resize((width, height), Image.Resampling.LANCZOS), ((size - width) // 2, (size - height) // 2))
-    return np.asarray(canvas.convert("RGBA"))
+def tight_canvas(image: Image.Image) -> RGBA | None:
+    """A picture as a sprite, `(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8: see `drawings.tight_canvas`."""
+    return drawings.tight_canvas(image, SPRITE_SIZE, MARGIN)
 
 
 class SpriteLibrary:
@@ -77,6 +63,7 @@ class SpriteLibrary:
         webp: the sprites as WebP files, each `SPRITE_SIZE` square with alpha.
         vectors: `(N, E)` float32, L2-normalised, in the model's shared space, or `None` before they are known.
         embedded_by: digest of the model that made the vectors; empty for those that a checkpoint was trained with.
+        large: the same drawings for finer canvases, where it has them.
 
     Raises:
         ModelError: the parts do not fit each other.
@@ -88,6 +75,7 @@ class SpriteLibrary:
         webp: Sequence[bytes],
         vectors: npt.NDArray[np.float32] | None = None,
         embedded_by: str = "",
+        large: Drawings | None = None,
     ) -> None:
         if len(infos) != len(webp):
             raise ModelError("sprite library", f"{len(infos)} entries for {len(webp)} images", "build it again")
@@ -102,6 +90,7 @@ class SpriteLibrary:
         self._vectors: npt.NDArray[np.float32] | None = None
         self.vectors = vectors
         self.embedded_by = embedded_by
+        self.large = large
 
     @classmethod
     def from_arrays(cls, infos: Sequence[SpriteInfo], sprites: Iterable[RGBA]) -> SpriteLibrary:
@@ -112,7 +101,9 @@ class SpriteLibrary:
     def joined(cls, libraries: Sequence[SpriteLibrary]) -> SpriteLibrary:
         """The sprites of several libraries, in their order; without vectors."""
         infos = [info for each in libraries for info in each.infos]
-        return cls(infos, [data for each in libraries for data in each._webp])
+        paths = [path for each in libraries if each.large for path in each.large.paths]
+        large = Drawings(*paths) if paths else None
+        return cls(infos, [data for each in libraries for data in each._webp], large=large)
 
     def styled(self, style: str) -> SpriteLibrary:
         """The sprites of one style, with their vectors; all of them where there is none, as in a house style."""
@@ -122,7 +113,7 @@ class SpriteLibrary:
         if style not in self._styled:
             vectors = None if self._vectors is None else self._vectors[places]
             chosen = [self.infos[n] for n in places], [self._webp[n] for n in places]
-            self._styled[style] = SpriteLibrary(*chosen, vectors, self.embedded_by)
+            self._styled[style] = SpriteLibrary(*chosen, vectors, self.embedded_by, self.large)
         return self._styled[style]
 
     def __len__(self) -> int:
@@ -182,6 +173,13 @@ class SpriteLibrary:
             self._decoded[index] = decoded
         return self._decoded[index]
 
+    def drawn(self, index: int, side_px: int) -> RGBA:
+        """The drawing for a canvas of that side, of a side of its own: the sprite where there is no larger one."""
+        info = self.infos[index]
+        if side_px <= SPRITE_SIZE or self.large is None or info.id not in self.large:
+            return self.rgba(index)
+        return self.large.rgba(info.id, side_px, MARGIN / SPRITE_SIZE)
+
     def extent(self, index: int) -> tuple[float, float]:
         """Width and height of what is drawn, as shares of the canvas."""
         if index not in self._extents:
@@ -234,6 +232,8 @@ class SpriteLibrary:
         )
         lines = ",\n".join(json.dumps(asdict(info), ensure_ascii=False) for info in self.infos)
         (folder / "sprites.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        if self.large is not None:
+            self.large.save(folder)
 
     @classmethod
     def load(cls, folder: Path) -> SpriteLibrary:
@@ -261,7 +261,7 @@ class SpriteLibrary:
         ):
             raise ModelError(str(folder), "its images and its entries do not fit", "copy or build the library again")
         webp = [data[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
-        return cls(infos, webp, arrays.get("vectors"), embedded_by)
+        return cls(infos, webp, arrays.get("vectors"), embedded_by, Drawings.load(folder))
 
 
 def _encode(sprite: RGBA) -> bytes:

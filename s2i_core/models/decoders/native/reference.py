@@ -50,25 +50,29 @@ class SpritePainter:
     Args:
         library: where the sprites come from.
         cache_bytes: how much of resized sprites to keep.
+        fine: take the large drawings of the library for what is larger than its sprite; without, the sprites alone,
+            which is what the denoiser knows.
     """
 
-    def __init__(self, library: SpriteLibrary, cache_bytes: int = 128 * 2**20) -> None:
+    def __init__(self, library: SpriteLibrary, cache_bytes: int = 128 * 2**20, fine: bool = False) -> None:
         self.library = library
+        self._fine = fine
         self._cache: OrderedDict[tuple[int, int, bool, str], npt.NDArray[np.float32]] = OrderedDict()
         self._cache_bytes = cache_bytes
         self._held = 0
         self._paints: dict[int, Paint | None] = {}
-        self._repainted: dict[tuple[int, str], RGBA] = {}
+        self._repainted: dict[tuple[int, str, int], RGBA] = {}
 
-    def placement(self, slot: Slot, size: int) -> tuple[int, int, int]:
-        """Left, top and side in pixels of the sprite's square canvas in a frame of `size`.
+    def placement(self, slot: Slot, size: int, width: int = 0) -> tuple[int, int, int]:
+        """Left, top and side in pixels of the sprite's square canvas in a frame `size` high and as wide, or `width`.
 
         The proportions are the sprite's own: of a box with others, the side that asks for more room decides.
         """
-        cx, cy, width, height = slot.box
+        cx, cy, w, h = slot.box
+        across = width or size
         extent_w, extent_h = self.library.extent(slot.sprite)
-        side = max(2, round(max(width / extent_w, height / extent_h) * size))
-        return round(cx * size - side / 2), round(cy * size - side / 2), side
+        side = max(2, round(max(w * across / extent_w, h * size / extent_h)))
+        return round(cx * across - side / 2), round(cy * size - side / 2), side
 
     def resized(
         self, sprite: int, side: int, flip: bool, variant: str = "", pixels: RGBA | None = None
@@ -81,7 +85,7 @@ class SpritePainter:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        source = Image.fromarray(self.library.rgba(sprite) if pixels is None else pixels).convert("RGBa")
+        source = Image.fromarray(self._drawn(sprite, side) if pixels is None else pixels).convert("RGBa")
         filtered = source.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
         array = np.asarray(filtered, dtype=np.float32) / 255.0
         if flip:
@@ -92,6 +96,9 @@ class SpritePainter:
             self._held -= self._cache.popitem(last=False)[1].nbytes
         return array
 
+    def _drawn(self, sprite: int, side: int) -> RGBA:
+        return self.library.drawn(sprite, side) if self._fine else self.library.rgba(sprite)
+
     def paste(
         self,
         frame: npt.NDArray[np.float32],
@@ -100,14 +107,14 @@ class SpritePainter:
         pixels: RGBA | None = None,
         light: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        """Paste a slot over a premultiplied `frame` `(S, S, 3 or 4)` float32 in 0..1, in place.
+        """Paste a slot over a premultiplied `frame` `(H, W, 3 or 4)` float32 in 0..1, in place.
 
-        What sticks out of the frame is cut; `pixels` and `variant` as of `resized`; `light` `(S, S, 3)` multiplies the
+        What sticks out of the frame is cut; `pixels` and `variant` as of `resized`; `light` `(H, W, 3)` multiplies the
         slot's colours.
         """
-        size = frame.shape[0]
-        left, top, side = self.placement(slot, size)
-        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, size), min(top + side, size)
+        size, width = frame.shape[:2]
+        left, top, side = self.placement(slot, size, width)
+        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, size)
         if x0 >= x1 or y0 >= y1:
             return
         sprite = self.resized(slot.sprite, side, slot.flip, variant, pixels)[y0 - top : y1 - top, x0 - left : x1 - left]
@@ -125,33 +132,42 @@ class SpritePainter:
             self._paints[sprite] = single_hue(self.library.rgba(sprite))
         return self._paints[sprite]
 
-    def coloured(self, sprite: int, colour: str | None) -> RGBA | None:
-        """The sprite in that colour, `None` if it is so already (or cannot be another)."""
+    def coloured(self, sprite: int, colour: str | None, side: int = 0) -> RGBA | None:
+        """The drawing in that colour, for a canvas of `side`; `None` if it is so already (or cannot be another)."""
         found = self.paint_of(sprite) if colour else None
         if colour is None or found is None or found.colour == colour:
             return None
-        key = (sprite, colour)
+        pixels = self._drawn(sprite, side)
+        key = (sprite, colour, len(pixels))
         if key not in self._repainted:
             if len(self._repainted) > 512:
                 self._repainted.pop(next(iter(self._repainted)))
-            self._repainted[key] = repaint(self.library.rgba(sprite), found, colour)
+            small = self.library.rgba(sprite)
+            paint = found if pixels is small else single_hue(pixels)
+            # Where the large one is no longer of one hue by a hair, the sprite is: a wrong colour would be worse.
+            self._repainted[key] = repaint(pixels, paint, colour) if paint else repaint(small, found, colour)
         return self._repainted[key]
 
     def paste_coloured(
         self, frame: npt.NDArray[np.float32], slot: Slot, light: npt.NDArray[np.float32] | None = None
     ) -> None:
         """`paste` the slot in its colour."""
-        pixels = self.coloured(slot.sprite, slot.colour)
+        pixels = self.coloured(slot.sprite, slot.colour, self.placement(slot, *frame.shape[:2])[2])
         self.paste(frame, slot, variant=slot.colour or "" if pixels is not None else "", pixels=pixels, light=light)
 
-    def reference(self, slots: Sequence[Slot], size: int) -> RGBA:
-        """The slots in their colours on transparent ground, `(size, size, 4)` uint8 with straight alpha.
+    def painted(self, slots: Sequence[Slot], height: int, width: int) -> npt.NDArray[np.float32]:
+        """The slots in their colours on transparent ground, `(H, W, 4)` float32 in 0..1, premultiplied.
 
         Who stands lower in the frame is nearer and covers the others.
         """
-        frame = np.zeros((size, size, 4), dtype=np.float32)
+        frame = np.zeros((height, width, 4), dtype=np.float32)
         for slot in sorted(slots, key=lambda slot: slot.bottom):
             self.paste_coloured(frame, slot)
+        return frame
+
+    def reference(self, slots: Sequence[Slot], size: int, width: int = 0) -> RGBA:
+        """`painted` in a frame `size` high and as wide, or `width`: `(H, W, 4)` uint8 with straight alpha."""
+        frame = self.painted(slots, size, width or size)
         alpha = frame[:, :, 3:]
         straight = np.divide(frame[:, :, :3], alpha, out=np.zeros_like(frame[:, :, :3]), where=alpha > 1 / 512)
         return np.asarray(np.rint(np.concatenate([straight, alpha], axis=2).clip(0, 1) * 255), dtype=np.uint8)

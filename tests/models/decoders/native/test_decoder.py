@@ -73,6 +73,29 @@ def test_a_model_of_one_size_draws_it_and_gives_any(pipeline: SpeechToImagePipel
     assert np.abs(other.astype(int) - enlarged.astype(int)).mean() < 3
 
 
+@pytest.mark.parametrize(
+    ("aspect", "shape"), [("1:1", (320, 320, 3)), ("16:9", (180, 320, 3)), ("9:16", (320, 180, 3))]
+)
+def test_a_larger_picture_is_composed_anew(
+    pipeline: SpeechToImagePipeline, aspect: str, shape: tuple[int, ...]
+) -> None:
+    wanted = IMAGE.model_copy(update={"size_px": 320, "aspect": aspect})
+    pipeline.denoiser.register_to_config(sample_size=64)
+    try:
+        alone = pipeline.draw(embeddings(2)[1:], [8], wanted)
+        together = pipeline.draw(embeddings(2), [7, 8], wanted)
+        guided = pipeline.generate(embeddings(1), [0], wanted.model_copy(update={"guidance": 2.0}))
+    finally:
+        pipeline.denoiser.register_to_config(sample_size=0)
+    assert together.images.shape[1:] == guided.shape[1:] == (*shape, 3)
+    assert np.abs(together.images[1].astype(int) - alone.images[0].astype(int)).max() <= 1
+    own = pipeline.draw(embeddings(2)[1:], [8], IMAGE)
+    height, width = shape
+    for framed, square in zip(alone.slots[0], own.slots[0], strict=True):
+        assert framed.box[:2] == square.box[:2]
+        assert framed.box[2] * width == pytest.approx(square.box[2] * min(height, width))
+
+
 def test_callback_sees_every_step(pipeline: SpeechToImagePipeline) -> None:
     seen: list[int] = []
     pipeline.generate(embeddings(1), [0], IMAGE, lambda step, _: seen.append(step))
