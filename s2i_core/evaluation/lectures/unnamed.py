@@ -19,7 +19,7 @@ from s2i_core.evaluation.lectures.spoken import NEURAL, speak
 _SAID = {
     "names": (
         "Mr Fox will see you on Thursday, and Mrs Wood has asked to be there too.",
-        "I was at school with Robin Bell, who later married one of the Baker girls.",
+        "I used to work with Robin Bell, who later went on to join Alan Baker.",
         "Doctor Finch left the firm to Rose Carpenter and her brother Pierce.",
     ),
     "letters and numbers": (
