@@ -151,6 +151,6 @@ def test_a_device_that_is_not_there(saved: Path) -> None:
 
 def test_shipped_weights_stay_within_their_bounds() -> None:
     sizes = [path.stat().st_size for path in shipped_checkpoint().rglob("*") if path.is_file()]
-    assert sum(sizes) <= 160e6
+    assert sum(sizes) <= 200e6
     assert max(sizes) <= 90e6
     assert not [p for p in shipped_checkpoint().rglob("*") if p.suffix in {".bin", ".pt", ".pkl", ".ckpt"}]

@@ -118,6 +118,8 @@ def _model(exam: Examination, data: bytes, clock: _Clock) -> None:
         name="evaluation", scenes=SceneConfig(min_confidence=-1), model=ModelConfig(checkpoint=exam.checkpoint or "")
     )
     least = least_heard(config)
+    # Whatever was heard is drawn, for the time that it takes.
+    config = config.model_copy(update={"scenes": config.scenes.model_copy(update={"precision": None})})
 
     def decode() -> None:
         # All that was said in these seconds is taken for one utterance, as the focus of a scene would be.

@@ -18,7 +18,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 #: A command of ours in a text, up to the end of the line, of the code or of the sentence.
 COMMAND = re.compile(r"\bs2i ((?:[a-z]+(?= |`|$) ?)+)([^\n`]*)")
 #: Commands of other programs, whose options are theirs.
-FOREIGN = re.compile(r"\b(?:aws|curl) [^;`]*")
+FOREIGN = re.compile(r"\b(?:aws|curl|kubectl) [^;`]*")
 
 
 def commands() -> dict[tuple[str, ...], set[str]]:
@@ -75,7 +75,8 @@ def messages(path: Path) -> Iterator[str]:
 
 
 def test_the_options_of_all_messages_exist(known: dict[tuple[str, ...], set[str]]) -> None:
-    every = set().union(*known.values())
+    of_kubectl = {"--from-literal", "--from-file", "--cert", "--key"}
+    every = set().union(*known.values(), of_kubectl)
     faults = []
     for layer in ("s2i_core", "cluster", "flows"):
         for path in sorted((ROOT / layer).rglob("*.py")):
