@@ -56,5 +56,5 @@ def tiny_pipeline(seed: int = 0, *, grounded: bool = False) -> SpeechToImagePipe
             pipeline.register_modules(grounding=Grounding(8, 1, 2, 16, 4, 8).eval())
         vectors = np.asarray(pipeline.library.vectors, np.float16).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        pipeline.vocabulary = Vocabulary([info.title for info in pipeline.library.infos], vectors, -vectors[:1])
+        pipeline.vocabulary = Vocabulary([info.title for info in pipeline.library.infos], vectors, vectors[:0])
     return pipeline

@@ -1,4 +1,4 @@
-"""A lake that version 0.1 wrote with the shipped model: nothing of it is done again, and what is left fits it.
+"""A lake that version 0.1 wrote with the model then shipped: nothing of it is done again, and what is left fits it.
 
 `lake_0_1/` has one recording, three of its scenes (two to draw, one skipped) and two images, as that version kept them.
 """
@@ -22,10 +22,19 @@ from s2i_core.publish.images import encode_image
 from s2i_core.records import AudioObject, row
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
-from s2i_core.weights import digests
+from s2i_core.weights import GROUNDING_FOLDER, checkpoint_folder, digests
 
 OLD = Path(__file__).parent / "lake_0_1"
-CONFIG: RunConfig = changed(cpu(), {"image.format": "png"})
+SHIPPED: RunConfig = changed(cpu(), {"image.format": "png"})
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    """The model of then: the shipped one without what hears single things."""
+    for path in checkpoint_folder("").iterdir():
+        if path.name != GROUNDING_FOLDER:
+            (tmp_path / path.name).symlink_to(path)
+    return changed(SHIPPED, {"model.checkpoint": str(tmp_path)})
 
 
 @pytest.fixture
@@ -40,11 +49,13 @@ def lake(objects: ObjectStore, bucket: str) -> Lake:
     return lake
 
 
-def test_nothing_is_listened_to_or_drawn_again(lake: Lake) -> None:
+def test_nothing_is_listened_to_or_drawn_again(lake: Lake, config: RunConfig) -> None:
     (recording,) = pq.read_table(OLD / "recordings.parquet").to_pylist()
     bucket, _, key = recording["source_uri"].removeprefix("s3://").partition("/")
     source = AudioObject(bucket, key, recording["etag"], recording["size_bytes"])
-    names = digests(CONFIG)
+    names = digests(config)
+    # With the model of today it is listened to once more; CHANGELOG.md says so.
+    assert lake.unplanned([source], digests(SHIPPED)) == [source]
     assert lake.unplanned([source], names) == []
     images = pq.read_table(OLD / "images.parquet").to_pylist()
     left = lake.unillustrated(names)
@@ -52,22 +63,22 @@ def test_nothing_is_listened_to_or_drawn_again(lake: Lake) -> None:
 
     # Another decoder, another library, other settings of the image: only pictures.
     for other in (
-        CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"decoder": CollageDecoderConfig()})}),
-        changed(CONFIG, {"image.style": "sketch"}),
+        config.model_copy(update={"model": config.model.model_copy(update={"decoder": CollageDecoderConfig()})}),
+        changed(config, {"image.style": "sketch"}),
     ):
         assert lake.unplanned([source], digests(other)) == []
         assert lake.unillustrated(digests(other)).num_rows == 2
 
     # What was left is drawn as that version would have drawn it, from its own rows, and goes into its tables.
-    model = registry.load(CONFIG.model)
+    model = registry.load(config.model)
     (kept,) = left.select(list(steps.Planned.__annotations__)).to_pylist()
     scene = steps.Planned(**kept)
-    (picture,) = steps.draw_batch([scene], [images[1]["seed"]], CONFIG.image, model)
-    data = encode_image(picture.pixels, CONFIG.image)
+    (picture,) = steps.draw_batch([scene], [images[1]["seed"]], config.image, model)
+    data = encode_image(picture.pixels, config.image)
     before = np.asarray(Image.open(OLD / "second.webp").convert("RGB"), int)
     assert np.abs(picture.pixels - before).max() <= 1  # another processor may round otherwise
     made = steps.image_row(
-        scene, picture, data, "k", image=CONFIG.image, model=model, image_digest=names.image, run_id="later"
+        scene, picture, data, "k", image=config.image, model=model, image_digest=names.image, run_id="later"
     )
     assert made.image_id == images[1]["image_id"]
     lake.images.merge([row(made)])
