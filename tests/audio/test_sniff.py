@@ -97,7 +97,8 @@ def archive() -> bytes:
         picture("tiff"),
         archive(),
     ],
-    ids=lambda data: ascii(data[:12]),
+    # Short of the time that a zip file says it was made at: processes side by side must name tests alike.
+    ids=lambda data: ascii(data[:10]),
 )
 def test_what_is_no_recording(data: bytes) -> None:
     assert format_of(data[:SNIFF_BYTES]) is None
