@@ -199,7 +199,8 @@ def _where(console: Console, made: Demo) -> None:
     info = made.store
     console.print(f"  page    {made.page.as_uri()}", soft_wrap=True)
     console.print(f"  bucket  {made.destination} at {info.endpoint} (files under {info.data_dir})", soft_wrap=True)
-    console.print(f"  tables  {made.destination}/tables/{{recordings,scenes,images,failures}} (Delta)", soft_wrap=True)
+    tables = "{recordings,scenes,things,images,failures}"
+    console.print(f"  tables  {made.destination}/tables/{tables} (Delta)", soft_wrap=True)
     console.print(
         '  query   eval "$(s2i store env)"; python -c "from s2i_core.storage.objects import S3Settings; '
         "from s2i_core.storage.tables import Lake; "
