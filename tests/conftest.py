@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from programs import tool  # noqa: F401 -- a fixture
 from refusals import aws  # noqa: F401 -- a fixture
 from suite_end import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401 -- hooks
 

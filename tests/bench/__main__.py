@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench.results import RESULTS, ROOT, TARGETS, Options, benchmarks, check, describe, overview, save
+from tests.bench.results import RESULTS, ROOT, TARGETS, Options, benchmarks, broken, check, describe, overview, save
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="say what there is, and stop")
     parser.add_argument("--check", action="store_true", help="hold the stored results to tests/bench/targets.json")
     parser.add_argument(
-        "--quick", action="store_true", help="a small form that only shows that it runs; stores nothing"
+        "--quick", action="store_true", help="a small form that shows that it runs and loses nothing; stores nothing"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results (default: docs/results)")
     chosen = parser.parse_args(arguments)
@@ -48,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         elapsed_s = time.monotonic() - started
         if chosen.quick:
             print(json.dumps(figures, indent=2))
+            lost = broken(json.loads(TARGETS.read_text())[name], figures)
+            if lost:
+                print("\n".join(lost), file=sys.stderr)
+                return 1
         else:
             print(save(name, figures, chosen.out, elapsed_s).read_text())
             (chosen.out / "README.md").write_text(overview(json.loads(TARGETS.read_text()), chosen.out))

@@ -142,6 +142,15 @@ def overview(targets: Mapping[str, Mapping[str, Mapping[str, Any]]], folder: Pat
     return "\n".join(lines) + "\n"
 
 
+def broken(targets: Mapping[str, Mapping[str, Any]], figures: Mapping[str, Any]) -> list[str]:
+    """What holds however small and slow a run is, such as that nothing is lost, and did not."""
+    return [
+        f"{name}: {_shown(figures.get(name))} (target {_wanted(target)})"
+        for name, target in targets.items()
+        if "exactly" in target and judge(target, figures.get(name)) < 0
+    ]
+
+
 def judge(target: Mapping[str, Any], value: Any) -> float:
     """How far a figure is on the good side of its target, relative to it; negative where it falls short.
 

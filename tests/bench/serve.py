@@ -138,7 +138,7 @@ def _overhead_ms(url: str, clips: list[bytes], count: int) -> float:
             )
             elapsed_ms = (time.monotonic() - started) * 1000
             beyond.append(elapsed_ms - answer.json()["timings"]["total_ms"])
-    return statistics.median(beyond)
+    return float(statistics.median(beyond))
 
 
 def _live(url: str, count: int) -> dict[str, Any]:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.results import RESULTS, TARGETS, benchmarks, check, describe, judge, overview, save
+from tests.bench.results import RESULTS, ROOT, TARGETS, benchmarks, broken, check, describe, judge, overview, save
+
+
+def test_a_small_run_must_lose_nothing_however_slow_it_is() -> None:
+    targets: dict[str, dict[str, float]] = {"ratio": {"min": 0.9}, "lost": {"exactly": 0}, "equal": {"exactly": True}}
+    assert broken(targets, {"ratio": 0.1, "lost": 0, "equal": True}) == []
+    assert len(broken(targets, {"ratio": 0.1, "lost": 3})) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in benchmarks() if name != "chaos"])  # which has a target of make
+def test_every_benchmark_runs_in_its_small_form(name: str) -> None:
+    subprocess.run([sys.executable, "-m", "tests.bench", name, "--quick"], check=True, cwd=ROOT, timeout=900)
 
 
 def test_what_falls_short_comes_last(tmp_path: Path) -> None:
-    targets = {
+    targets: dict[str, dict[str, dict[str, float]]] = {
         "one": {"ratio": {"min": 0.9}, "seconds": {"max": 10}, "lost": {"exactly": 0}},
         "two": {"ratio": {"min": 0.9}},
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -246,7 +247,7 @@ class Piper:
         return sound, phonemes, np.asarray(durations, np.float32).ravel()
 
 
-class _TimesAnyway:
+class _TimesAnyway(ABC):
     """A voice that knows the times of its words whenever it speaks."""
 
     def say(self, text: str) -> tuple[Waveform, int]:
@@ -259,9 +260,9 @@ class _TimesAnyway:
         spoken = self.say_timed(text)
         return spoken.waveform, spoken.rate_hz
 
+    @abstractmethod
     def say_timed(self, text: str) -> Spoken:
         """See `Voice.say_timed`."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

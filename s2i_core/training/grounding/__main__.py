@@ -101,7 +101,9 @@ def export(
     titles, vectors = [info.title for info in library.infos], np.asarray(library.vectors, np.float32)
     vocabulary = Vocabulary(titles, vectors, other_nouns())
     target = checkpoint / GROUNDING_FOLDER
-    load_part(grounding, Grounding, torch.float16).save_pretrained(target)
+    made = load_part(grounding, Grounding, torch.float16)
+    made.register_to_config(_name_or_path=GROUNDING_FOLDER)  # not the folder of this machine
+    made.save_pretrained(target)
     vocabulary.save(target)
     size = sum(file.stat().st_size for file in target.iterdir())
     told = f"{len(vocabulary.titles)} things to be heard among {len(vocabulary.others)} others"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,9 @@ from typer.testing import CliRunner
 
 from cluster.kubernetes.check import check
 from s2i_core import cli, doctor
-from s2i_core.corpus.sources.packages import PackageError
 from s2i_core.doctor import Check, Subject, examine
 
 ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "infra"))
-
-from tools import program  # noqa: E402
-
 RAY = "/apis/ray.io/v1"
 S2I = "/namespaces/s2i"
 TOKEN = {"kind": "Secret", "data": {"auth_token": "c2VjcmV0"}}
@@ -80,12 +74,9 @@ def listed(kind: str, *items: dict[str, Any], version: str = "ray.io/v1") -> dic
 
 
 @pytest.fixture
-def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: Callable[[str], str]) -> Iterator[Api]:
     """A cluster on which all is well, and kubectl pointed at it."""
-    try:
-        kubectl = program("kubectl")
-    except PackageError as error:
-        pytest.skip(f"kubectl cannot be had here: {error}")
+    kubectl = Path(tool("kubectl"))
     pods = [{"metadata": {"name": "s2i-batch-head"}, "status": {"phase": "Running"}}]
     server = Api(
         {

@@ -243,6 +243,7 @@ def test_a_checkpoint_gets_it_with_the_things_of_its_library(tmp_path, monkeypat
     told = CliRunner().invoke(command.app, ["export", str(tmp_path / "trained"), str(checkpoint)])
     assert told.exit_code == 0, told.output
     assert told.output.startswith("3 things to be heard among 5 others")
+    assert str(tmp_path) not in (checkpoint / "grounding" / "config.json").read_text()
     loaded = SpeechToImagePipeline.from_pretrained(checkpoint)
     assert loaded.grounding.config.slope == 0.5
     assert loaded.vocabulary.titles == ["red disc", "green disc", "blue disc"]

@@ -10,10 +10,9 @@ import pytest
 
 from s2i_core.corpus.sources.packages import PackageError
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "infra"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "infra"))
 
-from tools import program  # noqa: E402
+from tools import program
 
 
 @pytest.fixture(scope="session")
