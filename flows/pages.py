@@ -208,9 +208,9 @@ class Pages:
         row = one.readable
         assert row is not None
         bucket, key = parse_uri(row["source_uri"])
-        columns = ["scene_id", "start_s", "end_s", "status", "reason", "confidence"]
+        columns = ["scene_id", "start_s", "end_s", "status", "reason", "confidence", "things"]
         scenes = self._scenes(one.recording_id, columns).to_pylist()
-        confidence = {scene["scene_id"]: scene["confidence"] for scene in scenes}
+        scene_of = {scene["scene_id"]: scene for scene in scenes}
         decoder = idle.get()
         try:
             with self._store.open(AudioObject(bucket, key, row["etag"], row["size_bytes"])) as file:
@@ -225,7 +225,7 @@ class Pages:
             one.title,
             audio,
             audio_type,
-            [self._frame(image, confidence.get(image["scene_id"])) for image in one.images],
+            [self._frame(image, scene_of.get(image["scene_id"], {})) for image in one.images],
             max(float(row["duration_s"]), *(image["end_s"] for image in one.images)),
             skipped=[
                 Stretch(scene["start_s"], scene["end_s"], scene["reason"] or Status.SKIPPED.value)
@@ -258,17 +258,23 @@ class Pages:
             page=PurePosixPath(page_key("", one.recording_id)).name if has_page else None,
             duration_s=one.recording["duration_s"],
             pictures=len(one.images),
-            previews=[self._frame(image, None) for image in one.images[:_PREVIEWS]],
+            previews=[self._frame(image, {}) for image in one.images[:_PREVIEWS]],
             note="; ".join(notes),
         )
 
-    def _frame(self, image: dict[str, Any], confidence: float | None) -> Frame:
+    def _frame(self, image: dict[str, Any], scene: dict[str, Any]) -> Frame:
         from s2i_core.publish.images import content_type
         from s2i_core.publish.page import Frame
 
         data = self._store.get(self._bucket, image["key"])
         return Frame(
-            image["start_s"], image["end_s"], data, content_type(image["format"]), image["similarity"], confidence
+            image["start_s"],
+            image["end_s"],
+            data,
+            content_type(image["format"]),
+            image["similarity"],
+            scene.get("confidence"),
+            scene.get("things") or (),
         )
 
     def _manifest(self) -> dict[str, tuple[str, bool]]:

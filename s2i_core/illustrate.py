@@ -131,7 +131,8 @@ def illustrate_file(
             (folder / image.key).write_bytes(data)
             images.append(image)
             kind = content_type(config.image.format)
-            frames.append(Frame(scene.start_s, scene.end_s, data, kind, image.similarity, scene.confidence))
+            measures = (image.similarity, scene.confidence, scene.things or ())
+            frames.append(Frame(scene.start_s, scene.end_s, data, kind, *measures))
         tell("Drawing", len(images) + len(failures), len(wanted))
 
     tell("Writing the page", 0, None)

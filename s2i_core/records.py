@@ -262,7 +262,7 @@ class ImageSample:
     steps: Int32
     guidance: float
     similarity: Float32
-    """Cosine similarity of the image's embedding and the speech that it was made from."""
+    """Cosine similarity of the image's embedding and that of the things it is to show, or else of its speech."""
     compute_ms: float
     """The image's share of the time that its batch took."""
     device: str

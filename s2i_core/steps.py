@@ -69,7 +69,8 @@ class Picture:
     """Pixels `(H, W, 3)` uint8 of a scene, and what is known about them.
 
     Attributes:
-        similarity: cosine similarity of the picture's vector and that of the speech it was made from.
+        similarity: cosine similarity of the picture's vector and that of the things it is to show, or else of the
+            speech it was made from.
         compute_ms: its share of its batch's time.
         shows: what is in it, where the decoder knows.
     """
@@ -260,11 +261,21 @@ def draw_batch(
     started = time.monotonic()
     speech = focus(scenes, model)
     drawing = draw(speech, seeds, image, model, on_step)
-    similarity = (model.space.embed_images(drawing.images).float().cpu() * speech.pooled).sum(1).tolist()
+    similarity = (model.space.embed_images(drawing.images).float().cpu() * _meant(speech)).sum(1).tolist()
     compute_ms = (time.monotonic() - started) * 1000 / len(seeds)
     shows: Sequence[tuple[Shown, ...] | None] = drawing.shows or [None] * len(seeds)
     rows = zip(drawing.images, seeds, similarity, shows, strict=True)
     return [Picture(pixels, seed, alike, compute_ms, shown) for pixels, seed, alike, shown in rows]
+
+
+def _meant(speech: SpeechEmbedding) -> torch.Tensor:
+    """What each picture is of `(B, E)`: the things that it is to show, or else all that was said."""
+    if SHOWN_THINGS not in speech.extras:
+        return speech.pooled
+    together = speech.extras[SHOWN_THINGS].float().sum(1)
+    length = together.norm(dim=1, keepdim=True)
+    meant: torch.Tensor = (together / length.clamp(min=1e-6)).where(length > 0, speech.pooled)
+    return meant
 
 
 def image_row(

@@ -18,6 +18,7 @@ from s2i_core.config import ImageConfig
 from s2i_core.errors import ModelError
 from s2i_core.models.contracts import Model
 from s2i_core.models.decoders.native.layout import LayoutPredictor
+from s2i_core.records import SHOWN_THINGS
 
 ROOT = Path(__file__).parents[1]
 IMAGE = ImageConfig(size_px=64, steps=1)
@@ -109,6 +110,16 @@ def test_a_row_of_before_gives_the_same_picture(model: Model) -> None:
     for new, old in zip(one, other, strict=True):
         np.testing.assert_array_equal(new.pixels, old.pixels)
         assert (new.shows, new.similarity, new.seed) == (old.shows, old.similarity, old.seed)
+
+
+def test_a_picture_is_held_to_the_things_that_it_is_to_show(model: Model) -> None:
+    said, named = planned(0), planned(1)
+    things = np.eye(8, dtype="<f2")[[2, 3]]
+    shows = save({**load(named.focus_extras), SHOWN_THINGS: things})
+    pictures = steps.draw_batch([said, dataclasses.replace(named, focus_extras=shows)], [1, 2], IMAGE, model)
+    vectors = model.space.embed_images(np.stack([each.pixels for each in pictures])).float().numpy()
+    assert pictures[0].similarity == pytest.approx(vectors[0, 0], abs=1e-3)
+    assert pictures[1].similarity == pytest.approx((vectors[1, 2] + vectors[1, 3]) / np.sqrt(2), abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class Frame:
         image: bytes of an image file of type `image_type`, such as `image/webp`.
         similarity: cosine of the picture to the speech it was made from.
         confidence: cosine of the speech to the nearest thing that can be drawn.
+        things: titles of what it shows, where that is known; people read these instead of the two figures.
     """
 
     start_s: float
@@ -51,6 +52,7 @@ class Frame:
     image_type: str
     similarity: float | None = None
     confidence: float | None = None
+    things: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,8 @@ _PREVIEWS = 5
 
 
 def _moment(frame: Frame, number: int, count: int) -> dict[str, Any]:
+    when = f"Picture {number} of {count}, from {_clock(frame.start_s)} to {_clock(frame.end_s)}"
+    shown = [", ".join(frame.things)] if frame.things else []
     measures = []
     if frame.similarity is not None:
         measures.append(f"match {frame.similarity:.2f}")
@@ -207,9 +211,9 @@ def _moment(frame: Frame, number: int, count: int) -> dict[str, Any]:
         "end_s": round(frame.end_s, 3),
         "image": _data_uri(frame.image, frame.image_type),
         "tint": _tint(frame.image),
-        "match": " · ".join(measures),
-        "similarity": frame.similarity,
-        "alt": f"Picture {number} of {count}, from {_clock(frame.start_s)} to {_clock(frame.end_s)}",
+        "caption": ", ".join(frame.things) or " · ".join(measures),
+        "similarity": None if frame.things else frame.similarity,
+        "alt": ": ".join([when, *shown]),
     }
 
 

@@ -54,7 +54,7 @@ def test_pictures_and_stretches_without_are_in_order_with_their_times(html):
         ("3.0", "6.0"),
         ("6.0", "9.0"),
     ]
-    assert tiles[0]["data-match"] == "match 0.25 · confidence 0.75"
+    assert tiles[0]["data-caption"] == "match 0.25 · confidence 0.75"
     assert tiles[1]["data-reason"] == "Music or noise"
     images = [image for image in Page(html).all("img") if image.get("src")]
     assert [base64.b64decode(image["src"].partition(",")[2]) for image in images] == [RED, BLUE]
@@ -62,6 +62,17 @@ def test_pictures_and_stretches_without_are_in_order_with_their_times(html):
         "Picture 1 of 2, from 0:00 to 0:03",
         "Picture 2 of 2, from 0:06 to 0:09",
     ]
+
+
+def test_what_a_picture_shows_is_read_and_heard_in_place_of_figures():
+    shown = [Frame(0.0, 3.0, RED, "image/webp", 0.25, 0.75, ["owl", '<i>"ship"'])]
+    page = Page(recording_page("Owls", AUDIO, "audio/wav", shown, 9.0))
+    (tile,) = page.all("button", "tile")
+    assert tile["data-caption"] == 'owl, <i>"ship"'
+    assert [image["alt"] for image in page.all("img") if image.get("src")] == [
+        'Picture 1 of 1, from 0:00 to 0:03: owl, <i>"ship"'
+    ]
+    assert not page.all("span", "match")
 
 
 def test_the_sound_is_in_the_page_as_given(html):

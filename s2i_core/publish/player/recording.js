@@ -74,11 +74,11 @@
       picture.alt = moment.picture.alt;
       strip.style.setProperty("--tint", tile.dataset.tint);
       $("which").textContent = `Picture ${pictures.indexOf(moment) + 1} of ${pictures.length}`;
-      $("match").textContent = tile.dataset.match;
+      $("shows").textContent = tile.dataset.caption;
     } else {
       $("reason").textContent = tile.dataset.reason;
       $("which").textContent = tile.dataset.reason;
-      $("match").textContent = "";
+      $("shows").textContent = "";
     }
     $("span").textContent = `${clock(moment.start)} – ${clock(moment.end)}`;
     beside($("before"), pictures.findLast((one) => one.index < moment.index));
