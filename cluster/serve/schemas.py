@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_SEED = (1 << 63) - 1
 
 Format = Literal["webp", "png", "jpeg"]
+_THINGS = "What is named and the picture shows, in order of time; null where the model hears no single things."
 JobStatus = Literal["queued", "listening", "drawing", "done", "failed"]
 
 
@@ -77,7 +78,9 @@ class Picture(Message):
     width_px: int
     height_px: int
     seed: str = Field(description="Decimal; gives this picture again.", examples=["7"])
-    similarity: float = Field(description="Cosine of the picture to the speech, in the space that both share.")
+    similarity: float = Field(
+        description="Cosine of the picture to the things that it is to show, or else to the speech, in their space."
+    )
 
 
 class Timings(Message):
@@ -95,7 +98,8 @@ class ImagesAnswer(Message):
     images: list[Picture]
     style: str
     steps: int
-    start_s: float = Field(description="What was drawn is the surest utterance of the clip: its start …")
+    things: list[str] | None = Field(description=_THINGS, examples=[["castle", "dragon"]])
+    start_s: float = Field(description="The utterance that the picture was made from: its start …")
     end_s: float = Field(description="… and its end.")
     confidence: float = Field(description="Cosine of the speech to the nearest thing that can be drawn.")
     sure: bool = Field(description="Whether a batch job would draw this, or skip it as nothing to draw.")
@@ -123,6 +127,7 @@ class SceneView(Message):
     status: Literal["ok", "skipped", "failed"]
     reason: str | None = Field(None, description="Why it has no picture: silence, no_speech, below_confidence, ...")
     confidence: float | None = None
+    things: list[str] | None = Field(None, description=_THINGS)
     image_url: str | None = Field(None, description="Path of its picture, once it is drawn.")
     seed: str | None = None
     similarity: float | None = None

@@ -41,7 +41,7 @@ class Frame:
 
     Attributes:
         image: bytes of an image file of type `image_type`, such as `image/webp`.
-        similarity: cosine of the picture to the speech it was made from.
+        similarity: cosine of the picture to the things that it is to show, or else to its speech.
         confidence: cosine of the speech to the nearest thing that can be drawn.
         things: titles of what it shows, where that is known; people read these instead of the two figures.
     """

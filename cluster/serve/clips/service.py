@@ -169,9 +169,8 @@ class Service:
             raise problems.no_speech(any(gap.kind == Skip.NO_SPEECH for gap in decoded.gaps))
         embedded = await self.encode(utterances, time_left)
         scenes = await self.scenes(embedded, decoded.gaps, decoded.sha256)
-        # Of equals the first, as the plan chooses the focus. Where nothing is named, the sentence as a whole is drawn.
-        spoken = (scene for scene in scenes if scene.focus_tokens)
-        surest = max(spoken, key=lambda scene: (bool(scene.things), scene.confidence))
+        # Of equals the first, as the plan chooses the focus.
+        surest = max((scene for scene in scenes if scene.focus_tokens), key=sureness)
         planned_at = time.monotonic()
         self.meter.step("encode", planned_at - decoded_at)
         return PlannedClip(surest, decoded, (decoded_at - started) * 1000, (planned_at - decoded_at) * 1000)
@@ -252,6 +251,11 @@ class Service:
         if isinstance(result, Refused):
             raise time_left.refusal(self.clips.wait_s)
         return result
+
+
+def sureness(scene: Scene) -> tuple[bool, float]:
+    """What the surest of a clip's scenes has most of. One that names nothing is drawn where none names anything."""
+    return bool(scene.things), scene.confidence
 
 
 def seeds(scene: Scene, options: ImageOptions) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from cluster.serve import faults, problems
 from cluster.serve.callers import WS_PROTOCOL, Caller
 from cluster.serve.clips.admission import TimeLeft
-from cluster.serve.clips.service import Service
+from cluster.serve.clips.service import Service, sureness
 from cluster.serve.clips.streamed import Opus, Pcm
 from cluster.serve.http.guard import REFUSED
 from cluster.serve.http.server import MAX_MESSAGE_BYTES
@@ -200,7 +200,7 @@ class _Clip:
         self._said = 0
         self._announced = -1
         self._waiting: list[_Said] = []
-        self._confidence: dict[int, float] = {}
+        self._sureness: dict[int, tuple[bool, float]] = {}
         self._drawing: asyncio.Task[None] | None = None
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -246,7 +246,7 @@ class _Clip:
 
     def done(self) -> dict[str, Any]:
         """The last event of the clip."""
-        best = max(self._confidence, key=lambda number: self._confidence[number], default=None)
+        best = max(self._sureness, key=lambda number: self._sureness[number], default=None)
         duration_s = round(self._samples / SAMPLING_RATE_HZ, 3)
         return {"type": "done", "utterances": self._said, "best": best, "duration_s": duration_s}
 
@@ -318,7 +318,7 @@ class _Clip:
     async def _picture(
         self, said: _Said, scene: Scene, seed: int, drawn: DrawnFiles, draw_ms: float, total_ms: float
     ) -> None:
-        self._confidence[said.number] = scene.confidence
+        self._sureness[said.number] = sureness(scene)
         await self._connection.send(
             {
                 "type": "image",
@@ -330,6 +330,7 @@ class _Clip:
                 "seed": str(seed),
                 "similarity": drawn.similarity[0],
                 "confidence": scene.confidence,
+                "things": scene.things,
                 "sure": scene.status == Status.OK,
                 "style": self._image.style,
                 "start_s": round(said.segment.start_s, 3),

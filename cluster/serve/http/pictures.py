@@ -49,8 +49,8 @@ async def draw_clip(
 
     It is JSON at `/v1/images` as well with `Accept: application/json`, or with `n` above 1.
 
-    What is drawn is the clip's surest utterance. The same audio, settings and seed give the same pixels, here and in a
-    batch job.
+    What is drawn is what the clip names, or else its surest utterance. The same audio, settings and seed give the same
+    pixels, here and in a batch job.
 
     `curl -sf http://127.0.0.1:8000/v1/images -H 'Content-Type: audio/webm' --data-binary @clip.webm -o picture.webp`
     """
@@ -91,6 +91,7 @@ async def _draw_clip(request: Request, options: ImageOptions, service: Service, 
         images=_pictures(drawn, seeds(scene, chosen), image),
         style=image.style,
         steps=image.steps,
+        things=scene.things,
         start_s=scene.focus_start_s,
         end_s=scene.focus_end_s,
         confidence=scene.confidence,

@@ -213,6 +213,7 @@ def _view(scene: Scene) -> SceneView:
         status="ok" if scene.status == Status.OK else "skipped",
         reason=scene.reason,
         confidence=scene.confidence if scene.focus_tokens else None,
+        things=scene.things,
     )
 
 

@@ -177,7 +177,7 @@ export class Recording {
   }
 
   place(view) {
-    const scene = { index: view.index, start: view.start_s, end: view.end_s, tint: "", picture: null, reason: view.status === "ok" ? "" : REASONS[view.reason] ?? "No picture" };
+    const scene = { index: view.index, names: view.things?.length ? `: ${view.things.join(", ")}` : "", start: view.start_s, end: view.end_s, tint: "", picture: null, reason: view.status === "ok" ? "" : REASONS[view.reason] ?? "No picture" };
     scene.tile = Object.assign(document.createElement("button"), { type: "button", className: "tile" });
     scene.frame = Object.assign(document.createElement("span"), { className: "frame" });
     scene.tile.append(scene.frame, clock(scene.start));
@@ -199,7 +199,7 @@ export class Recording {
     const from = clock(scene.start);
     if (scene.picture) {
       scene.frame.replaceChildren(Object.assign(document.createElement("img"), { src: scene.picture, alt: "" }));
-      scene.tile.setAttribute("aria-label", `Picture from ${from}`);
+      scene.tile.setAttribute("aria-label", `Picture from ${from}${scene.names}`);
     } else if (scene.reason) {
       scene.frame.replaceChildren(Object.assign(document.createElement("span"), { textContent: scene.reason }));
       scene.tile.setAttribute("aria-label", `${scene.reason}, ${from}`);
@@ -228,7 +228,7 @@ export class Recording {
     parts.save.hidden = !scene.picture;
     if (scene.picture) {
       const progress = stage.progress.hidden;
-      stage.show(scene.picture, `Picture ${number} of ${this.pictures.length}, for ${clock(scene.start)} to ${clock(scene.end)}`);
+      stage.show(scene.picture, `Picture ${number} of ${this.pictures.length}, for ${clock(scene.start)} to ${clock(scene.end)}${scene.names}`);
       stage.progress.hidden = progress;
       parts.save.href = scene.picture;
       parts.save.download = `${this.name} ${clock(scene.start).replaceAll(":", ".")}.${scene.type.split("/")[1]}`;

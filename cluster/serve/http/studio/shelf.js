@@ -26,7 +26,7 @@ const transact = async (mode, work) => {
 const hour = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long" });
 
-/** What a picture is called: there are no words for what is on it. */
+/** What a picture is called: what is on it is not always known, and often the same again. */
 export const nameOf = ({ at }) => {
   const date = new Date(at);
   const today = new Date().toDateString() === date.toDateString();

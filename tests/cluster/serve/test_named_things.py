@@ -1,0 +1,65 @@
+"""A model that hears single things: all answers of the service say which, and a recording is planned as a local one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from asking import WAV, of, pcm, pieces, say, until_over
+from inprocess import InProcess, uvicorn_server
+from tiny import tiny_pipeline
+from websockets.sync.client import connect
+
+from cluster.serve.settings import ServeSettings
+from s2i_core.config import RunConfig, SceneConfig
+from s2i_core.illustrate import illustrate_file
+from s2i_core.models import registry
+
+
+@pytest.fixture(scope="module")
+def config(run_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """With a model that hears one of its three discs in whatever is said."""
+    folder = tmp_path_factory.mktemp("grounded")
+    pipeline = tiny_pipeline(grounded=True)
+    pipeline.grounding.register_to_config(limits=[(0.01, 0.0), (0.99, 0.0)])
+    pipeline.save_pretrained(folder)
+    model = run_config.model.model_copy(update={"checkpoint": str(folder)})
+    return run_config.model_copy(update={"model": model, "scenes": SceneConfig(min_s=2, max_s=6)})
+
+
+@pytest.fixture(scope="module")
+def url(config: RunConfig, serve_settings: ServeSettings) -> Iterator[str]:
+    """Of a service with that model."""
+    with uvicorn_server(InProcess(serve_settings.model_copy(update={"run": config})).app) as url:
+        yield url
+
+
+def discs(things: list[str]) -> bool:
+    return 0 < len(things) <= 3 and all(thing.endswith(" disc") for thing in things)
+
+
+def test_a_clip_and_the_live_stream_say_what_their_pictures_show(
+    url: str, client: httpx.Client, clip: bytes, waveform: np.ndarray
+) -> None:
+    answer = client.post("/v1/images", content=clip, headers=WAV | {"accept": "application/json"}).json()
+    assert discs(answer["things"]) and answer["sure"]
+    with connect(url.replace("http", "ws") + "/v1/live", open_timeout=20) as socket:
+        (image,) = of(say(socket, pieces(pcm(waveform)), previews=False), "image")
+    assert discs(image["things"]) and image["sure"]
+
+
+def test_a_recording_is_planned_as_a_local_one(
+    client: httpx.Client, clip: bytes, config: RunConfig, tmp_path: Path
+) -> None:
+    begun = client.post("/v1/recordings", content=clip, headers=WAV).json()
+    told = until_over(client, begun["url"])["scenes"]
+    (tmp_path / "clip.wav").write_bytes(clip)
+    local = illustrate_file(tmp_path / "clip.wav", tmp_path / "out", config, registry.load(config.model))
+    assert [(each["scene_id"], each["things"]) for each in told] == [
+        (scene.scene_id, scene.things) for scene in local.scenes
+    ]
+    assert [each["seed"] for each in told] == [str(image.seed) for image in local.images]
+    assert any(discs(scene.things or []) for scene in local.scenes)
