@@ -205,29 +205,32 @@ def test_many_slow_heads_of_this_machine_leave_room(fronted: Attacked) -> None:
         fronted.healthy_within(SOON_S)
 
 
-def test_one_address_has_so_many_connections(fronted: Attacked, key: str) -> None:
+def test_one_address_has_so_many_connections(fronted: Attacked) -> None:
     def ask(source: str) -> bytes:
-        head = fronted.head("/v1/styles", "Connection: close")
-        with fronted.raw(head, source) as connection:
-            return ends_within(connection, ENDED_S)
+        with (
+            contextlib.suppress(ConnectionError),
+            fronted.raw(fronted.head("/v1/styles", "Connection: close"), source) as one,
+        ):
+            return ends_within(one, ENDED_S)
+        return b""
+
+    def answer_beside(others: int, wanted: bytes) -> bytes:
+        # Of a slow machine the others are ended for their heads before the last one has come: once more then.
+        until = time.monotonic() + ENDED_S
+        while True:
+            with all_closed([fronted.raw(b"GET / HTTP/1.1\r\n", "127.0.0.2") for _ in range(others)]):
+                answer = ask("127.0.0.2")
+                assert ask("127.0.0.3").startswith(b"HTTP/1.1 200")
+                fronted.healthy_within(SOON_S)
+            if answer[:12] == wanted:
+                return answer
+            assert time.monotonic() < until, answer
 
     most = LIMITS.max_connections
-    body = fronted.head("/v1/images", *[f"{n}: {v}" for n, v in (bearer(key) | WAV).items()], "Content-Length: 9999")
-    body = body.replace(b"GET", b"POST", 1)
-    held = [fronted.raw(b"GET / HTTP/1.1\r\n", "127.0.0.2") for _ in range(most)]
-    with all_closed(held):
-        refused = ask("127.0.0.2")
-        assert (
-            refused.startswith(b"HTTP/1.1 429") and b'"connections"' in refused and b"retry-after: 5" in refused.lower()
-        )
-        held += [fronted.raw(b"GET / HTTP/1.1\r\n", "127.0.0.2") for _ in range(most)]
-        with contextlib.suppress(ConnectionError):
-            assert ask("127.0.0.2") == b""
-        assert ask("127.0.0.3").startswith(b"HTTP/1.1 200")
-        fronted.healthy_within(SOON_S)
-    until = time.monotonic() + ENDED_S
-    while not ask("127.0.0.2").startswith(b"HTTP/1.1 200"):
-        assert time.monotonic() < until
+    refused = answer_beside(most, b"HTTP/1.1 429")
+    assert b'"connections"' in refused and b"retry-after: 5" in refused.lower()
+    answer_beside(2 * most, b"")
+    answer_beside(0, b"HTTP/1.1 200")
 
 
 def test_an_upload_that_trickles_is_ended(attacked: Attacked, key: str) -> None:
