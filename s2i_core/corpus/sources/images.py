@@ -77,15 +77,19 @@ class Illustration:
     licence: str
     rgba: RGBA
     file: DrawingFile | None = None
+    author: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)
 class IconSet:
-    """A set of drawings of the emoji in one style."""
+    """A set of drawings of the emoji in one style; `author` and `url` are who made it, and where it can be had."""
 
     style: str
     source: str
     licence: str
+    author: str
+    url: str
     package: Package
     open: Callable[[Path], Find]
 
@@ -128,7 +132,9 @@ def distinct(illustrations: Iterable[Illustration]) -> Iterator[Illustration]:
 def library(illustrations: Iterable[Illustration]) -> SpriteLibrary:
     """The retrieval library of these illustrations, still without vectors."""
     items = list(illustrations)
-    infos = [SpriteInfo(i.id, i.concept, i.title, i.category, i.style, i.source, i.licence) for i in items]
+    infos = [
+        SpriteInfo(i.id, i.concept, i.title, i.category, i.style, i.source, i.licence, i.author, i.url) for i in items
+    ]
     return SpriteLibrary.from_arrays(infos, (item.rgba for item in items))
 
 
@@ -158,6 +164,8 @@ def _illustrations(
             licence=icon_set.licence,
             rgba=rgba,
             file=file,
+            author=icon_set.author,
+            url=icon_set.url,
         )
 
 
@@ -226,27 +234,19 @@ def _pencilled(body: str) -> str:
     return f'<g stroke="{_PENCIL}" stroke-width="0.55" stroke-linejoin="round">{thinned}</g>'
 
 
+_FLUENT = ("Fluent Emoji, Microsoft", "MIT", "Microsoft", "https://github.com/microsoft/fluentui-emoji")
+_NOTO = ("Noto Emoji, Google", "Apache-2.0", "Google", "https://github.com/googlefonts/noto-emoji")
+_TWEMOJI = ("Twemoji, Twitter", "CC-BY-4.0", "Twitter and contributors", "https://github.com/jdecked/twemoji")
+
 #: The sets in order of preference, by style. Licence texts: NOTICE.
 ICON_SETS = {
     icon_set.style: icon_set
     for icon_set in (
-        IconSet("3d", "Fluent Emoji, Microsoft", "MIT", FLUENT_3D, _open_webp),
-        IconSet("flat", "Fluent Emoji, Microsoft", "MIT", FLUENT_FLAT, partial(_open_iconify, unit=32)),
-        IconSet("cartoon", "Noto Emoji, Google", "Apache-2.0", NOTO, partial(_open_iconify, unit=128)),
-        IconSet(
-            "outline",
-            "Fluent Emoji, Microsoft",
-            "MIT",
-            FLUENT_LINES,
-            partial(_open_iconify, unit=32, finish="paper"),
-        ),
-        IconSet(
-            "sketch",
-            "Fluent Emoji, Microsoft",
-            "MIT",
-            FLUENT_FLAT,
-            partial(_open_iconify, unit=32, redraw=_pencilled, finish="hand"),
-        ),
-        IconSet("clipart", "Twemoji, Twitter", "CC-BY-4.0", TWEMOJI, partial(_open_iconify, unit=36, finish="cut")),
+        IconSet("3d", *_FLUENT, FLUENT_3D, _open_webp),
+        IconSet("flat", *_FLUENT, FLUENT_FLAT, partial(_open_iconify, unit=32)),
+        IconSet("cartoon", *_NOTO, NOTO, partial(_open_iconify, unit=128)),
+        IconSet("outline", *_FLUENT, FLUENT_LINES, partial(_open_iconify, unit=32, finish="paper")),
+        IconSet("sketch", *_FLUENT, FLUENT_FLAT, partial(_open_iconify, unit=32, redraw=_pencilled, finish="hand")),
+        IconSet("clipart", *_TWEMOJI, TWEMOJI, partial(_open_iconify, unit=36, finish="cut")),
     )
 }

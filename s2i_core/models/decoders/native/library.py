@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +33,28 @@ WEBP_QUALITY = 90
 #: Room around the tight box of a sprite, in pixels of its canvas.
 MARGIN = 4
 _EMBEDDED_BY = "embedded_by"
+_CREDIT = ("source", "licence", "author", "url")
+_LINE = ",\n"
 
 RGBA: TypeAlias = drawings.RGBA
 
 
 @dataclass(frozen=True)
 class SpriteInfo:
-    """What is known of one illustration."""
+    """What is known of one illustration.
+
+    Attributes:
+        id: its name in the library.
+        concept: the thing that it shows.
+        title: what people call it.
+        category: what kind of thing that is.
+        style: how it is drawn.
+        source: the set that it comes from.
+        licence: of the drawing, as SPDX names it.
+        author: whom to credit.
+        url: where it can be had, or the set where single drawings have no address.
+        borrowed: it was drawn in another style, and redrawn in this one.
+    """
 
     id: str
     concept: str
@@ -48,6 +63,9 @@ class SpriteInfo:
     style: str
     source: str
     licence: str
+    author: str = ""
+    url: str = ""
+    borrowed: bool = False
 
 
 def tight_canvas(image: Image.Image) -> RGBA | None:
@@ -230,8 +248,7 @@ class SpriteLibrary:
         save_file(
             arrays, folder / "sprites.safetensors", {_EMBEDDED_BY: self.embedded_by} if self.embedded_by else None
         )
-        lines = ",\n".join(json.dumps(asdict(info), ensure_ascii=False) for info in self.infos)
-        (folder / "sprites.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        (folder / "sprites.json").write_text(_listed(self.infos), encoding="utf-8")
         if self.large is not None:
             self.large.save(folder)
 
@@ -246,10 +263,9 @@ class SpriteLibrary:
             arrays = load_file(folder / "sprites.safetensors")
             with safe_open(folder / "sprites.safetensors", framework="np") as file:
                 embedded_by = (file.metadata() or {}).get(_EMBEDDED_BY, "")
-            entries = json.loads((folder / "sprites.json").read_text(encoding="utf-8"))
-            infos = [SpriteInfo(**entry) for entry in entries]
+            infos = _read(json.loads((folder / "sprites.json").read_text(encoding="utf-8")))
             data, offsets = arrays["webp"].tobytes(), arrays["offsets"]
-        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        except (OSError, SafetensorError, ValueError, TypeError, LookupError) as error:
             raise ModelError(
                 str(folder), f"not a sprite library: {error}", "copy or build the library again"
             ) from error
@@ -262,6 +278,28 @@ class SpriteLibrary:
             raise ModelError(str(folder), "its images and its entries do not fit", "copy or build the library again")
         webp = [data[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
         return cls(infos, webp, arrays.get("vectors"), embedded_by, Drawings.load(folder))
+
+
+def _listed(infos: Sequence[SpriteInfo]) -> str:
+    """The sprites as JSON, a line each, and before them the credits that they share."""
+    credits: dict[str, int] = {}
+    sprites = []
+    for info in infos:
+        entry = asdict(info)
+        credit = json.dumps({name: entry.pop(name) for name in _CREDIT}, ensure_ascii=False)
+        entry["credit"] = credits.setdefault(credit, len(credits))
+        if not entry["borrowed"]:
+            del entry["borrowed"]
+        sprites.append(json.dumps(entry, ensure_ascii=False))
+    return f'{{"credits": [\n{_LINE.join(credits)}\n],\n"sprites": [\n{_LINE.join(sprites)}\n]}}\n'
+
+
+def _read(told: Any) -> list[SpriteInfo]:
+    """What `_listed` wrote; libraries of before are a list of sprites, each with its credit."""
+    if isinstance(told, list):
+        return [SpriteInfo(**entry) for entry in told]
+    credits = told["credits"]
+    return [SpriteInfo(**credits[entry.pop("credit")], **entry) for entry in told["sprites"]]
 
 
 def _encode(sprite: RGBA) -> bytes:

@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -45,6 +48,31 @@ def test_what_is_saved_is_loaded(library, tmp_path):
     for i in range(3):
         np.testing.assert_array_equal(loaded.rgba(i), library.rgba(i))
     assert abs(int(loaded.rgba(0)[64, 64, 0]) - 255) < 8
+
+
+def test_every_drawing_has_its_credit_and_they_are_written_once(library, tmp_path):
+    first, *others = library.infos
+    credited = replace(first, author="Ann", url="https://example.org/ann", borrowed=True)
+    SpriteLibrary([credited, *others, credited], [*library._webp, library._webp[0]]).save(tmp_path)
+    written = (tmp_path / "sprites.json").read_text(encoding="utf-8")
+    assert written.count("https://example.org/ann") == 1
+    assert SpriteLibrary.load(tmp_path).infos == (credited, *others, credited)
+
+
+def test_a_library_of_before_is_read(library, tmp_path):
+    library.save(tmp_path)
+    fields = ("id", "concept", "title", "category", "style", "source", "licence")
+    listed = [{name: getattr(info, name) for name in fields} for info in library.infos]
+    (tmp_path / "sprites.json").write_text(json.dumps(listed), encoding="utf-8")
+    assert SpriteLibrary.load(tmp_path).infos == library.infos
+
+
+def test_a_credit_that_is_missing_is_said(library, tmp_path):
+    library.save(tmp_path)
+    written = (tmp_path / "sprites.json").read_text(encoding="utf-8")
+    (tmp_path / "sprites.json").write_text(written.replace('"credit": 0', '"credit": 7'), encoding="utf-8")
+    with pytest.raises(ModelError, match="not a sprite library"):
+        SpriteLibrary.load(tmp_path)
 
 
 def test_members_and_extents(library):
