@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from s2i_core.config import ModelConfig, NativeDecoderConfig, PartConfig, RunConfig, SceneConfig, SpeechEncoderConfig
+from s2i_core.config import ModelConfig, PartConfig, RunConfig, SceneConfig, SpeechEncoderConfig
 from s2i_core.errors import ModelError
 from s2i_core.identity import Digests, config_digest, digest, files_digest
 
@@ -29,9 +29,10 @@ FACTS = "s2i.json"
 _DECISIVE = {".safetensors", ".json"}
 DEFAULT_MIN_CONFIDENCE = 0.27
 """The confidence limit of all checkpoints of format 2."""
+_SHIPPED_WITH_0_1 = "b566d1606a80ba058b50e17182c74b02"
 _NAMED_BEFORE = {
-    "8273c9ae0c58a2c3428d70e57e6c5af1": "b566d1606a80ba058b50e17182c74b02",  # encoder and space
-    "faf7d09c8aef4a9da13271b48631963d": "b566d1606a80ba058b50e17182c74b02",  # native decoder
+    "8273c9ae0c58a2c3428d70e57e6c5af1": _SHIPPED_WITH_0_1,  # encoder and space
+    "faf7d09c8aef4a9da13271b48631963d": _SHIPPED_WITH_0_1,  # native decoder
 }
 """The names that tables have for parts that were shipped when a model had one digest: nothing of theirs is redone."""
 
@@ -180,10 +181,9 @@ def name_in_0_1(config: ModelConfig) -> str:
         ModelError: there is no checkpoint, or no library.
     """
     library = getattr(config.decoder, "library", "")
-    whole = config.model_copy(update={"decoder": NativeDecoderConfig(checkpoint=config.decoder.checkpoint)})
-    name = decoder_digest(whole)
-    if name not in _NAMED_BEFORE.values():  # not the shipped one, some of whose files have other names in them by now
-        name = folder_digest(checkpoint_folder(config.encoder.checkpoint or config.checkpoint))
+    folder = checkpoint_folder(config.encoder.checkpoint or config.checkpoint)
+    # What ships is another checkpoint by now, in the place of that one.
+    name = _SHIPPED_WITH_0_1 if folder == shipped_checkpoint() else folder_digest(folder)
     return digest("library", name, folder_digest(library_folder(library))) if library else name
 
 
