@@ -71,12 +71,16 @@ class StoragePrices(Settings):
     gb_month: float = Field(0.0, ge=0, description="One GB (10⁹ bytes) for a month.")
     writes_per_1000: float = Field(0.0, ge=0, description="1000 requests that write or list.")
     reads_per_1000: float = Field(0.0, ge=0, description="1000 requests that read.")
+    read_gb: float = Field(
+        0.0, ge=0, description="One GB of recordings that is read, where its class costs at each read (Glacier IR)."
+    )
 
 
 class Cluster(Settings):
     """A cluster and its prices, as the user names them."""
 
     note: str = Field("", description="Where the prices come from; shown beside the money.")
+    as_of: str = Field("", max_length=40, description="When they were looked up; shown beside the money.")
     currency: str = Field("", max_length=8, description="Such as USD; empty where there are no prices.")
     groups: tuple[NodeGroup, ...] = Field(min_length=1, description="The nodes that work.")
     storage: StoragePrices = StoragePrices()
@@ -101,6 +105,14 @@ class Cluster(Settings):
     def here(cls) -> Self:
         """This machine, for nothing."""
         return cls(groups=(NodeGroup(name="this machine", count=1, cpus=os.cpu_count() or 1, price_per_hour=0),))
+
+    @property
+    def origin(self) -> str:
+        """Where its prices come from, and as of when: what is not known is said as well."""
+        if not self.currency:
+            return ""
+        note = self.note.strip() or "Prices: they do not say where they come from."
+        return f"{note} {f'As of {self.as_of}.' if self.as_of else 'As of when is not said: check them.'}"
 
     def units(self, device: Literal["cpu", "gpu"]) -> int:
         """Cores or GPUs in all."""
@@ -315,12 +327,15 @@ def estimate(
         currency=cluster.currency,
         compute_money=round(cluster.price_per_hour * elapsed_s / 3600, 2) if priced else None,
         request_money=round(
-            writes / 1000 * cluster.storage.writes_per_1000 + reads / 1000 * cluster.storage.reads_per_1000, 2
+            writes / 1000 * cluster.storage.writes_per_1000
+            + reads / 1000 * cluster.storage.reads_per_1000
+            + content.size_bytes / 1e9 * cluster.storage.read_gb,
+            2,
         )
         if priced
         else None,
         storage_money_month=round(stored / 1e9 * cluster.storage.gb_month, 2) if priced else None,
-        prices=cluster.note,
+        prices=cluster.origin,
         rates=rates.model_dump(),
         remarks=remarks,
     )

@@ -1,7 +1,7 @@
 """Write docs/cluster.md: what the chart refers to and who makes it, versions that go together, sizes and their cost.
 
-`.venv/bin/python infra/page.py`; with --check, write nothing and fail where the page is out of date. Needs helm, which
-`infra/tools.py` fetches.
+`.venv/bin/python infra/page.py`; with --check, write nothing and fail where the page is out of date; with --prices
+FILE, print the sizes and their cost by prices of your own. Needs helm, which `infra/tools.py` fetches.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ Pods of each size, what one asks for (all of its containers), and the machines o
 them for the least money: each group by itself, on demand, in us-east-1. *Used* is the larger of the shares of CPU and
 memory; a pod that asks for just what a machine has would never fit, as its system wants a share. Spot costs a fraction
 of it, where there is some; Karpenter buys what is cheapest at the moment.
+
+Prices: {source}, as of {as_of}. Check them, and put in your own: `.venv/bin/python infra/page.py --prices FILE` prints
+this part by a copy of prices.yaml with what you pay.
 """
 TOGETHER = """**All together**, with what a cluster of the modules always has, in USD a month:
 {listed}.
@@ -166,7 +169,13 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 def page() -> str:
     """The whole of it."""
-    return "\n".join([INTRODUCTION, REFERENCES, _references(), VERSIONS, _versions(), COST, *_sizes()])
+    return "\n".join([INTRODUCTION, REFERENCES, _references(), VERSIONS, _versions(), cost()])
+
+
+def cost() -> str:
+    """Sizes, machines and what they cost, by the prices in use."""
+    told = COST.format(source=sizes.PRICES["source"], as_of=sizes.PRICES["as_of"])
+    return "\n".join([told, *_sizes()])
 
 
 def _references() -> str:
@@ -222,10 +231,16 @@ def main() -> int:
     """Write the page, or say that it is out of date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the page is out of date")
-    check = parser.parse_args().check
+    parser.add_argument("--prices", type=Path, help="a file like infra/prices.yaml; prints, and writes no page")
+    given = parser.parse_args()
+    check: bool = given.check
     try:
+        if given.prices:
+            sizes.use(given.prices)
+            sys.stdout.write(cost())
+            return 0
         text = page()
-    except (PackageError, subprocess.CalledProcessError, LookupError) as error:
+    except (PackageError, subprocess.CalledProcessError, LookupError, ValueError) as error:
         sys.stderr.write(f"{getattr(error, 'stderr', None) or error}\n")
         return 2
     if check and text != PAGE.read_text():

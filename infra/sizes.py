@@ -25,7 +25,8 @@ HOURS = 730
 DISK_GB = 100
 """Of a node, as the pools have it."""
 
-PRICES = yaml.safe_load((INFRA / "prices.yaml").read_text())
+PRICES: dict[str, Any] = yaml.safe_load((INFRA / "prices.yaml").read_text())
+"""Those of the file beside this, or of one's own (`use`)."""
 _NAMED = (
     "image.repository=registry.example/s2i,redis.address=rediss://redis.example:6379,redis.cidr=10.1.0.0/16,"
     f"image.digest=sha256:{'1' * 64},image.gpuDigest=sha256:{'2' * 64}"
@@ -70,6 +71,23 @@ class Machines:
         """USD, disks included."""
         disk = DISK_GB * PRICES["disk_gb_month"] / HOURS
         return self.count * (PRICES["machines"][self.kind]["hour"] + disk)
+
+
+def use(path: Path) -> None:
+    """Reckon by the prices of another file.
+
+    Raises:
+        ValueError: it lacks something that prices.yaml has, or is no such file.
+    """
+    try:
+        own = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: it cannot be read ({error}); copy infra/prices.yaml and change it") from error
+    missing = sorted(PRICES.keys() - (own.keys() if isinstance(own, dict) else set()))
+    if missing:
+        raise ValueError(f"{path}: it does not name {', '.join(missing)}; copy infra/prices.yaml and change it")
+    PRICES.clear()
+    PRICES.update(own)
 
 
 def render(size: str, *settings: str, files: Sequence[Path] = ()) -> list[dict[str, Any]]:

@@ -135,7 +135,14 @@ def test_time_and_money_follow_from_the_clusters_size(objects: ObjectStore, samp
     assert made.elapsed_s == pytest.approx(20 + work_s / 64, abs=0.1)
     assert made.compute_money == pytest.approx(4 * 0.5 * made.elapsed_s / 3600, abs=0.01)
     assert made.stored_bytes == pytest.approx(made.images * 11_000 + content.audio_s * 5000, rel=0.01)
-    assert made.prices == "Example prices."
+    assert made.prices == "Example prices. As of when is not said: check them."
+    # Recordings in a class that costs at each read.
+    storage = CLUSTER.storage.model_copy(update={"read_gb": 1000.0})
+    cold = CLUSTER.model_copy(update={"storage": storage, "as_of": "2026-11-30", "note": ""})
+    read = estimate("s3://a", None, presets.cpu(), content, 5, RATES, cold)
+    assert read.request_money and made.request_money is not None
+    assert read.request_money - made.request_money == pytest.approx(content.size_bytes / 1e6, abs=0.02)
+    assert read.prices == "Prices: they do not say where they come from. As of 2026-11-30."
     free = estimate("s3://a", None, presets.draft(), content, 0, RATES, Cluster.here())
     assert (free.compute_money, free.storage_money_month) == (None, None)
     assert any("preset cpu, not draft" in remark for remark in free.remarks)
@@ -192,7 +199,7 @@ def test_the_command_in_both_forms(samples: str, tmp_path: Path) -> None:
     assert facts["content"]["recordings"] == 11
     assert facts["currency"] == "USD"
     text = CliRunner().invoke(cli.app, options).stdout
-    assert "Example prices, not anybody's" in text
+    assert "Example prices, not anybody's" in text and "As of when is not said" in text
     assert "0.209 h" in text
 
 

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import page
 import pytest
 import sizes
+import yaml
 
 from cluster.kubernetes.references import Reference, makes, needs
 
@@ -26,6 +28,23 @@ def test_the_page_is_what_the_code_writes() -> None:
     command = [sys.executable, str(page.ROOT / "infra" / "page.py"), "--check"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
+
+
+def test_prices_say_where_they_come_from_and_ones_own_take_their_place(tmp_path: Path) -> None:
+    said = f"Prices: {sizes.PRICES['source']}, as of {sizes.PRICES['as_of']}. Check them"
+    assert said in page.PAGE.read_text()
+    own = yaml.safe_load((sizes.INFRA / "prices.yaml").read_text())
+    own |= {"source": "our contract", "as_of": "2026-11-30", "control_plane_hour": 1.0}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(own))
+    command = [sys.executable, str(page.ROOT / "infra" / "page.py"), "--prices", str(file)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "Prices: our contract, as of 2026-11-30." in answer.stdout and "control plane 730" in answer.stdout
+    assert page.PAGE.read_text().count("our contract") == 0
+    file.write_text("machines: {}")
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2 and "it does not name as_of" in answer.stderr
 
 
 def test_everything_that_is_referred_to_is_made_by_somebody() -> None:

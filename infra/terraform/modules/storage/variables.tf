@@ -47,7 +47,7 @@ variable "existing_key_arns" {
 }
 
 variable "archive_class" {
-  description = "Class that recordings move to. GLACIER_IR keeps for the least, and costs at each read (0.03 USD a GB by the list, and 90 days at least): a run with other audio settings or another encoder reads the whole archive again. STANDARD_IA costs a third of that a read; INTELLIGENT_TIERING nothing, but by the object."
+  description = "Class that recordings move to. GLACIER_IR keeps for the least, and costs at each read (0.03 USD a GB by the list of 2026 as we know it, not looked up: check it, and name yours to s2i plan as storage.read_gb; and 90 days at least): a run with other audio settings or another encoder reads the whole archive again. STANDARD_IA costs a third of that a read; INTELLIGENT_TIERING nothing, but by the object."
   type        = string
   default     = "GLACIER_IR"
 
