@@ -90,8 +90,11 @@ class Lexicon:
         return self._forms.get(words.lower())
 
     def named_in(self, text: str) -> list[Named]:
-        """Where a text names things, the longest name at each place."""
-        words = list(_WORD.finditer(text.lower()))
+        """Where a text names things, the longest name at each place.
+
+        What is not in lower case names none: see `nothing_in`.
+        """
+        words = [word for word in _WORD.finditer(text) if word[0][0].islower()]
         plain = [word[0].replace("’", "'").removesuffix("'s") for word in words]
         found, start = [], 0
         while start < len(words):
@@ -105,6 +108,14 @@ class Lexicon:
             else:
                 start += 1
         return found
+
+    @staticmethod
+    def nothing_in(text: str) -> list[tuple[int, int]]:
+        """Where words stand that sound like things and name none, as of slices: Mr Fox, the letter B, 8.
+
+        Talk for training is in lower case but for these, which begin with a capital or a digit ("I" aside).
+        """
+        return [word.span() for word in _WORD.finditer(text) if not word[0][0].islower() and word[0] != "I"]
 
     def _is_noun(self, words: list[str], place: int) -> bool:
         """Whether the word is a noun for sure: it is nothing else, or a determiner goes before and no noun follows."""

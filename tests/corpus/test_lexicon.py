@@ -36,7 +36,7 @@ def test_the_library_comes_first_and_keeps_its_synonyms(lexicon):
 
 
 def test_names_are_found_in_singular_and_plural_with_their_places(lexicon):
-    assert found(lexicon, "Two lanterns, the clocks") == [("lanterns", "a lantern"), ("clocks", "a watch")]
+    assert found(lexicon, "two lanterns, the clocks") == [("lanterns", "a lantern"), ("clocks", "a watch")]
 
 
 def test_the_longest_name_counts_unless_a_stop_parts_it(lexicon):
@@ -56,3 +56,13 @@ def test_what_is_part_of_another_noun_is_not_certain(lexicon):
 
 def test_a_possessive_names_its_owner(lexicon):
     assert found(lexicon, "the bear’s lantern") == [("bear’s", "a bear"), ("lantern", "a lantern")]
+
+
+def test_what_begins_with_a_capital_or_a_digit_names_nothing(lexicon):
+    text = "I saw Mr Bear, the Bear family, a bear, B and 8 clocks"
+    assert found(lexicon, text) == [("bear", "a bear"), ("clocks", "a watch")]
+    assert [text[start:end] for start, end in lexicon.nothing_in(text)] == ["Mr", "Bear", "Bear", "B", "8"]
+
+
+def test_a_name_does_not_go_on_across_one_that_names_nothing(lexicon):
+    assert found(lexicon, "the polar B bear") == [("bear", "a bear")]

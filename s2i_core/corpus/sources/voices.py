@@ -94,6 +94,11 @@ DEV = [
 TEST = [*(f"kokoro:{name}" for name in KOKORO_TEST), *(f"espeak:{name}" for name in ESPEAK_TEST)]
 
 
+def phonemes_of(word: str) -> str:
+    """How an American says a word alone, in the International Phonetic Alphabet, by espeak-ng."""
+    return _speller("en-us")(word)
+
+
 class VoiceError(S2IError):
     """A voice does not exist, cannot be loaded, or cannot say the text."""
 

@@ -23,6 +23,7 @@ MAX_WORDS = 12
 _PARTS = ("noun", "verb", "adj")
 #: Plain words only: no numbers, abbreviations or symbols, which voices read in different ways.
 _SPEAKABLE = re.compile(r"[a-z][a-z' ,-]*[a-z]")
+_NAME = re.compile(r"[A-Z][a-z]{2,}")
 
 
 def words(count: int) -> list[str]:
@@ -106,6 +107,31 @@ def other_words() -> frozenset[str]:
 def adverbs() -> frozenset[str]:
     """Every adverb, in lower case: "down", "there", "still"."""
     return frozenset(_lemmas("adv"))
+
+
+_FIRST_NAMES_OF = 2
+"""Persons who must share a first name, or it may be a title or somebody's only."""
+_TITLES = frozenset(
+    ["President", "Saint", "Sir", "King", "Queen", "Dame", "First", "Lord", "Prince", "Emperor", "Pope"]
+)
+
+
+@lru_cache(maxsize=1)
+def persons() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """First names and surnames of persons, with a capital, each once and in the order of the alphabet."""
+    first: Counter[str] = Counter()
+    last = set()
+    for line in _lines("data.noun"):
+        # Offset, file, type, hexadecimal number of words, each word with a number, pointers.
+        entry = line.split(" ")
+        if _KINDS.get(entry[1]) == "person" and "@i" in entry:
+            for name in entry[4 : 4 + 2 * int(entry[3], 16) : 2]:
+                parts = name.split("_")
+                if len(parts) in {2, 3} and all(_NAME.fullmatch(part) for part in (parts[0], parts[-1])):
+                    first[parts[0]] += 1
+                    last.add(parts[-1])
+    shared = {name for name, count in first.items() if count >= _FIRST_NAMES_OF}
+    return tuple(sorted(shared - _TITLES)), tuple(sorted(last))
 
 
 def examples(count: int) -> list[str]:

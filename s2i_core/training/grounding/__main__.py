@@ -36,22 +36,10 @@ def speak(
     count: Annotated[int, typer.Option(help="Utterances; a larger count goes on from a smaller one.")] = 4000,
     shard: Annotated[int, typer.Option(help="Utterances of a shard.")] = 100,
 ) -> None:
-    """Synthesise sentences with timed words, in equal shares composed and quoted, and some that name nothing."""
+    """Synthesise sentences with timed words: things named among much else, and what only sounds like them."""
     # The engine decides the sentences too: no two say the same.
     rng = np.random.default_rng(list(voices.TRAIN_BY_ENGINE).index(engine))
-    things = lexicon.shipped()
-    composer = sentences.Composer(things, rng)
-    quoted = sentences.phrases(things, 30_000, rng)
-    nothing = sentences.empty(things, 10_000, rng)
-    texts = []
-    for number in range(count):
-        match number % 10:
-            case 0 | 1 | 2 | 3 | 4:
-                texts.append(composer.sentence())
-            case 9:
-                texts.append(nothing[number // 10 % len(nothing)])
-            case turn:
-                texts.append(quoted[(number // 10 * 4 + turn - 5) % len(quoted)])
+    texts = sentences.texts(lexicon.shipped(), count, voices.phonemes_of, rng)
     spoken.speak(spoken.cast(texts, engine, np.random.default_rng(len(engine))), folder / engine, shard)
 
 
@@ -76,6 +64,9 @@ def train(
     out: Annotated[Path, typer.Argument(help="Folder of the training state.")],
     checkpoint: Annotated[str, typer.Option(help="Whose projection it begins with; empty for the shipped one.")] = "",
     queries: Annotated[int, typer.Option(help="Queries of the transformer; 0 for as many as the projection has.")] = 0,
+    start: Annotated[
+        Path | None, typer.Option(help="Folder of a grounding that it goes on from, in place of a projection.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 2,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another setting, such as steps=3000.")
@@ -85,8 +76,11 @@ def train(
     torch.set_num_threads(threads)
     config = changed(GroundingConfig(), chosen(changes))
     captions = [thing.caption for thing in lexicon.shipped().things]
-    projection = SpeechToImagePipeline.from_pretrained(checkpoint or None).projection
-    grounding = Grounding.from_projection(projection, queries or None)
+    if start:
+        grounding = load_part(start, Grounding, torch.float32)
+    else:
+        projection = SpeechToImagePipeline.from_pretrained(checkpoint or None).projection
+        grounding = Grounding.from_projection(projection, queries or None)
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     trainer.train(folders, out, grounding, captions, TextTeacher()(captions), config)
 

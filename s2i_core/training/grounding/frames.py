@@ -35,9 +35,17 @@ _SPEED = (0.85, 1.18)
 CHANNEL = Augmentation(speed_probability=0.0, leading_silence_s=(0.0, 0.0), telephone_probability=0.2)
 
 
+NOTHING = ""
+"""In place of a caption: what is said sounds like a thing and surely names none (see `Lexicon.nothing_in`)."""
+
+
 @dataclass(frozen=True)
 class TimedName:
-    """Something named in a crop; `caption` is the thing's, None where one cannot tell (see `lexicon.Named`)."""
+    """Something named in a crop.
+
+    `caption` is the thing's, None where one cannot tell (see `lexicon.Named`), and `NOTHING` where it is somebody's
+    name, a letter or a number.
+    """
 
     start_s: float
     end_s: float
@@ -97,11 +105,14 @@ def crops(said: Sequence[Said], lexicon: Lexicon, rng: np.random.Generator) -> I
 
 
 def named(said: Said, lexicon: Lexicon) -> Iterator[TimedName]:
-    """What an utterance names, and when."""
+    """What an utterance names, or seems to, and when."""
+    places: list[tuple[int, int, str | None]] = [(start, end, NOTHING) for start, end in lexicon.nothing_in(said.text)]
     for place in lexicon.named_in(said.text):
-        own = [word for word in said.words if word.start < place.end and place.start < word.end]
+        caption = None if place.thing is None else lexicon.things[place.thing].caption
+        places.append((place.start, place.end, caption))
+    for start, end, caption in sorted(places):
+        own = [word for word in said.words if word.start < end and start < word.end]
         if own:
-            caption = None if place.thing is None else lexicon.things[place.thing].caption
             yield TimedName(own[0].start_s, own[-1].end_s, caption)
 
 

@@ -21,7 +21,7 @@ from s2i_core.errors import ConfigError
 from s2i_core.hearing import FRAMES_HZ
 from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.speech.grounding import Grounding
-from s2i_core.training.grounding.frames import TimedName, read_frames
+from s2i_core.training.grounding.frames import NOTHING, TimedName, read_frames
 
 STATE = "grounding.pt"
 
@@ -39,6 +39,9 @@ class GroundingConfig(LoopConfig):
         {"kokoro": 3.0, "piper": 2.0, "flite": 1.0, "espeak": 1.0},
         description="Weight of a window by the voice's engine: natural voices are few.",
     )
+    seeming: float = Field(
+        4.0, gt=0, description="Weight of an empty window on a name, a letter or a number, which sound like things."
+    )
     balance: float = Field(0.5, ge=0, le=1, description="0 draws names as often as they occur, 1 all equally often.")
     mix: float = Field(0.5, ge=0, le=1, description="Share of windows that take on the sound of another crop.")
     mix_beta: float = Field(0.4, gt=0, description="Of the distribution of how much of that sound they take on.")
@@ -54,7 +57,7 @@ class Windows:
 
     Args:
         folders: of frames, an engine each.
-        captions: of the things that can be named; a name of another is left out.
+        captions: of the things that can be named; what names another is left out.
         config: how they are drawn.
     """
 
@@ -74,12 +77,15 @@ class Windows:
                 pieces.append(encoded.frames)
                 for of_crop, duration_s in zip(encoded.names, encoded.durations_s, strict=True):
                     for name in of_crop:
+                        middle_s = (name.start_s + name.end_s) / 2
                         if name.caption in number_of:
-                            middle_s = (name.start_s + name.end_s) / 2
                             named.append((crop, middle_s, number_of[str(name.caption)]))
+                            weights[0].append(weight)
+                        elif name.caption == NOTHING:
+                            empty.append((crop, middle_s))
+                            weights[1].append(weight * config.seeming)
                     free = _free(of_crop, float(duration_s), config.margin_s)
                     empty += [(crop, middle_s) for middle_s in free]
-                    weights[0] += [weight] * (len(named) - len(weights[0]))
                     weights[1] += [weight] * len(free)
                     durations_s.append(float(duration_s))
                     crop += 1
@@ -205,11 +211,13 @@ def losses(
 
 
 def _free(names: Sequence[TimedName], duration_s: float, margin_s: float, step_s: float = 0.25) -> list[float]:
-    """Moments of a crop that are apart from every name."""
+    """Moments of a crop that are apart from everything named in it, and from what one cannot tell."""
     return [
         float(at_s)
         for at_s in np.arange(0.3, duration_s - 0.3, step_s)
-        if all(at_s < name.start_s - margin_s or at_s > name.end_s + margin_s for name in names)
+        if all(
+            name.caption == NOTHING or at_s < name.start_s - margin_s or at_s > name.end_s + margin_s for name in names
+        )
     ]
 
 

@@ -9,7 +9,7 @@ from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.sources import wordnet
 from s2i_core.corpus.sources.captions import Concept, Name
 from s2i_core.training.grounding import sentences
-from s2i_core.training.grounding.sentences import FRAMES, Composer
+from s2i_core.training.grounding.sentences import FRAMES, Composer, Contrasts, NothingSaid
 
 KINDS = ("animal", "food", "vehicle", "person", "building", "thing", "plant", "body")
 
@@ -53,3 +53,50 @@ def test_phrases_name_something_and_empty_talk_nothing(lexicon, monkeypatch):
     assert len(nothing) == 6
     assert {"all is well", "so be it"} <= set(nothing)
     assert not any(lexicon.named_in(text) for text in nothing)
+
+
+@pytest.fixture
+def people(lexicon, monkeypatch):
+    monkeypatch.setattr(wordnet, "persons", lambda: (("Ann", "Alan"), ("Miller", "Fox", "Kettle")))
+    animal = Concept("", (Name("kettle", "kettles", "count"), Name("fox", "foxes", "count")), "animal", "plain")
+    others = [Concept("", (Name(f"{k}0", f"{k}0s", "count"),), k, "plain") for k in KINDS]
+    return Lexicon([animal, *others], {"lantern": "artifact"})
+
+
+def test_people_letters_and_numbers_name_nothing_whatever_they_are_called(people):
+    rng = np.random.default_rng(0)
+    said = NothingSaid(people, Composer(people, rng), rng)
+    names = {said.name() for _ in range(300)}
+    surnames = {name.split()[-1] for name in names}
+    assert {"Miller", "Kettle", "Lantern"} <= surnames
+    # Those that the evaluation names are kept for it.
+    assert {"Fox", "Alan"}.isdisjoint(word for name in names for word in name.split())
+    for text in (*names, *(said.spelled() for _ in range(300))):
+        assert not any(named.thing is not None for named in people.named_in(text)), text
+        assert people.nothing_in(text)
+        assert "{" not in text
+    about = [said.about_people() for _ in range(300)]
+    assert not any(re.search(r"[\[\]{}]", text) for text in about)
+    assert any(people.named_in(text) for text in about)  # things are named among the names
+
+
+def test_things_stand_beside_what_sounds_like_them(lexicon, monkeypatch):
+    monkeypatch.setattr(wordnet, "words", lambda count: ["bare", "of"])
+    spelled = {"bear": "bˈɛɹ", "beer": "bˈɪɹ", "bare": "bˈæɹ", "of": "ʌv"}
+    things = Lexicon([Concept("", (Name("bear", "bears", "count"),), "animal", "plain")], {"beer": "food"})
+    contrasts = Contrasts(things, spelled.__getitem__, np.random.default_rng(0))
+    said = [contrasts.sentence() for _ in range(200)]
+    assert all(re.search(r"\bbears?\b", text) for text in said)
+    # A noun may be a thing, another word is nothing.
+    assert any(re.search(r"\bbeers?\b", text) for text in said)
+    assert any("Bare" in text for text in said)
+    assert not any("bare" in text for text in said)
+
+
+def test_more_texts_begin_as_fewer(people, monkeypatch):
+    monkeypatch.setattr(wordnet, "examples", lambda count: ["he fed a fox", "all is well", "a kettle fell", "so be it"])
+    monkeypatch.setattr(wordnet, "definitions", lambda count: [])
+    monkeypatch.setattr(wordnet, "words", lambda count: ["kennel"])
+    texts = [sentences.texts(people, count, str, np.random.default_rng(0)) for count in (30, 60)]
+    assert texts[0] == texts[1][:30]
+    assert {"he fed a fox", "a kettle fell"} <= set(texts[1])

@@ -22,7 +22,7 @@ from s2i_core.models.speech.grounding import Grounding
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.training.grounding import __main__ as command
 from s2i_core.training.grounding import frames, spoken, trainer
-from s2i_core.training.grounding.frames import TimedName
+from s2i_core.training.grounding.frames import NOTHING, TimedName
 from s2i_core.training.grounding.trainer import GroundingConfig, Windows
 from tests.tiny import tiny_pipeline
 
@@ -111,6 +111,16 @@ def test_a_name_that_nobody_can_tell_has_no_caption(lexicon, monkeypatch):
     assert list(frames.named(said, lexicon)) == [TimedName(0.5, 0.9, None), TimedName(1.3, 1.6, "an owl")]
 
 
+def test_what_only_sounds_like_a_thing_is_kept_with_its_time(lexicon):
+    words = tuple(TimedWord(start, end, start / 10, end / 10) for start, end in ((0, 2), (3, 6), (7, 10), (11, 15)))
+    said = spoken.Said("Mr Owl saw ship", "beep", np.zeros(1, np.float32), words)
+    assert list(frames.named(said, lexicon)) == [
+        TimedName(0.0, 0.2, NOTHING),
+        TimedName(0.3, 0.6, NOTHING),
+        TimedName(1.1, 1.5, "a ship"),
+    ]
+
+
 @pytest.fixture
 def encoded(tmp_path, lexicon):
     spoken.speak(utterances(24), tmp_path / "speech", shard_size=12, voice_of=Beeper)
@@ -162,6 +172,24 @@ def test_windows_are_where_names_are_and_where_none_is(easy):
     assert (means[6:] < 0.5).all()
     with pytest.raises(ConfigError, match="no frames with names"):
         Windows([easy], ["a tractor"], config)
+
+
+def test_an_empty_window_is_drawn_the_more_often_where_something_only_sounds_like_a_thing(easy):
+    frames_file = next(easy.glob("*.safetensors"))
+    read = frames.read_frames(frames_file)
+    # What was an owl is now somebody's name.
+    listed = [
+        [(n.start_s, n.end_s, NOTHING if n.caption == CAPTIONS[0] else n.caption) for n in of] for of in read.names
+    ]
+    save_file({"frames": read.frames, "durations_s": read.durations_s}, frames_file, {"names": json.dumps(listed)})
+    shares = []
+    for weight in (1.0, 50.0):
+        config = GroundingConfig(named=1, empty=300, widths_s=(0.4,), mix=0.0, seeming=weight)
+        slices, numbers = Windows([easy], CAPTIONS, config).batch(np.random.default_rng(0))
+        assert (numbers[1:] == -1).all()
+        shares.append(float((slices[1:].mean(1)[:, 0] > 0.6).float().mean()))
+    assert shares[0] < 0.2
+    assert shares[1] > 0.4
 
 
 def test_rare_names_are_drawn_as_often_where_that_is_wanted(easy):
