@@ -354,11 +354,15 @@ def leave_artifacts(archive: Archive, summary: RunSummary) -> None:
     outcomes_table(artifact_key("outcomes", summary.run_id), rows, "\n\n".join(lines))
     pictures = archive.sample_images(_SHEET_IMAGES)
     if pictures:
+        from s2i_core.english.alt import alt_text
         from s2i_core.publish.sheet import contact_sheet
+        from s2i_core.publish.xmp import contents_of
 
+        shown = [contents_of(picture) for picture in pictures]
+        labels = ["" if contents is None else alt_text(contents) for contents in shown]
         image_sheet(
             artifact_key("images", summary.run_id),
-            contact_sheet(pictures),
+            contact_sheet(pictures, labels if any(labels) else ()),
             "image/png",
             f"{len(pictures)} of {summary.totals.images} images in {summary.destination}",
         )

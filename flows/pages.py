@@ -25,7 +25,7 @@ from s2i_core.config import RunConfig
 from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import Digests, digest, files_digest
 from s2i_core.listing import title_of
-from s2i_core.records import AudioObject, Status
+from s2i_core.records import AudioObject, Status, shown_of
 from s2i_core.storage.artifacts import index_key, join, page_key
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import Place, parse_uri
@@ -186,6 +186,7 @@ class Pages:
         if recording_id is not None:
             mine = mine & (pc.field("recording_id") == recording_id)
         columns = ["recording_id", "scene_id", "image_id", "start_s", "end_s", "key", "format", "similarity"]
+        columns += ["alt", "shows"]
         scenes = self._scenes(recording_id, ["scene_id"])["scene_id"].combine_chunks()
         table = self._lake.images.read(columns, mine)
         table = table.filter(pc.is_in(table["scene_id"], value_set=scenes))
@@ -208,7 +209,7 @@ class Pages:
         row = one.readable
         assert row is not None
         bucket, key = parse_uri(row["source_uri"])
-        columns = ["scene_id", "start_s", "end_s", "status", "reason", "confidence", "things"]
+        columns = ["scene_id", "start_s", "end_s", "status", "reason", "confidence"]
         scenes = self._scenes(one.recording_id, columns).to_pylist()
         scene_of = {scene["scene_id"]: scene for scene in scenes}
         decoder = idle.get()
@@ -274,7 +275,8 @@ class Pages:
             content_type(image["format"]),
             image["similarity"],
             scene.get("confidence"),
-            scene.get("things") or (),
+            image["alt"],
+            [shown_of(each) for each in image["shows"] or ()],
         )
 
     def _manifest(self) -> dict[str, tuple[str, bool]]:
@@ -293,4 +295,5 @@ class Pages:
 def _design() -> str:
     """Digest of the page's own files: a new design remakes all pages."""
     folder = Path(str(resources.files("s2i_core.publish")))
-    return files_digest([*folder.glob("page.py"), *(folder / "player").iterdir()], folder)
+    files = [folder / "page.py", folder / "credits.py", *(folder / "player").iterdir()]
+    return files_digest(files, folder)

@@ -131,8 +131,8 @@ def illustrate_file(
             (folder / image.key).write_bytes(data)
             images.append(image)
             kind = content_type(config.image.format)
-            measures = (image.similarity, scene.confidence, scene.things or ())
-            frames.append(Frame(scene.start_s, scene.end_s, data, kind, *measures))
+            measures = (image.similarity, scene.confidence)
+            frames.append(Frame(scene.start_s, scene.end_s, data, kind, *measures, image.alt, image.shows or ()))
         tell("Drawing", len(images) + len(failures), len(wanted))
 
     tell("Writing the page", 0, None)
@@ -228,7 +228,7 @@ def _draw_batch(
     pictures = steps.draw_batch(scenes, [_seed(scene.scene_id, seed) for scene in scenes], image, model)
     drawn: list[tuple[ImageSample, bytes]] = []
     for scene, picture in zip(scenes, pictures, strict=True):
-        data = encode_image(picture.pixels, image)
+        data = encode_image(picture.pixels, image, picture.contents)
         image_id = identity.image_id(scene.scene_id, model.decoder_digest, image_digest)
         key = f"images/{scene.start_ms:09d}-{image_id}.{EXTENSIONS[image.format]}"
         made = steps.image_row(

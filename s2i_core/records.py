@@ -121,7 +121,62 @@ class Thing:
 
 
 SHOWN_THINGS = "things"
-"""Name of the extra that has the vectors of what a picture shows."""
+"""Name of the extra that has the vectors of what a picture is to show."""
+NAMED = "named"
+"""Name of the extra that says how surely each of these was named, 0 to 1, and when in the recording, in seconds."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in a picture, as shares of its width and height: left edge, top edge, width, height."""
+
+    x: Float32
+    y: Float32
+    w: Float32
+    h: Float32
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A thing in a picture: drawings of one kind in one colour."""
+
+    thing: str
+    """The concept, by which a library knows it."""
+    title: str
+    """What the drawing is called by those who made it."""
+    count: Int32
+    """How many of it there are."""
+    colour: str | None
+    """The colour that it was given; None for its own."""
+    box: Box
+    """The smallest that holds all of them."""
+    source: str
+    """The set that the drawing comes from."""
+    author: str | None
+    """Who made it."""
+    licence: str
+    """Of the drawing: its SPDX identifier, or `own`."""
+    url: str | None
+    """Where the drawing can be found."""
+    confidence: Float32 | None
+    """How probable it is that it was named, 0 to 1; None where nobody asked."""
+    start_s: float | None
+    """From when in the recording it is named."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a picture shows, as far as its decoder knows.
+
+    Attributes:
+        things: what lies in it, the surest first.
+        setting: the place: a name of the decoder's.
+        time_of_day: `day`, `sunset` or `night`; None where no sky is seen.
+    """
+
+    things: tuple[Shown, ...]
+    setting: str | None = None
+    time_of_day: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,8 +187,9 @@ class SpeechEmbedding:
         tokens: condition tokens `(B, K, C)`.
         pooled: vector in the space shared with images `(B, E)`, L2-normalised.
         speech_share: share of each input that is speech, 0 to 1 `(B,)`.
-        extras: further outputs of the encoder by name, such as the tokens for the `layout` `(B, K', C)`. Also `things`,
-            where a scene says what its picture shows: their vectors `(B, M, E)`, zeros where a row has fewer.
+        extras: further outputs of the encoder by name, such as the tokens for the `layout` `(B, K', C)`. Also, where a
+            scene says what its picture is to show, the vectors of these `things` `(B, M, E)` and how they were `named`
+            `(B, M, 2)`: zeros where a row has fewer, or knows no more.
     """
 
     tokens: torch.Tensor
@@ -208,7 +264,7 @@ class Scene:
 
     None in rows written before extras had names: there the layout's tokens follow in `focus_tokens`."""
     things: list[str] | None
-    """Titles of what the picture shows, in order of time; None if the scenes were planned without things."""
+    """Titles of what the picture is to show, in order of time; None if the scenes were planned without things."""
     model_digest: str
     plan_digest: str
     run_id: str
@@ -235,7 +291,7 @@ class HeardThing:
     confidence: Float32
     """How probable it is that this is named there."""
     shown: bool
-    """Whether the picture of the scene shows it."""
+    """Whether the picture of the scene is to show it."""
     model_digest: str
     plan_digest: str
     run_id: str
@@ -263,6 +319,14 @@ class ImageSample:
     guidance: float
     similarity: Float32
     """Cosine similarity of the image's embedding and that of the things it is to show, or else of its speech."""
+    shows: list[Shown] | None
+    """What is in it, the surest first; None where the decoder does not know, and in rows of before."""
+    alt: str | None
+    """The same in one plain sentence, with the place."""
+    setting: str | None
+    """The place, by the decoder's name for it."""
+    time_of_day: str | None
+    """`day`, `sunset` or `night`; None where no sky is seen."""
     compute_ms: float
     """The image's share of the time that its batch took."""
     device: str
@@ -327,7 +391,18 @@ def now() -> datetime:
 
 def row(record: Recording | Scene | HeardThing | ImageSample | Failure) -> dict[str, Any]:
     """A record as a table row; column order as in its schema."""
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {field.name: _cell(getattr(record, field.name)) for field in dataclasses.fields(record)}
+
+
+def shown_of(cell: Mapping[str, Any]) -> Shown:
+    """Back from an entry of the column `shows`."""
+    return Shown(**{**cell, "box": Box(**cell["box"])})
+
+
+def _cell(value: Any) -> Any:
+    """A list of records within a record as plain data."""
+    nested = isinstance(value, list) and value and dataclasses.is_dataclass(value[0])
+    return [dataclasses.asdict(each) for each in value] if nested else value
 
 
 def _schema(of: type) -> pa.Schema:
@@ -338,6 +413,10 @@ def _kind(hint: Any) -> pa.DataType:
     """The column type of a field; every column may be null."""
     if isinstance(hint, UnionType) or get_origin(hint) is Union:
         return _kind(get_args(hint)[0])
+    if get_origin(hint) is list and dataclasses.is_dataclass(get_args(hint)[0]):
+        return pa.list_(_kind(get_args(hint)[0]))
+    if dataclasses.is_dataclass(hint):
+        return pa.struct(list(_schema(hint)))  # type: ignore[arg-type]
     return hint.__metadata__[0] if get_origin(hint) is Annotated else _KINDS[hint]
 
 

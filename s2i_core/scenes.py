@@ -21,6 +21,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from safetensors.numpy import save
 
 from s2i_core import identity
 from s2i_core.config import SceneConfig
-from s2i_core.records import SHOWN_THINGS, Gap, Scene, Skip, Status, Thing, now
+from s2i_core.records import NAMED, SHOWN_THINGS, Gap, Scene, Skip, Status, Thing, now
 
 MOST_THINGS = 4
 """In one picture."""
@@ -197,10 +198,11 @@ def _says_nothing(focus: Embedded, things: Sequence[Thing], config: SceneConfig,
 
 
 def _extras(focus: Embedded | None, things: Sequence[Thing]) -> bytes:
-    """What the encoder says of the focus besides, with the vectors of what its picture shows."""
-    extras = dict(focus.extras) if focus else {}
+    """What the encoder says of the focus besides, with what its picture is to show."""
+    extras: dict[str, NDArray[Any]] = dict(focus.extras) if focus else {}
     if things:
         extras[SHOWN_THINGS] = np.stack([np.asarray(thing.vector, np.float16) for thing in things])
+        extras[NAMED] = np.array([(thing.confidence, thing.start_s) for thing in things], np.float32)
     return save(extras) if extras else b""
 
 

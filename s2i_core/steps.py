@@ -12,19 +12,23 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as arrays_of
 
 from s2i_core import identity
 from s2i_core.audio.listen import Heard, Utterance
 from s2i_core.config import ImageConfig, RunConfig
+from s2i_core.english.alt import alt_text
 from s2i_core.errors import ModelError
-from s2i_core.models.contracts import F16, U8, Drawing, Model, OnStep, Shown, ThingHearer
+from s2i_core.models.contracts import F16, U8, Drawing, Model, OnStep, ThingHearer
 from s2i_core.records import (
+    NAMED,
     SHOWN_THINGS,
+    Contents,
     Gap,
     HeardThing,
     ImageSample,
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
 _LAID_END_TO_END = "layout"
 """The one extra whose tokens follow the condition tokens in `focus_tokens`, in rows written before extras had names."""
+_UNNAMED: NDArray[np.float32] = np.zeros((0, 2), np.float32)
 _AGAIN = "Delete the row from `scenes` and the recording's from `recordings`, and plan again."
 
 
@@ -72,14 +77,14 @@ class Picture:
         similarity: cosine similarity of the picture's vector and that of the things it is to show, or else of the
             speech it was made from.
         compute_ms: its share of its batch's time.
-        shows: what is in it, where the decoder knows.
+        contents: what it shows, where the decoder knows.
     """
 
     pixels: U8
     seed: int
     similarity: float
     compute_ms: float
-    shows: tuple[Shown, ...] | None
+    contents: Contents | None
 
 
 def encode(features: Sequence[F16], model: Model) -> SpeechEmbedding:
@@ -198,10 +203,11 @@ def focus(scenes: Sequence[Drawable], model: Model) -> SpeechEmbedding:
     unit = torch.nn.functional.normalize(torch.from_numpy(np.stack(pooled)).float(), dim=1)
     names = list(model.decoder.info.extras)
     if any(SHOWN_THINGS in each for each in extras):
-        names.append(SHOWN_THINGS)
-        for each in extras:
-            own = each.get(SHOWN_THINGS, np.zeros((0, unit.shape[1]), np.float16))[:MOST_THINGS]
-            each[SHOWN_THINGS] = np.pad(own, ((0, MOST_THINGS - len(own)), (0, 0)))
+        for name, none in ((SHOWN_THINGS, np.zeros((0, unit.shape[1]), np.float16)), (NAMED, _UNNAMED)):
+            names.append(name)
+            for each in extras:
+                own = each.get(name, none)[:MOST_THINGS]
+                each[name] = np.pad(own, ((0, MOST_THINGS - len(own)), (0, 0)))
     return SpeechEmbedding(
         torch.from_numpy(np.stack(tokens)),
         unit,
@@ -263,9 +269,9 @@ def draw_batch(
     drawing = draw(speech, seeds, image, model, on_step)
     similarity = (model.space.embed_images(drawing.images).float().cpu() * _meant(speech)).sum(1).tolist()
     compute_ms = (time.monotonic() - started) * 1000 / len(seeds)
-    shows: Sequence[tuple[Shown, ...] | None] = drawing.shows or [None] * len(seeds)
+    shows: Sequence[Contents | None] = drawing.shows or [None] * len(seeds)
     rows = zip(drawing.images, seeds, similarity, shows, strict=True)
-    return [Picture(pixels, seed, alike, compute_ms, shown) for pixels, seed, alike, shown in rows]
+    return [Picture(pixels, seed, alike, compute_ms, contents) for pixels, seed, alike, contents in rows]
 
 
 def _meant(speech: SpeechEmbedding) -> torch.Tensor:
@@ -308,6 +314,7 @@ def image_row(
         steps=image.steps,
         guidance=image.guidance,
         similarity=picture.similarity,
+        **shown(picture.contents),
         compute_ms=picture.compute_ms,
         device=model.device,
         model_digest=model.decoder_digest,
@@ -315,6 +322,18 @@ def image_row(
         run_id=run_id,
         created_at=now(),
     )
+
+
+def shown(contents: Contents | None) -> dict[str, Any]:
+    """What a row of `images` says of what the picture shows."""
+    if contents is None:
+        return dict.fromkeys(("shows", "alt", "setting", "time_of_day"))
+    return {
+        "shows": list(contents.things),
+        "alt": alt_text(contents),
+        "setting": contents.setting,
+        "time_of_day": contents.time_of_day,
+    }
 
 
 def recording_row(

@@ -73,7 +73,7 @@ def test_build_and_draw_after_it(pictures: Path, tmp_path: Path) -> None:
     assert model.encoder_digest == encoder_digest(config) == encoder_digest(own)
     speech = steps.encode([model.encoder.frontend(np.zeros(16000, np.float32))], model)
     (shown,) = steps.draw(speech, [1], ImageConfig(size_px=64, steps=2), model).shows
-    assert {each.thing for each in shown} <= {"disc", "blue_square"}
+    assert {each.thing for each in shown.things} <= {"disc", "blue_square"}
 
 
 def test_a_library_of_another_checkpoint_is_refused(pictures: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One local file, start to finish, with a model of tiny random parts."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -15,10 +16,12 @@ from typer.testing import CliRunner
 
 from s2i_core import cli
 from s2i_core.config import ImageConfig, SceneConfig
+from s2i_core.english.alt import alt_text
 from s2i_core.errors import ConfigError, DecodeError, GenerationError
 from s2i_core.illustrate import illustrate_file
 from s2i_core.models.decoders.native.decoder import NativeDecoder
 from s2i_core.presets import cpu
+from s2i_core.publish.xmp import contents_of
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 TALK = SAMPLES / "castle-tale.mp3"
@@ -58,6 +61,10 @@ def test_every_scene_has_its_picture_and_its_row(made):
     for row in rows:
         data = (out / row["key"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
+        # The file and the row say the same of what it shows.
+        told = contents_of(data)
+        assert row["shows"] == [dataclasses.asdict(each) for each in told.things] and row["shows"]
+        assert row["alt"] == alt_text(told)
         with Image.open(io.BytesIO(data)) as image:
             assert image.size == (64, 64) == (row["width_px"], row["height_px"])
         assert -1.001 <= row["similarity"] <= 1.001

@@ -22,7 +22,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         *("errors", "records", "identity", "config", "presets", "options", "weights", "tracing", "logs", "processes"),
-        *("network", "results", "sized_file", "state"),
+        *("network", "results", "sized_file", "state", "english"),
     ),
     ("audio", "models", "storage"),
     ("hearing",),

@@ -109,7 +109,7 @@ def test_a_row_of_before_gives_the_same_picture(model: Model) -> None:
     one, other = (steps.draw_batch(each, [1, 2], IMAGE, model) for each in (scenes, mixed))
     for new, old in zip(one, other, strict=True):
         np.testing.assert_array_equal(new.pixels, old.pixels)
-        assert (new.shows, new.similarity, new.seed) == (old.shows, old.similarity, old.seed)
+        assert (new.contents, new.similarity, new.seed) == (old.contents, old.similarity, old.seed)
 
 
 def test_a_picture_is_held_to_the_things_that_it_is_to_show(model: Model) -> None:

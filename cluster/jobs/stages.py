@@ -29,6 +29,7 @@ from s2i_core.audio.listen import Utterance, listen
 from s2i_core.errors import DecodeError, ObjectGone, StorageError, StorageUnavailable
 from s2i_core.logs import Log
 from s2i_core.models import registry
+from s2i_core.publish import xmp
 from s2i_core.publish.images import content_type, encode_image
 from s2i_core.records import AudioObject, Failure, ImageSample, Stage, row
 from s2i_core.scenes import Embedded
@@ -251,7 +252,8 @@ class Draw:
             return None  # not ours, or from before: written anew
         if image.image_id != self._image_id(scene) or image.size_bytes != there.size_bytes:
             return None
-        return row(replace(image, run_id=self._run_id)) | {"adopted": True}
+        shown = steps.shown(xmp.contents_of(self._store.get(self._bucket, image.key)))
+        return row(replace(image, **shown, run_id=self._run_id)) | {"adopted": True}
 
     @metrics.timed("draw")
     def _draw(self, scenes: Sequence[Planned]) -> list[steps.Picture]:
@@ -261,7 +263,7 @@ class Draw:
     def _write(self, scene: Planned, drawn: steps.Picture | dict[str, Any]) -> dict[str, Any]:
         if isinstance(drawn, dict):
             return drawn  # a failure
-        data = encode_image(drawn.pixels, self._config.image)
+        data = encode_image(drawn.pixels, self._config.image, drawn.contents)
         image = steps.image_row(
             scene,
             drawn,
@@ -272,7 +274,8 @@ class Draw:
             image_digest=self._image_digest,
             run_id=self._run_id,
         )
-        facts = {_FACTS: rows.to_json(image)}
+        # Metadata have room for 2 KB: what it shows is in the file.
+        facts = {_FACTS: rows.to_json(replace(image, **steps.shown(None)))}
         self._store.put(self._bucket, image.key, data, content_type(self._config.image.format), metadata=facts)
         return row(image) | {"adopted": False}
 

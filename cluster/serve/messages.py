@@ -13,6 +13,7 @@ from typing import Any
 from s2i_core import steps
 from s2i_core.config import ImageConfig
 from s2i_core.models.contracts import DecoderInfo
+from s2i_core.records import Contents
 from s2i_core.scenes import Embedded
 
 DESK = "Desk"
@@ -65,6 +66,8 @@ class DrawnFiles:
     files: tuple[bytes, ...]
     content_type: str
     similarity: tuple[float, ...]
+    contents: tuple[Contents | None, ...]
+    """What each shows, where the decoder knows."""
     compute_ms: float
     """The share of the batch's time."""
 

@@ -5,14 +5,19 @@ Seeds are decimal strings in answers: they have 63 bits, and a browser's numbers
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from s2i_core import steps
+from s2i_core.records import Contents
 
 MAX_SEED = (1 << 63) - 1
 
 Format = Literal["webp", "png", "jpeg"]
-_THINGS = "What is named and the picture shows, in order of time; null where the model hears no single things."
+_THINGS = "What is named and the picture is to show, in order of time; null where the model hears no single things."
+_ALT = "What the picture shows, in one plain sentence: its alternative text. Null where the decoder does not know."
 JobStatus = Literal["queued", "listening", "drawing", "done", "failed"]
 
 
@@ -70,7 +75,47 @@ class ImageOptions(Options):
     )
 
 
-class Picture(Message):
+class ShownBox(Message):
+    """A rectangle in a picture, as shares of its width and height."""
+
+    x: float = Field(description="Left edge.")
+    y: float = Field(description="Top edge.")
+    w: float = Field(description="Width.")
+    h: float = Field(description="Height.")
+
+
+class ShownThing(Message):
+    """A thing in a picture: drawings of one kind in one colour."""
+
+    thing: str = Field(description="The concept, by which the library knows it.", examples=["bear"])
+    title: str = Field(description="What the drawing is called by those who made it.")
+    count: int = Field(description="How many of it there are.")
+    colour: str | None = Field(description="The colour that it was given; null for its own.")
+    box: ShownBox = Field(description="The smallest that holds all of them.")
+    source: str = Field(description="The set that the drawing comes from.")
+    author: str | None = Field(description="Who made it: to be credited.")
+    licence: str = Field(description="Of the drawing: its SPDX identifier, or `own`.")
+    url: str | None = Field(description="Where the drawing can be found.")
+    confidence: float | None = Field(description="How probable it is that it was named; null where nobody asked.")
+    start_s: float | None = Field(description="From when it is named.")
+
+
+class PictureContents(Message):
+    """What a picture shows, where the decoder knows."""
+
+    alt: str | None = Field(None, description=_ALT, examples=["Two bears and a honey pot in a forest at night."])
+    shows: list[ShownThing] | None = Field(None, description="What is in it, the surest first.")
+    setting: str | None = Field(None, description="The place, by the decoder's name for it.", examples=["forest"])
+    time_of_day: str | None = Field(None, description="`day`, `sunset` or `night`; null where no sky is seen.")
+
+    @classmethod
+    def facts(cls, contents: Contents | None) -> dict[str, Any]:
+        """These fields, of what a decoder knows."""
+        told = steps.shown(contents)
+        return told | {"shows": None if contents is None else [asdict(each) for each in contents.things]}
+
+
+class Picture(PictureContents):
     """One picture of a clip."""
 
     image: str = Field(description="The image file in base64.")
@@ -117,7 +162,7 @@ class RecordingRequest(Options):
     uri: str = Field(max_length=2048, description="`s3://bucket/key`.", examples=["s3://archive/talk.mp3"])
 
 
-class SceneView(Message):
+class SceneView(PictureContents):
     """A scene of a recording; scenes cover what was heard without overlap."""
 
     index: int

@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from s2i_core.corpus.compose import SpriteBook
-from s2i_core.corpus.sources.captions import english
 from s2i_core.corpus.spec import HOLD_OUT_EVERY, SceneSpec
 from s2i_core.corpus.teacher import TextTeacher
+from s2i_core.english.vocabulary import english
 from s2i_core.errors import ConfigError
 from s2i_core.models.decoders.native.library import SpriteLibrary
 

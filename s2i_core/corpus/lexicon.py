@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from s2i_core.corpus.sources import wordnet
-from s2i_core.corpus.sources.captions import Concept, Name, english, plural_of
+from s2i_core.english.vocabulary import Concept, Name, english, plural_of
 
 _LONGEST_NAME = 5
 BEFORE = 2

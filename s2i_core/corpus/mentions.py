@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2i_core.corpus.lexicon import BEFORE, DETERMINERS, is_determined
-from s2i_core.corpus.sources.captions import Concept, Name, article
+from s2i_core.english.vocabulary import Concept, Name, article
 
 WRAPPED = 1 / 3
 """Share of the sentences that stand between two others that name nothing."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s2i_core.corpus.sources.captions import Name
+from s2i_core.english.vocabulary import Name
 
 # fmt: off
 _OPENINGS = (

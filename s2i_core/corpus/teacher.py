@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from s2i_core.corpus import lexicon
 from s2i_core.corpus.backgrounds import SETTINGS
-from s2i_core.corpus.sources.captions import Vocabulary
 from s2i_core.corpus.spec import Group, SceneSpec
+from s2i_core.english.vocabulary import Vocabulary
 from s2i_core.errors import ConfigError
 
 WIDTH = 384

@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 
 from s2i_core.corpus.backgrounds import SETTINGS, TIME_PHRASES
-from s2i_core.corpus.sources.captions import NUMERALS, Name, Vocabulary
 from s2i_core.corpus.spec import Group, SceneSpec
+from s2i_core.english.vocabulary import NUMERALS, Name, Vocabulary
 from s2i_core.models.decoders.native.recolour import COLOURS
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from s2i_core.config import ImageConfig
 from s2i_core.errors import ConfigError, GenerationError, ModelError
 from s2i_core.identity import Digests
-from s2i_core.records import SpeechEmbedding
+from s2i_core.records import Contents, SpeechEmbedding
 from s2i_core.weights import scenes_named_by
 
 if TYPE_CHECKING:
@@ -93,32 +93,11 @@ class SharedSpace(Protocol):
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A thing in a picture.
-
-    Attributes:
-        thing: the concept.
-        title: what people call it.
-        box: centre x, centre y, width and height, as shares of the picture.
-        colour: the colour that it was given; None for its own.
-        source: where the drawing comes from.
-        licence: of the drawing.
-    """
-
-    thing: str
-    title: str
-    box: tuple[float, float, float, float]
-    colour: str | None
-    source: str
-    licence: str
-
-
-@dataclass(frozen=True)
 class Drawing:
     """Pictures `(B, H, W, 3)` uint8, and what each shows, if the decoder knows."""
 
     images: U8
-    shows: list[tuple[Shown, ...]] | None
+    shows: list[Contents] | None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from s2i_core.publish.audio import levels
-from s2i_core.records import Skip
+from s2i_core.publish.credits import credits_of
+from s2i_core.records import Shown, Skip
 
 #: What people read where there is no picture, by the reason in the table.
 REASONS = {
@@ -43,7 +44,8 @@ class Frame:
         image: bytes of an image file of type `image_type`, such as `image/webp`.
         similarity: cosine of the picture to the things that it is to show, or else to its speech.
         confidence: cosine of the speech to the nearest thing that can be drawn.
-        things: titles of what it shows, where that is known; people read these instead of the two figures.
+        alt: what it shows in one sentence, where that is known; people read it instead of the two figures.
+        shows: the things in it, whose drawings are credited.
     """
 
     start_s: float
@@ -52,7 +54,8 @@ class Frame:
     image_type: str
     similarity: float | None = None
     confidence: float | None = None
-    things: Sequence[str] = ()
+    alt: str | None = None
+    shows: Sequence[Shown] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def recording_page(
         duration_s=duration_s,
         bars_width=len(bars) * 10,
         skipped=list(lengths.items()),
+        credits=credits_of(shown for frame in _by_time(frames) for shown in frame.shows),
     )
 
 
@@ -200,7 +204,6 @@ _PREVIEWS = 5
 
 def _moment(frame: Frame, number: int, count: int) -> dict[str, Any]:
     when = f"Picture {number} of {count}, from {_clock(frame.start_s)} to {_clock(frame.end_s)}"
-    shown = [", ".join(frame.things)] if frame.things else []
     measures = []
     if frame.similarity is not None:
         measures.append(f"match {frame.similarity:.2f}")
@@ -211,9 +214,9 @@ def _moment(frame: Frame, number: int, count: int) -> dict[str, Any]:
         "end_s": round(frame.end_s, 3),
         "image": _data_uri(frame.image, frame.image_type),
         "tint": _tint(frame.image),
-        "caption": ", ".join(frame.things) or " · ".join(measures),
-        "similarity": None if frame.things else frame.similarity,
-        "alt": ": ".join([when, *shown]),
+        "caption": frame.alt or " · ".join(measures),
+        "similarity": None if frame.alt else frame.similarity,
+        "alt": f"{when}: {frame.alt}" if frame.alt else when,
     }
 
 

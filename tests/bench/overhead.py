@@ -40,7 +40,7 @@ class Nothing(Draw):
 
     def _draw(self, scenes: Sequence[Planned]) -> list[Picture]:
         pixels = np.zeros((*self._config.image.frame_px, 3), np.uint8)
-        return [Picture(pixels, seed(each.scene_id), similarity=0.0, compute_ms=0.0, shows=None) for each in scenes]
+        return [Picture(pixels, seed(each.scene_id), similarity=0.0, compute_ms=0.0, contents=None) for each in scenes]
 
 
 class Meter:

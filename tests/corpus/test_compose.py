@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from s2i_core.corpus.backgrounds import SETTINGS, paint
 from s2i_core.corpus.compose import SpriteBook, captions, compose, home_of, render, sample_spec, split_of
 from s2i_core.corpus.light import light_on
-from s2i_core.corpus.sources.captions import english
 from s2i_core.corpus.spec import Group, SceneSpec, Slot
+from s2i_core.english.vocabulary import english
 from s2i_core.models.decoders.native.library import SpriteInfo, SpriteLibrary, tight_canvas
 
 #: Concept, category, outer box and colour of tiny drawings: a light stripe on a coloured shape.

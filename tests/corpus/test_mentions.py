@@ -7,7 +7,7 @@ import pytest
 
 from s2i_core.corpus.mentions import Mention, Mentions
 from s2i_core.corpus.sources import wordnet
-from s2i_core.corpus.sources.captions import Concept, Name
+from s2i_core.english.vocabulary import Concept, Name
 
 OWL, CAT = Name("owl", "owls", "count"), Name("cat", "cats", "count")
 CONCEPTS = [

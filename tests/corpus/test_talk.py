@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from s2i_core.corpus import talk
-from s2i_core.corpus.sources.captions import Name, english
+from s2i_core.english.vocabulary import Name, english
 from s2i_core.evaluation.passages import ABOUT, FILLERS
 
 VIOLIN = Name("violin", "violins", "count")

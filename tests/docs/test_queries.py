@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2i_core.records import Failure, HeardThing, ImageSample, Recording, Scene, Stage, now, row
+from s2i_core.records import Box, Failure, HeardThing, ImageSample, Recording, Scene, Shown, Stage, now, row
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
 TEXT = (Path(__file__).parents[2] / "docs" / "queries.md").read_text("utf-8")
 QUERIES = re.findall(r"^```sql\n(.*?)^```", TEXT, re.M | re.S)
 
+OWLS = Shown("owl", "owl", 2, None, Box(0.1, 0.2, 0.5, 0.4), "Twemoji", "Twitter", "CC-BY-4.0", None, 0.9, 1.0)
 RUN = {"model_digest": "m", "run_id": "r", "created_at": now()}
 
 
@@ -99,6 +100,10 @@ def image(of, similarity):
         steps=8,
         guidance=2.0,
         similarity=similarity,
+        shows=[OWLS],
+        alt="Two owls in a forest at night.",
+        setting="forest",
+        time_of_day="night",
         compute_ms=120.0,
         device="cpu",
         image_digest="i",

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from s2i_core.corpus.sources.captions import english
+from s2i_core.english.vocabulary import english
 from s2i_core.evaluation.passages import ABOUT, FILLERS, compose
 
 _NAMES = {form for c in english().concepts.values() for n in c.names for form in (n.singular, n.plural) if form}

@@ -132,9 +132,10 @@ class DecoderContract(ABC):
         shows = decoder.draw(spoken(decoder, 2), [1, 2], self.image(decoder)).shows
         if shows is not None:
             assert len(shows) == 2
-            for each in (shown for row in shows for shown in row):
-                assert each.thing and each.title and each.source and each.licence
-                assert all(-0.5 <= share <= 1.5 for share in each.box)
+            for each in (shown for row in shows for shown in row.things):
+                assert each.thing and each.title and each.source and each.licence and each.count > 0
+                assert min(vars(each.box).values()) >= 0
+                assert max(each.box.x + each.box.w, each.box.y + each.box.h) <= 1 + 1e-6
 
     def test_saved_and_loaded_it_draws_the_same(self, decoder: ImageDecoder, tmp_path: Path) -> None:
         loaded, image = self.saved_and_loaded(tmp_path), self.image(decoder)

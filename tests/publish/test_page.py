@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from publish.recordings import square, tone, wav
 from s2i_core.publish.page import Card, Fault, Frame, Stretch, index_page, recording_page
-from s2i_core.records import Skip
+from s2i_core.records import Box, Shown, Skip
 
 AUDIO = wav(tone(3.0), tone(3.0, 0.01), tone(3.0))
 RED, BLUE = square((220, 40, 40)), square((40, 40, 220))
@@ -17,6 +18,10 @@ FRAMES = [
     Frame(6.0, 9.0, BLUE, "image/webp", 0.5),
     Frame(0.0, 3.0, RED, "image/webp", 0.25, confidence=0.75),
 ]
+OWL_URL = "https://example.org/owl?a=1&b=2"
+_OWL = Shown("owl", "owl", 2, None, Box(0, 0, 1, 1), "Twemoji", "Twitter", "CC-BY-4.0", OWL_URL, 1, 0)
+_THINGS = [_OWL, replace(_OWL, title="<i>ship"), replace(_OWL, title="mine", licence="own")]
+SHOWING = Frame(0.0, 3.0, RED, "image/webp", 0.25, 0.75, 'Two owls and <i>"ship".', _THINGS)
 
 
 class Page(HTMLParser):
@@ -65,14 +70,25 @@ def test_pictures_and_stretches_without_are_in_order_with_their_times(html):
 
 
 def test_what_a_picture_shows_is_read_and_heard_in_place_of_figures():
-    shown = [Frame(0.0, 3.0, RED, "image/webp", 0.25, 0.75, ["owl", '<i>"ship"'])]
-    page = Page(recording_page("Owls", AUDIO, "audio/wav", shown, 9.0))
+    page = Page(recording_page("Owls", AUDIO, "audio/wav", [SHOWING], 9.0))
     (tile,) = page.all("button", "tile")
-    assert tile["data-caption"] == 'owl, <i>"ship"'
+    assert tile["data-caption"] == 'Two owls and <i>"ship".'
     assert [image["alt"] for image in page.all("img") if image.get("src")] == [
-        'Picture 1 of 1, from 0:00 to 0:03: owl, <i>"ship"'
+        'Picture 1 of 1, from 0:00 to 0:03: Two owls and <i>"ship".'
     ]
     assert not page.all("span", "match")
+
+
+def test_the_drawings_are_credited_with_source_licence_and_links():
+    html = recording_page("Owls", AUDIO, "audio/wav", [SHOWING, replace(SHOWING, start_s=3.0)], 9.0)
+    page = Page(html)
+    assert re.search(r"<li>owl, &lt;i&gt;ship: <a [^>]*>Twemoji</a> by Twitter, <a [^>]*>CC BY 4.0</a></li>", html)
+    assert [link["href"] for link in page.all("a")] == [
+        OWL_URL,
+        "https://creativecommons.org/licenses/by/4.0/",
+    ]
+    assert "mine" not in html  # a customer's own drawings
+    assert "credits" not in Page(recording_page("Owls", AUDIO, "audio/wav", FRAMES, 9.0)).text.get("section", "")
 
 
 def test_the_sound_is_in_the_page_as_given(html):

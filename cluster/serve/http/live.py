@@ -26,7 +26,7 @@ from cluster.serve.http.guard import REFUSED
 from cluster.serve.http.server import MAX_MESSAGE_BYTES
 from cluster.serve.messages import DrawnFiles, PreviewFile
 from cluster.serve.problems import Refusal, log
-from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart
+from cluster.serve.schemas import LiveCancel, LiveEnd, LiveStart, PictureContents
 from s2i_core import identity
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import Utterance
@@ -331,6 +331,7 @@ class _Clip:
                 "similarity": drawn.similarity[0],
                 "confidence": scene.confidence,
                 "things": scene.things,
+                **PictureContents.facts(drawn.contents[0]),
                 "sure": scene.status == Status.OK,
                 "style": self._image.style,
                 "start_s": round(said.segment.start_s, 3),

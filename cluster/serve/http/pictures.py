@@ -18,7 +18,16 @@ from cluster.serve.http.dependencies import ERRORS, PICTURE, CallerOf, ServiceOf
 from cluster.serve.http.uploads import Form, audio
 from cluster.serve.messages import DrawnFiles
 from cluster.serve.problems import Refusal
-from cluster.serve.schemas import ImageOptions, ImagesAnswer, Options, Picture, Style, StylesAnswer, Timings
+from cluster.serve.schemas import (
+    ImageOptions,
+    ImagesAnswer,
+    Options,
+    Picture,
+    PictureContents,
+    Style,
+    StylesAnswer,
+    Timings,
+)
 from s2i_core.config import ImageConfig
 
 _JSON_PATH = "/v1/images.json"
@@ -165,8 +174,9 @@ def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) ->
             height_px=image.frame_px[0],
             seed=str(seed),
             similarity=similarity,
+            **PictureContents.facts(contents),
         )
-        for file, seed, similarity in zip(drawn.files, chosen, drawn.similarity, strict=True)
+        for file, seed, similarity, contents in zip(drawn.files, chosen, drawn.similarity, drawn.contents, strict=True)
     ]
 
 

@@ -87,10 +87,14 @@ class Generator:
 
     async def _drawn(self, request: DrawRequest, pictures: list[steps.Picture]) -> DrawnFiles:
         loop = asyncio.get_running_loop()
-        files = [await loop.run_in_executor(self._files, encode_image, each.pixels, request.image) for each in pictures]
+        files = [
+            await loop.run_in_executor(self._files, encode_image, each.pixels, request.image, each.contents)
+            for each in pictures
+        ]
         kind = content_type(request.image.format)
         compute_ms = sum(each.compute_ms for each in pictures)
-        return DrawnFiles(tuple(files), kind, tuple(each.similarity for each in pictures), compute_ms)
+        similarity, contents = (tuple(getattr(each, name) for each in pictures) for name in ("similarity", "contents"))
+        return DrawnFiles(tuple(files), kind, similarity, contents, compute_ms)
 
     def _run(self, orders: list[_Order], wanted: Callable[[], bool] = lambda: True) -> list[list[steps.Picture]]:
         """Draw; where nobody wants any of them any more, it ends after the step."""

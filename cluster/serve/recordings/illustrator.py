@@ -20,7 +20,7 @@ from cluster.serve.keys import Quotas
 from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, Refused
 from cluster.serve.problems import Refusal, log
 from cluster.serve.recordings.task import RecordingTask
-from cluster.serve.schemas import SceneView
+from cluster.serve.schemas import PictureContents, SceneView
 from cluster.serve.settings import ServeSettings
 from s2i_core import identity, steps
 from s2i_core.audio.isolated import DecoderProcess
@@ -196,6 +196,7 @@ class Illustrator:
                 "image_url": f"{recording.url}/scenes/{scene.index}/image",
                 "seed": str(seed),
                 "similarity": drawn.similarity[0],
+                **PictureContents.facts(drawn.contents[0]),
             }
         )
         recording.scenes[scene.index] = view

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from s2i_core.corpus.sources.captions import Concept, Vocabulary, english
 from s2i_core.corpus.sources.packages import Package, fetch
+from s2i_core.english.vocabulary import Concept, Vocabulary, english
 from s2i_core.models.decoders.native.drawings import RGBA, opened, save_drawings
 from s2i_core.models.decoders.native.library import SPRITE_SIZE, SpriteInfo, SpriteLibrary, tight_canvas
 

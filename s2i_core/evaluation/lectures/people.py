@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.sources import human
-from s2i_core.corpus.sources.captions import english
 from s2i_core.corpus.sources.human import HumanRecording
+from s2i_core.english.vocabulary import english
 from s2i_core.evaluation.lectures.passages import accepted_for
 from s2i_core.evaluation.lectures.score import TimedMention
 from s2i_core.evaluation.lectures.spoken import Lecture

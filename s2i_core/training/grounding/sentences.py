@@ -16,8 +16,8 @@ import numpy as np
 from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.near_sounding import neighbours
 from s2i_core.corpus.sources import wordnet
-from s2i_core.corpus.sources.captions import Name
 from s2i_core.corpus.talk import remark
+from s2i_core.english.vocabulary import Name
 
 OF_LIBRARY = 0.7
 """Share of the things in composed talk that the library shows."""

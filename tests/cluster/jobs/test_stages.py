@@ -197,6 +197,7 @@ def test_draw_adopts_what_a_killed_run_wrote(objects, bucket, request_for, make_
     again = draw(Draw(request_for(run_id="later"), stage._model.decoder_digest), scenes)
     assert [each["adopted"] for each in again] == [False, False, True]
     assert again[2] == first[2] | {"adopted": True, "run_id": "later"}
+    assert first[2]["shows"] and first[2]["alt"]
     # The same picture is drawn again, byte for byte.
     assert [each["sha256"] for each in again] == [each["sha256"] for each in first]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -15,8 +18,10 @@ from websockets.sync.client import connect
 
 from cluster.serve.settings import ServeSettings
 from s2i_core.config import RunConfig, SceneConfig
+from s2i_core.english.alt import alt_text
 from s2i_core.illustrate import illustrate_file
 from s2i_core.models import registry
+from s2i_core.publish.xmp import contents_of
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +46,25 @@ def discs(things: list[str]) -> bool:
     return 0 < len(things) <= 3 and all(thing.endswith(" disc") for thing in things)
 
 
+def assert_told(answer: dict[str, Any], file: bytes) -> None:
+    """The answer says what the file says of itself."""
+    told = contents_of(file)
+    assert answer["shows"] == [asdict(each) for each in told.things]
+    assert discs([each["title"] for each in answer["shows"]]) and all(each["confidence"] for each in answer["shows"])
+    assert answer["alt"] == alt_text(told)
+
+
 def test_a_clip_and_the_live_stream_say_what_their_pictures_show(
     url: str, client: httpx.Client, clip: bytes, waveform: np.ndarray
 ) -> None:
     answer = client.post("/v1/images", content=clip, headers=WAV | {"accept": "application/json"}).json()
     assert discs(answer["things"]) and answer["sure"]
+    (picture,) = answer["images"]
+    assert_told(picture, base64.b64decode(picture["image"]))
     with connect(url.replace("http", "ws") + "/v1/live", open_timeout=20) as socket:
         (image,) = of(say(socket, pieces(pcm(waveform)), previews=False), "image")
     assert discs(image["things"]) and image["sure"]
+    assert_told(image, base64.b64decode(image["image"]))
 
 
 def test_a_recording_is_planned_as_a_local_one(
@@ -61,5 +77,6 @@ def test_a_recording_is_planned_as_a_local_one(
     assert [(each["scene_id"], each["things"]) for each in told] == [
         (scene.scene_id, scene.things) for scene in local.scenes
     ]
+    assert [each["alt"] for each in told] == [image.alt for image in local.images]
     assert [each["seed"] for each in told] == [str(image.seed) for image in local.images]
     assert any(discs(scene.things or []) for scene in local.scenes)

@@ -3,8 +3,8 @@ import json
 import numpy as np
 from PIL import Image, ImageDraw
 
-from s2i_core.corpus.sources.captions import Concept, Name, Vocabulary
 from s2i_core.corpus.sources.images import ICON_SETS, _illustrations, distinct, library
+from s2i_core.english.vocabulary import Concept, Name, Vocabulary
 
 DOG, CAR = "1f415", "1f697"
 VOCABULARY = Vocabulary(

@@ -7,7 +7,7 @@ import pytest
 
 from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.sources import wordnet
-from s2i_core.corpus.sources.captions import Concept, Name
+from s2i_core.english.vocabulary import Concept, Name
 from s2i_core.evaluation.lectures.people import clip
 from s2i_core.evaluation.lectures.score import Guess, judge
 

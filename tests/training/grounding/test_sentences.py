@@ -7,7 +7,7 @@ import pytest
 
 from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.sources import wordnet
-from s2i_core.corpus.sources.captions import Concept, Name
+from s2i_core.english.vocabulary import Concept, Name
 from s2i_core.training.grounding import sentences
 from s2i_core.training.grounding.sentences import FRAMES, Composer, Contrasts, NothingSaid
 

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.corpus.sources import wordnet
-from s2i_core.corpus.sources.captions import Concept, Name
 from s2i_core.corpus.sources.voices import UnspeakableText
 from s2i_core.corpus.sources.word_times import Spoken, TimedWord
 from s2i_core.corpus.speech_set import Utterance
+from s2i_core.english.vocabulary import Concept, Name
 from s2i_core.errors import ConfigError
 from s2i_core.hearing import CROP_S, FRAMES_HZ
 from s2i_core.models.parts import load_part

@@ -163,6 +163,7 @@ export class Recording {
       const blob = pictureOf(data);
       scene.tint = await tintOf(blob);
       scene.type = blob.type;
+      scene.alt = data.alt ? `: ${data.alt}` : "";
       scene.picture = URL.createObjectURL(blob);
       this.dress(scene);
       // Until somebody plays it, the newest picture is looked at.
@@ -177,7 +178,7 @@ export class Recording {
   }
 
   place(view) {
-    const scene = { index: view.index, names: view.things?.length ? `: ${view.things.join(", ")}` : "", start: view.start_s, end: view.end_s, tint: "", picture: null, reason: view.status === "ok" ? "" : REASONS[view.reason] ?? "No picture" };
+    const scene = { index: view.index, alt: "", start: view.start_s, end: view.end_s, tint: "", picture: null, reason: view.status === "ok" ? "" : REASONS[view.reason] ?? "No picture" };
     scene.tile = Object.assign(document.createElement("button"), { type: "button", className: "tile" });
     scene.frame = Object.assign(document.createElement("span"), { className: "frame" });
     scene.tile.append(scene.frame, clock(scene.start));
@@ -199,7 +200,7 @@ export class Recording {
     const from = clock(scene.start);
     if (scene.picture) {
       scene.frame.replaceChildren(Object.assign(document.createElement("img"), { src: scene.picture, alt: "" }));
-      scene.tile.setAttribute("aria-label", `Picture from ${from}${scene.names}`);
+      scene.tile.setAttribute("aria-label", `Picture from ${from}${scene.alt}`);
     } else if (scene.reason) {
       scene.frame.replaceChildren(Object.assign(document.createElement("span"), { textContent: scene.reason }));
       scene.tile.setAttribute("aria-label", `${scene.reason}, ${from}`);
@@ -228,7 +229,7 @@ export class Recording {
     parts.save.hidden = !scene.picture;
     if (scene.picture) {
       const progress = stage.progress.hidden;
-      stage.show(scene.picture, `Picture ${number} of ${this.pictures.length}, for ${clock(scene.start)} to ${clock(scene.end)}${scene.names}`);
+      stage.show(scene.picture, `Picture ${number} of ${this.pictures.length}, for ${clock(scene.start)} to ${clock(scene.end)}${scene.alt}`);
       stage.progress.hidden = progress;
       parts.save.href = scene.picture;
       parts.save.download = `${this.name} ${clock(scene.start).replaceAll(":", ".")}.${scene.type.split("/")[1]}`;

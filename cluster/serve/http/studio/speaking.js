@@ -97,7 +97,7 @@ class Take {
     const made = (async () => {
       const image = pictureOf(event);
       const clip = this.clip(event);
-      return { id: crypto.randomUUID(), at: Date.now(), image, url: URL.createObjectURL(image), tint: await tintOf(image), style: event.style, things: event.things, kept: false, ...clip };
+      return { id: crypto.randomUUID(), at: Date.now(), image, url: URL.createObjectURL(image), tint: await tintOf(image), style: event.style, alt: event.alt, kept: false, ...clip };
     })();
     this.pictures.set(event.utterance ?? 0, made);
     const picture = await made;

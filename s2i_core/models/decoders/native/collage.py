@@ -48,7 +48,7 @@ class CollageDecoder:
         x = torch.stack([start_picture(*each) for each in zip(grounds, canvases, strict=True)])
         if on_step is not None:
             on_step(0, lambda rows: native.pixels(x[list(rows)]))
-        return Drawing(native.pixels(x), self._native.shows(slots, image.style))
+        return Drawing(native.pixels(x), self._native.shows(slots, layout, speech, image))
 
 
 def load(config: CollageDecoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> CollageDecoder:

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from s2i_core.config import ImageConfig, NativeDecoderConfig
 from s2i_core.errors import ModelError
-from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, Shown, refuse_non_finite
+from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, refuse_non_finite
+from s2i_core.models.decoders.native import contents, places
 from s2i_core.models.decoders.native.denoiser import Denoiser, Parts
 from s2i_core.models.decoders.native.enlarge import enlarged
 from s2i_core.models.decoders.native.grounds import Grounds, start_picture
@@ -29,7 +30,7 @@ from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.decoders.native.reference import Box, Slot, SpritePainter
 from s2i_core.models.parts import load_part
-from s2i_core.records import SHOWN_THINGS, SpeechEmbedding
+from s2i_core.records import SHOWN_THINGS, Contents, SpeechEmbedding
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
 EDGE = 0.01
@@ -149,17 +150,23 @@ class NativeDecoder:
         rows = zip(settings, times, seeds, strict=True)
         return np.stack([self.grounds.choose(number, setting, time, seed) for setting, time, seed in rows])
 
-    def shows(self, slots: Sequence[Sequence[Slot]], style: str) -> list[tuple[Shown, ...]]:
-        """What is in pictures with these drawings."""
-        infos = self.library.styled(style).infos
-        return [
-            tuple(
-                Shown(infos[n].concept, infos[n].title, slot.box, slot.colour, infos[n].source, infos[n].licence)
-                for slot in each
-                for n in (slot.sprite,)
-            )
-            for each in slots
-        ]
+    def shows(
+        self, slots: Sequence[Sequence[Slot]], layout: Layout, speech: SpeechEmbedding, image: ImageConfig
+    ) -> list[Contents]:
+        """What is in pictures with these drawings, which this speech asked for."""
+        painter = SpritePainter(self.library.styled(image.style))
+        rows = zip(slots, self._place_names(layout, image), contents.Said.each(speech), strict=True)
+        return [Contents(contents.shown(painter, own, image.frame_px, said), *place) for own, place, said in rows]
+
+    def _place_names(self, layout: Layout, image: ImageConfig) -> list[tuple[str | None, str | None]]:
+        """Setting and time of day of each picture."""
+        if not layout.settings.shape[1]:
+            return [(None, None)] * len(layout.settings)
+        settings, times = (logits.argmax(1).tolist() for logits in (layout.settings, layout.times))
+        if self.grounds is not None and image.references:
+            style = self.info.styles.index(image.style)
+            times = [self.grounds.time_of(style, *each) for each in zip(settings, times, strict=True)]
+        return list(map(places.named, settings, times))
 
     @torch.inference_mode()
     def draw(
@@ -227,7 +234,7 @@ class NativeDecoder:
             fine = SpritePainter(painter.library, fine=True)
             images = np.stack([_composed(parts, reference, n, fine, slots[n], image) for n in range(batch)])
         share = (taken.sum((1, 2, 3)) / reference[:, 3:].float().sum((1, 2, 3)).clamp(min=1)).tolist()
-        return NativeDrawing(images, self.shows(slots, image.style), slots, share, grounds)
+        return NativeDrawing(images, self.shows(slots, layout, speech, image), slots, share, grounds)
 
 
 def load(config: NativeDecoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> NativeDecoder:

@@ -63,6 +63,10 @@ class Grounds:
             )
         return np.asarray(self.pictures[rows[seed % len(rows)]])
 
+    def time_of(self, style: int, setting: int, time: int) -> int:
+        """The time of day of what `choose` gives."""
+        return time if (style, setting, time) in self._rows else 0
+
     def save(self, folder: Path) -> None:
         """Write it into a folder."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -74,6 +74,14 @@ class SpritePainter:
         side = max(2, round(max(w * across / extent_w, h * size / extent_h)))
         return round(cx * across - side / 2), round(cy * size - side / 2), side
 
+    def extent(self, slot: Slot, height: int, width: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of what is drawn in a frame of that size, as shares of it."""
+        left, top, side = self.placement(slot, height, width)
+        # The drawing lies in the middle of its canvas.
+        half_w, half_h = (side / 2 * share for share in self.library.extent(slot.sprite))
+        x, y = left + side / 2, top + side / 2
+        return (x - half_w) / width, (y - half_h) / height, (x + half_w) / width, (y + half_h) / height
+
     def resized(
         self, sprite: int, side: int, flip: bool, variant: str = "", pixels: RGBA | None = None
     ) -> npt.NDArray[np.float32]:

@@ -229,7 +229,7 @@ def test_a_picture_shows_the_things_it_is_told(pipeline: SpeechToImagePipeline) 
         vector = torch.from_numpy(pipeline.library.vectors[wanted])
         told = dataclasses.replace(speech, extras={"things": torch.nn.functional.pad(vector[None], (0, 0, 0, 3))[None]})
         (shows,) = decoder.draw(told, [0], ImageConfig(size_px=64, steps=1)).shows
-        assert [each.title for each in shows] == [pipeline.library.infos[wanted].title]
+        assert [each.title for each in shows.things] == [pipeline.library.infos[wanted].title]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -1,7 +1,7 @@
 import pytest
 
 from s2i_core.corpus.backgrounds import SETTINGS
-from s2i_core.corpus.sources.captions import Name, article, english, plural_of
+from s2i_core.english.vocabulary import Name, article, english, plural_of
 
 
 @pytest.mark.parametrize(

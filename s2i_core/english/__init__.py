@@ -1,0 +1,1 @@
+"""English: what things are called, and sentences about pictures."""
