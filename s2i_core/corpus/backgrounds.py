@@ -7,31 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-Time = Literal["day", "sunset", "night"]
-TIMES: tuple[Time, ...] = get_args(Time)
+from s2i_core.models.decoders.native.places import PLACES, PLAIN, RGB, Time
 
-RGB = tuple[int, int, int]
 #: Shapes are drawn this many times larger and averaged, which smooths their edges.
 _OVERSAMPLE = 2
 
-PLAIN: dict[str, RGB] = {
-    "white": (252, 252, 252),
-    "gray": (190, 193, 200),
-    "red": (240, 128, 128),
-    "orange": (255, 196, 140),
-    "yellow": (253, 228, 145),
-    "green": (190, 229, 186),
-    "blue": (176, 212, 246),
-    "purple": (213, 192, 240),
-    "pink": (251, 206, 217),
-    "black": (44, 44, 52),
-}
 #: The plain grounds of scenes whose words name no setting.
 PASTELS = ("yellow", "green", "blue", "purple", "pink")
 
@@ -53,40 +38,40 @@ class Setting:
     times: tuple[Time, ...] = ("day",)
 
 
-def _settings() -> dict[str, Setting]:
-    open_air = TIMES
-    dark: tuple[Time, ...] = ("day", "night")
-    natural = [
-        Setting("grass", 0.58, ("on the grass", "in a green field", "in a meadow", "on the lawn"), open_air),
-        Setting("farm", 0.55, ("on a farm", "out on the farm", "on the farm by the barn"), open_air),
-        Setting("garden", 0.55, ("in a garden", "among the flowers", "in a garden full of flowers")),
-        Setting("forest", 0.62, ("in the forest", "in the woods", "among the trees", "deep in the forest"), dark),
-        Setting("mountains", 0.62, ("in the mountains", "in front of the mountains", "up in the mountains"), open_air),
-        Setting("desert", 0.56, ("in the desert", "on the sand dunes", "out in the desert", "in the sand"), open_air),
-        Setting("beach", 0.62, ("on the beach", "by the seaside", "on the sand by the sea"), open_air),
-        Setting("sea", 0.52, ("on the sea", "out at sea", "on the water", "on the ocean"), open_air),
-        Setting("river", 0.50, ("by the river", "by the lake", "beside a pond", "at the water"), ("day", "sunset")),
-        Setting("underwater", None, ("under the sea", "under water", "at the bottom of the sea", "deep in the ocean")),
-        Setting("snow", 0.56, ("in the snow", "on a snowy day", "in winter", "out in the cold snow"), dark),
-        Setting("city", 0.66, ("in the city", "in town", "downtown", "in front of tall buildings"), open_air),
-        Setting("road", 0.56, ("on the road", "on the street", "on the highway", "along the road"), open_air),
-        Setting("rails", 0.58, ("on the railway", "on the tracks", "on the rails"), dark),
-        Setting("room", 0.66, ("in a room", "inside the house", "indoors", "in the living room", "at home")),
-        Setting("table", 0.60, ("on a table", "on the kitchen table", "on a wooden table", "in the kitchen")),
-        Setting("sky", None, ("in the sky", "up in the sky", "among the clouds", "up in the air"), ("day", "sunset")),
-        Setting("space", None, ("in space", "in outer space", "among the stars", "out in the universe")),
-        Setting("rain", 0.60, ("in the rain", "on a rainy day", "out in the rain")),
-        Setting("stage", 0.70, ("on a stage", "on the stage", "in the spotlight")),
-    ]  # fmt: skip
-    plain = [
-        Setting(f"plain {name}", None, (f"on a {name} background", f"in front of a {name} wall")) for name in PLAIN
-    ]
+_PHRASES: dict[str, tuple[str, ...]] = {
+    "grass": ("on the grass", "in a green field", "in a meadow", "on the lawn"),
+    "farm": ("on a farm", "out on the farm", "on the farm by the barn"),
+    "garden": ("in a garden", "among the flowers", "in a garden full of flowers"),
+    "forest": ("in the forest", "in the woods", "among the trees", "deep in the forest"),
+    "mountains": ("in the mountains", "in front of the mountains", "up in the mountains"),
+    "desert": ("in the desert", "on the sand dunes", "out in the desert", "in the sand"),
+    "beach": ("on the beach", "by the seaside", "on the sand by the sea"),
+    "sea": ("on the sea", "out at sea", "on the water", "on the ocean"),
+    "river": ("by the river", "by the lake", "beside a pond", "at the water"),
+    "underwater": ("under the sea", "under water", "at the bottom of the sea", "deep in the ocean"),
+    "snow": ("in the snow", "on a snowy day", "in winter", "out in the cold snow"),
+    "city": ("in the city", "in town", "downtown", "in front of tall buildings"),
+    "road": ("on the road", "on the street", "on the highway", "along the road"),
+    "rails": ("on the railway", "on the tracks", "on the rails"),
+    "room": ("in a room", "inside the house", "indoors", "in the living room", "at home"),
+    "table": ("on a table", "on the kitchen table", "on a wooden table", "in the kitchen"),
+    "sky": ("in the sky", "up in the sky", "among the clouds", "up in the air"),
+    "space": ("in space", "in outer space", "among the stars", "out in the universe"),
+    "rain": ("in the rain", "on a rainy day", "out in the rain"),
+    "stage": ("on a stage", "on the stage", "in the spotlight"),
+}  # fmt: skip
+
+
+def _phrases(name: str) -> tuple[str, ...]:
+    if name in _PHRASES:
+        return _PHRASES[name]
+    colour = name.removeprefix("plain ")
     # "an orange", so the article has to follow the colour.
-    plain = [Setting(s.name, None, tuple(p.replace(" a orange", " an orange") for p in s.phrases)) for s in plain]
-    return {setting.name: setting for setting in (*natural, *plain)}
+    article = "an" if colour == "orange" else "a"
+    return f"on {article} {colour} background", f"in front of {article} {colour} wall"
 
 
-SETTINGS = _settings()
+SETTINGS = {name: Setting(name, place.horizon, _phrases(name), place.times) for name, place in PLACES.items()}
 SETTING_NAMES = tuple(SETTINGS)
 
 TIME_PHRASES: dict[Time, tuple[str, ...]] = {

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from s2i_core.corpus.backgrounds import PASTELS, PLAIN, SETTINGS, Time, paint
+from s2i_core.corpus.backgrounds import PASTELS, SETTINGS, paint
 from s2i_core.corpus.light import light_on
 from s2i_core.corpus.spec import Group, Relation, SceneSpec, Size, split_of
 from s2i_core.corpus.wording import COLOUR_WORDS, SIZE_WORDS, word_scene
 from s2i_core.english.vocabulary import Concept, Vocabulary, english
 from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
+from s2i_core.models.decoders.native.places import PLAIN, Time
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.decoders.native.reference import Box, Slot, SpritePainter
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from s2i_core.corpus.backgrounds import SETTINGS, Time
+from s2i_core.corpus.backgrounds import SETTINGS
+from s2i_core.models.decoders.native.places import Time
 from s2i_core.models.decoders.native.reference import Slot
 
 Gains = tuple[float, float, float]

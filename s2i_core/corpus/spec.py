@@ -7,7 +7,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from s2i_core.corpus.backgrounds import Time
+from s2i_core.models.decoders.native.places import Time
 from s2i_core.models.decoders.native.reference import Slot
 
 Size = Literal["big", "small"]

@@ -23,7 +23,7 @@ from s2i_core.evaluation.cascade import Cascade, TokensOfText
 from s2i_core.evaluation.native.judges import Judges, shipped
 from s2i_core.evaluation.testset import SpokenPhrase, TestSet
 from s2i_core.identity import config_digest
-from s2i_core.models.decoders.native.decoder import NativeDecoder, canvas_tensor
+from s2i_core.models.decoders.native.decoder import Composition, NativeDecoder, canvas_tensor
 from s2i_core.models.decoders.native.grounds import start_picture
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.reference import Slot, SpritePainter
@@ -184,7 +184,12 @@ class Examination:
 
     def slots_of(self, mode: Mode) -> list[tuple[Slot, ...]]:
         """The same for what the decoder is given in that mode."""
-        return self.decoder.plan(self.decoder.predict(self.embedding(mode)), self.image)
+        return [plan.slots for plan in self.plans_of(mode)]
+
+    def plans_of(self, mode: Mode) -> list[Composition]:
+        """What is composed for each of the drawn scenes, by the seeds that they are drawn with."""
+        speech = self.embedding(mode)
+        return self.decoder.plan(self.decoder.predict(speech), self.image, range(len(speech)))
 
     @cached_property
     def painter(self) -> SpritePainter:
@@ -202,8 +207,8 @@ class Examination:
 
         It is what a picture starts from under its noise. On white where the model has no grounds.
         """
-        layout = self.decoder.predict(self.embedding("references"))
-        grounds = self.decoder.places(layout, range(len(self.references)), self.image.style)
+        plans = self.plans_of("references")
+        grounds = self.decoder.places(plans, range(len(self.references)), self.image.style)
         if grounds is None:
             grounds = np.full((len(self.references), 1, 1, 3), 255, np.uint8)
         canvases = canvas_tensor(self.references)

@@ -237,7 +237,7 @@ def _place(exam: Examination, vector: NDArray[np.float32], topic: str | None) ->
 def _drawn(exam: Examination, speech: SpeechEmbedding) -> str:
     """The concept of the largest illustration that a picture of this would look up."""
     image = exam.image.model_copy(update={"references": max(1, exam.image.references)})
-    slots = exam.decoder.plan(exam.decoder.predict(speech), image)[0]
+    slots = exam.decoder.plan(exam.decoder.predict(speech), image, [0])[0].slots
     return max(slots, key=lambda slot: slot.box[2] * slot.box[3]).concept
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from safetensors.numpy import load_file
 
 from s2i_core.config import Settings, changed
-from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
+from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.folder import PARTS, STYLES_FOLDER
 from s2i_core.corpus.sources import efficientnet, whisper
 from s2i_core.corpus.teacher import WIDTH
@@ -25,6 +25,7 @@ from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.grounds import Grounds
 from s2i_core.models.decoders.native.layout import LayoutPredictor
 from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.places import TIMES
 from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.speech import grounding
 from s2i_core.models.speech.projection import QueryTransformer

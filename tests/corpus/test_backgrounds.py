@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from s2i_core.corpus.backgrounds import PLAIN, SETTINGS, paint
+from s2i_core.corpus.backgrounds import SETTINGS, paint
+from s2i_core.models.decoders.native.places import PLAIN
 
 
 @pytest.mark.parametrize("name", SETTINGS)

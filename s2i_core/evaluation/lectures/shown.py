@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from s2i_core import steps
+from s2i_core import identity, steps
 from s2i_core.audio.listen import listen
 from s2i_core.config import RunConfig
 from s2i_core.evaluation.lectures.score import SLACK_S, TimedMention
@@ -73,10 +73,11 @@ def pictures(model: Model, config: RunConfig, scenes: Sequence[Scene]) -> list[P
     wanted = [scene for scene in scenes if scene.status == Status.OK]
     if not wanted:
         return []
-    slots = model.decoder.plan(model.decoder.predict(steps.focus(wanted, model)), config.image)
+    seeds = [identity.seed(scene.scene_id) for scene in wanted]
+    plans = model.decoder.plan(model.decoder.predict(steps.focus(wanted, model)), config.image, seeds)
     return [
-        Picture(scene.start_s, scene.end_s, tuple(dict.fromkeys(slot.concept for slot in own)))
-        for scene, own in zip(wanted, slots, strict=True)
+        Picture(scene.start_s, scene.end_s, tuple(dict.fromkeys(slot.concept for slot in own.slots)))
+        for scene, own in zip(wanted, plans, strict=True)
     ]
 
 

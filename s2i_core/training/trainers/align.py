@@ -26,10 +26,11 @@ from pydantic import Field
 from safetensors.numpy import load_file
 from torch.nn import functional as F
 
-from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
+from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.folder import TRAIN_PARTS, SceneRow, read_scenes
 from s2i_core.learning.loop import Loop, LoopConfig
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor
+from s2i_core.models.decoders.native.places import TIMES
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FRAMES_HZ, FrameSet

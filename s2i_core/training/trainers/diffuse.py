@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from s2i_core.corpus.backgrounds import SETTING_NAMES, TIMES
+from s2i_core.corpus.backgrounds import SETTING_NAMES
 from s2i_core.corpus.compose import SpriteBook, paint_ground, render, restyle
 from s2i_core.corpus.folder import STYLES_FOLDER, SceneRow, read_scenes
 from s2i_core.corpus.spec import SceneSpec
@@ -31,6 +31,7 @@ from s2i_core.models.decoders.native.decoder import canvas_tensor
 from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.grounds import coarse, start_picture
 from s2i_core.models.decoders.native.library import RGBA, SpriteLibrary
+from s2i_core.models.decoders.native.places import TIMES
 from s2i_core.models.decoders.native.reference import Slot
 from s2i_core.models.speech.projection import QueryTransformer
 from s2i_core.training.data.frames import FrameSet

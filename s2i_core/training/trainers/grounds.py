@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s2i_core.corpus.backgrounds import SETTINGS, TIMES, paint
+from s2i_core.corpus.backgrounds import SETTINGS, paint
 from s2i_core.models.decoders.native.grounds import Grounds, coarse
+from s2i_core.models.decoders.native.places import TIMES
 
 _EACH = 12
 _PAINTED_PX = 128

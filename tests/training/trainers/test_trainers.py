@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from s2i_core.corpus.backgrounds import SETTINGS, TIMES
+from s2i_core.corpus.backgrounds import SETTINGS
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.corpus.folder import read_scenes
 from s2i_core.errors import ConfigError
@@ -17,6 +17,7 @@ from s2i_core.learning import checkpoint
 from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.layout import Layout
 from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.places import TIMES
 from s2i_core.models.decoders.native.reference import Slot
 from s2i_core.models.image_encoder import ImageEncoder
 from s2i_core.models.speech.projection import QueryTransformer

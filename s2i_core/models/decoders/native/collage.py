@@ -39,16 +39,17 @@ class CollageDecoder:
         self.info.check(image)
         self.info.check_speech(speech, seeds)
         layout = self._native.predict(speech)
-        slots = self._native.plan(layout, image)
+        plans = self._native.plan(layout, image, seeds)
+        slots = [plan.slots for plan in plans]
         painter = SpritePainter(self.library.styled(image.style), fine=not image.usual_frame)
         canvases = native.canvas_tensor(np.stack([painter.reference(each, *image.frame_px) for each in slots]))
-        grounds = self._native.places(layout, seeds, image.style)
+        grounds = self._native.places(plans, seeds, image.style)
         if grounds is None:
             grounds = np.full((len(slots), 1, 1, 3), 255, np.uint8)
         x = torch.stack([start_picture(*each) for each in zip(grounds, canvases, strict=True)])
         if on_step is not None:
             on_step(0, lambda rows: native.pixels(x[list(rows)]))
-        return Drawing(native.pixels(x), self._native.shows(slots, layout, speech, image))
+        return Drawing(native.pixels(x), self._native.shows(plans, speech, image))
 
 
 def load(config: CollageDecoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> CollageDecoder:

@@ -22,29 +22,26 @@ from s2i_core.config import ImageConfig, NativeDecoderConfig
 from s2i_core.errors import ModelError
 from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, refuse_non_finite
 from s2i_core.models.decoders.native import contents, places
+from s2i_core.models.decoders.native.arrange import Thing, arrange
 from s2i_core.models.decoders.native.denoiser import Denoiser, Parts
 from s2i_core.models.decoders.native.enlarge import enlarged
 from s2i_core.models.decoders.native.grounds import Grounds, start_picture
+from s2i_core.models.decoders.native.kinds import size_m, support
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor, showing
 from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.places import fitted, place_of
 from s2i_core.models.decoders.native.recolour import COLOURS
-from s2i_core.models.decoders.native.reference import Box, Slot, SpritePainter
+from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 from s2i_core.models.parts import load_part
 from s2i_core.records import SHOWN_THINGS, Contents, SpeechEmbedding
 from s2i_core.weights import GROUNDS_FOLDER, LIBRARY_FOLDER
 
-EDGE = 0.01
-"""Free room at the edge of the frame, as a share of it."""
-TOUCH = 0.15
-"""How far drawings of a kind may reach into each other, as a share of their extent."""
-MOST_IN_A_ROW = 3
-_HIGH = frozenset({"air", "weather", "space"})
-"""Categories of what one sees above the rest."""
-_BEHIND = frozenset({"building", "plant", "vehicle", "boat"})
-"""Categories of what stands behind the rest."""
-_ROUNDS = 24
-_SHRUNK = 0.98
-"""What is left of the size of crowded drawings after a round of moving them apart."""
+_MAY_TURN = frozenset(
+    {"animal", "bird", "sea", "plant", "person", "vehicle", "boat", "air", "fruit", "body", "instrument"}
+)
+"""Categories of drawings that stay right when mirrored: no letters, no clocks."""
+_ALIKE, _AS_NEAR = 6, 0.03
+"""How many drawings may be as near to what was asked for as the nearest, and how much less near that is."""
 _LAYOUT = "layout"
 """Name of the extra that a layout predictor with tokens of its own reads."""
 
@@ -63,6 +60,20 @@ class NativeDrawing(Drawing):
     slots: list[tuple[Slot, ...]]
     taken: list[float]
     grounds: U8 | None = None
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a picture is to show.
+
+    Attributes:
+        slots: library images in their places; numbers are those of the library in its style.
+        setting, time: where and when, as the layout predictor counts them; 0 where it knows none.
+    """
+
+    slots: tuple[Slot, ...]
+    setting: int = 0
+    time: int = 0
 
 
 class NativeDecoder:
@@ -112,61 +123,87 @@ class NativeDecoder:
         layout: Layout = self.layout(tokens.to(device, dtype), speech.pooled.to(device, dtype))
         return showing(layout, speech.extras[SHOWN_THINGS].to(device)) if SHOWN_THINGS in speech.extras else layout
 
-    def plan(self, layout: Layout, image: ImageConfig) -> list[tuple[Slot, ...]]:
-        """For each utterance, the library images of the style to look at, and where they lie.
+    def plan(self, layout: Layout, image: ImageConfig, seeds: Sequence[int]) -> list[Composition]:
+        """For each utterance where it is set, and which library images of the style to look at, in their places.
 
         The surest slot is always filled, the others where an object is more likely than not.
         """
-        if image.references == 0:
-            return [() for _ in range(len(layout.presence))]
         library = self.library.styled(image.style)
-        parts = (layout.presence, layout.boxes, layout.queries, layout.colours)
-        presence, boxes, queries, colours = (x.float().cpu().numpy() for x in parts)
-        plans: list[tuple[Slot, ...]] = []
-        for row in range(len(presence)):
+        parts = (layout.presence, layout.boxes, layout.queries, layout.colours, layout.settings, layout.times)
+        presence, boxes, queries, colours, settings, times = (x.float().cpu().numpy() for x in parts)
+        plans: list[Composition] = []
+        for row, seed in enumerate(seeds):
             filled = [n for n in range(presence.shape[1]) if presence[row, n] > 0] or [int(presence[row].argmax())]
             surest = sorted(filled, key=lambda n: -presence[row, n])[: image.references]
-            _, found = library.nearest(_agreed(queries[row, surest]), k=1)
-            chosen = sorted(zip(surest, found[:, 0].tolist(), strict=True))
-            sprites = [sprite for _, sprite in chosen]
-            wanted = [boxes[row, n] for n, _ in chosen]
-            if not any(box.any() for box in wanted):
-                wanted = arranged([library.infos[sprite].category for sprite in sprites])
-            placed = [_within(box, library.extent(sprite)) for box, sprite in zip(wanted, sprites, strict=True)]
-            plans.append(
-                tuple(
-                    Slot(sprite, library.infos[sprite].concept, _framed(box, image), _colour(colours[row, n]))
-                    for (n, sprite), box in zip(chosen, _apart(placed, sprites), strict=True)
-                )
+            chosen = []
+            if surest:
+                chosen = sorted(zip(surest, self._looked_up(library, queries[row, surest]), strict=True))
+            things = [self._thing(library, sprite, boxes[row, n]) for n, sprite in chosen]
+            fit = fitted(settings[row], [(thing.support, thing.size_m) for thing in things])
+            setting, time = (int(logits.argmax()) if len(logits) else 0 for logits in (fit, times[row]))
+            stage = place_of(setting, len(fit)).stage
+            height, width = image.frame_px
+            arranged = arrange(things, stage, seed, width / height)
+            slots = tuple(
+                Slot(sprite, library.infos[sprite].concept, at.box, _colour(colours[row, n]), at.turned, at.aloft)
+                for (n, sprite), at in zip(chosen, arranged, strict=True)
             )
+            plans.append(Composition(slots, setting, time))
         return plans
 
-    def places(self, layout: Layout, seeds: Sequence[int], style: str) -> U8 | None:
+    def _looked_up(self, library: SpriteLibrary, queries: NDArray[np.float32]) -> list[int]:
+        """The drawing nearest to each query; of those that are as near and show the same, one that shows all of it."""
+        scores, found = library.nearest(_agreed(queries), k=_ALIKE)
+        sprites = []
+        for near, few in zip(scores, found.tolist(), strict=True):
+            same = [
+                sprite
+                for score, sprite in zip(near, few, strict=True)
+                if score > near[0] - _AS_NEAR and library.infos[sprite].concept == library.infos[few[0]].concept
+            ]
+            sprites.append(next((sprite for sprite in same if library.figure(sprite) == "whole"), few[0]))
+        return sprites
+
+    def _thing(self, library: SpriteLibrary, sprite: int, box: NDArray[np.float32]) -> Thing:
+        """A drawing as the arrangement sees it."""
+        info = library.infos[sprite]
+        width, height = library.extent(sprite)
+        longer = max(width, height)
+        return Thing(
+            key=sprite,
+            size_m=size_m(info.concept, info.category),
+            support=support(info.concept, info.category),
+            figure=library.figure(sprite),
+            shape=(width / longer, height / longer),
+            may_turn=info.category in _MAY_TURN,
+            told=(float(box[0]), float(box[1]), float(box[2]), float(box[3])) if box.any() else None,
+        )
+
+    def places(self, plans: Sequence[Composition], seeds: Sequence[int], style: str) -> U8 | None:
         """A coarse ground of each place `(B, R, R, 3)`; None where the model has none."""
         if self.grounds is None:
             return None
         number = self.info.styles.index(style)
-        settings, times = (logits.argmax(1).tolist() for logits in (layout.settings, layout.times))
-        rows = zip(settings, times, seeds, strict=True)
-        return np.stack([self.grounds.choose(number, setting, time, seed) for setting, time, seed in rows])
+        rows = zip(plans, seeds, strict=True)
+        return np.stack([self.grounds.choose(number, plan.setting, plan.time, seed) for plan, seed in rows])
 
-    def shows(
-        self, slots: Sequence[Sequence[Slot]], layout: Layout, speech: SpeechEmbedding, image: ImageConfig
-    ) -> list[Contents]:
-        """What is in pictures with these drawings, which this speech asked for."""
+    def shows(self, plans: Sequence[Composition], speech: SpeechEmbedding, image: ImageConfig) -> list[Contents]:
+        """What is in pictures of these compositions, which this speech asked for."""
         painter = SpritePainter(self.library.styled(image.style))
-        rows = zip(slots, self._place_names(layout, image), contents.Said.each(speech), strict=True)
-        return [Contents(contents.shown(painter, own, image.frame_px, said), *place) for own, place, said in rows]
+        rows = zip(plans, contents.Said.each(speech), strict=True)
+        return [
+            Contents(contents.shown(painter, plan.slots, image.frame_px, said), *self._place_names(plan, image))
+            for plan, said in rows
+        ]
 
-    def _place_names(self, layout: Layout, image: ImageConfig) -> list[tuple[str | None, str | None]]:
-        """Setting and time of day of each picture."""
-        if not layout.settings.shape[1]:
-            return [(None, None)] * len(layout.settings)
-        settings, times = (logits.argmax(1).tolist() for logits in (layout.settings, layout.times))
+    def _place_names(self, plan: Composition, image: ImageConfig) -> tuple[str | None, str | None]:
+        """Setting and time of day of a picture."""
+        if not self.layout.config.num_settings:
+            return None, None
+        time = plan.time
         if self.grounds is not None and image.references:
-            style = self.info.styles.index(image.style)
-            times = [self.grounds.time_of(style, *each) for each in zip(settings, times, strict=True)]
-        return list(map(places.named, settings, times))
+            time = self.grounds.time_of(self.info.styles.index(image.style), plan.setting, time)
+        return places.named(plan.setting, time)
 
     @torch.inference_mode()
     def draw(
@@ -182,12 +219,12 @@ class NativeDecoder:
         """
         self.info.check(image)
         self.info.check_speech(speech, seeds)
-        device, dtype = self.denoiser.device, self.denoiser.dtype
-        batch, wanted = len(speech), image.frame_px
-        height, width = self.denoiser.frame_px(*wanted)
+        device, dtype, batch = self.denoiser.device, self.denoiser.dtype, len(speech)
+        height, width = self.denoiser.frame_px(*(wanted := image.frame_px))
         tokens, pooled = speech.tokens.to(device, dtype), speech.pooled.to(device, dtype)
         layout = self.predict(speech)
-        slots, place = self.plan(layout, image), layout.place()
+        plans = self.plan(layout, image, seeds)
+        slots, place = [plan.slots for plan in plans], layout.place([plan.setting for plan in plans])
         # A painter a call: it keeps every drawing in every colour that it was asked for.
         painter = SpritePainter(self.library.styled(image.style))
         canvas = np.stack([_canvas(painter, each, (height, width), wanted) for each in slots])
@@ -196,7 +233,7 @@ class NativeDecoder:
         # One generator a picture, on the CPU: the same noise on every device and in every batch.
         noise = [torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = torch.stack(noise).to(device)
-        grounds = self.places(layout, seeds, image.style) if image.references else None
+        grounds = self.places(plans, seeds, image.style) if image.references else None
         most = 1.0
         if grounds is not None:
             most = image.start_noise
@@ -234,7 +271,7 @@ class NativeDecoder:
             fine = SpritePainter(painter.library, fine=True)
             images = np.stack([_composed(parts, reference, n, fine, slots[n], image) for n in range(batch)])
         share = (taken.sum((1, 2, 3)) / reference[:, 3:].float().sum((1, 2, 3)).clamp(min=1)).tolist()
-        return NativeDrawing(images, self.shows(slots, layout, speech, image), slots, share, grounds)
+        return NativeDrawing(images, self.shows(plans, speech, image), slots, share, grounds)
 
 
 def load(config: NativeDecoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> NativeDecoder:
@@ -303,74 +340,6 @@ def _agreed(queries: NDArray[np.float32], alike: float = 0.8) -> NDArray[np.floa
     kin = (queries @ queries.T > alike).astype(np.float32)
     means = kin @ queries
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
-
-
-def arranged(categories: Sequence[str]) -> list[NDArray[np.float32]]:
-    """Boxes for one to four things of which nobody said where they are: what flies above what stands, left to right."""
-    high = [place for place, category in enumerate(categories) if category in _HIGH]
-    low = [place for place in range(len(categories)) if place not in high]
-    if len(low) > MOST_IN_A_ROW:
-        low.sort(key=lambda place: categories[place] not in _BEHIND)
-    boxes: list[NDArray[np.float32]] = [np.zeros(4, np.float32)] * len(categories)
-    parts = [(high, 0.24, 0.34), (low, 0.68, 0.5)] if high and low else [(high or low, 0.57, 0.62)]
-    for members, y, most in parts:
-        rows = [members[:2], members[2:]] if len(members) == MOST_IN_A_ROW + 1 else [members]
-        for number, row in enumerate(rows):
-            # Two rows are one before the other, and no chessboard.
-            side = min(most, 0.88 / len(row)) if len(rows) == 1 else 0.4
-            at_y, shift = (y, 0.0) if len(rows) == 1 else ((0.38, 0.04), (0.75, -0.04))[number]
-            for turn, place in enumerate(row):
-                boxes[place] = np.array([(turn + 0.5) / len(row) + shift, at_y, side, side], np.float32)
-    return boxes
-
-
-def _within(box: NDArray[np.float32], extent: tuple[float, float]) -> Box:
-    """A box moved, and made smaller if need be, so that the drawing that fills it lies within the frame.
-
-    Args:
-        box: centre and extent, as the layout says.
-        extent: width and height of the drawing on its canvas; it keeps its proportions, see `SpritePainter.placement`.
-    """
-    cx, cy, w, h = (float(value) for value in box)
-    side = min(max(w / extent[0], h / extent[1]), (1 - 2 * EDGE) / max(extent))
-    width, height = side * extent[0], side * extent[1]
-    x, y = (min(max(at, EDGE + size / 2), 1 - EDGE - size / 2) for at, size in ((cx, width), (cy, height)))
-    return x, y, width, height
-
-
-def _apart(boxes: Sequence[Box], sprites: Sequence[int]) -> list[Box]:
-    """The boxes, with those of one drawing moved apart, and made smaller if need be, until none hides another.
-
-    Several of a kind are told by their number, which is not seen where they cover each other.
-    """
-    placed = np.array(boxes, dtype=np.float64)
-    pairs = [(i, j) for j in range(len(placed)) for i in range(j) if sprites[i] == sprites[j]]
-    for _ in range(_ROUNDS):
-        moved = False
-        for i, j in pairs:
-            between = placed[j, :2] - placed[i, :2]
-            deep = (1 - TOUCH) * (placed[i, 2:] + placed[j, 2:]) / 2 - np.abs(between)
-            if deep.min() > 1e-3:
-                axis = int(deep.argmin())
-                step = deep[axis] / 2 * (1 if between[axis] >= 0 else -1)
-                placed[i, axis] -= step
-                placed[j, axis] += step
-                moved = True
-        if not moved:
-            break
-        crowded = sorted({n for pair in pairs for n in pair})
-        placed[crowded, 2:] *= _SHRUNK
-        half = placed[:, 2:] / 2
-        placed[:, :2] = np.clip(placed[:, :2], EDGE + half, 1 - EDGE - half)
-    return [(float(cx), float(cy), float(w), float(h)) for cx, cy, w, h in placed]
-
-
-def _framed(box: Box, image: ImageConfig) -> Box:
-    """A box of a square picture in the frame of the settings: as large as in a square on its shorter side."""
-    height, width = image.frame_px
-    shorter = min(height, width)
-    cx, cy, w, h = box
-    return cx, cy, w * shorter / width, h * shorter / height
 
 
 def _colour(logits: NDArray[np.float32]) -> str | None:

@@ -8,6 +8,7 @@ of their own: training gives each scene's things to the slots that fit them best
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -42,9 +43,17 @@ class Layout:
     settings: torch.Tensor
     times: torch.Tensor
 
-    def place(self) -> torch.Tensor:
-        """The likeliest setting and time of day as two one-hot vectors end to end `(B, S + T)`, or `(B, 0)`."""
-        return torch.cat([_one_hot(self.settings), _one_hot(self.times)], dim=1)
+    def place(self, settings: Sequence[int] | None = None) -> torch.Tensor:
+        """Setting and time of day as two one-hot vectors end to end `(B, S + T)`, or `(B, 0)`: the likeliest.
+
+        Args:
+            settings: those that were chosen instead, a number a row.
+        """
+        setting = _one_hot(self.settings)
+        if settings is not None and setting.shape[1]:
+            chosen = torch.tensor(list(settings), device=setting.device)
+            setting = F.one_hot(chosen, setting.shape[1]).to(setting.dtype)
+        return torch.cat([setting, _one_hot(self.times)], dim=1)
 
 
 def showing(layout: Layout, things: torch.Tensor) -> Layout:

@@ -27,6 +27,7 @@ from s2i_core.errors import ModelError
 from s2i_core.models.contracts import Model
 from s2i_core.models.decoders.native import drawings
 from s2i_core.models.decoders.native.drawings import VISIBLE, Drawings
+from s2i_core.models.decoders.native.kinds import Figure, figure
 
 SPRITE_SIZE = 128
 WEBP_QUALITY = 90
@@ -101,6 +102,7 @@ class SpriteLibrary:
         self._webp = tuple(webp)
         self._decoded: dict[int, RGBA] = {}
         self._extents: dict[int, tuple[float, float]] = {}
+        self._figures: dict[int, Figure] = {}
         self._members: dict[str, list[int]] = {}
         for index, info in enumerate(self.infos):
             self._members.setdefault(info.concept, []).append(index)
@@ -208,6 +210,13 @@ class SpriteLibrary:
                 float(rows[-1] - rows[0] + 1) / SPRITE_SIZE,
             )
         return self._extents[index]
+
+    def figure(self, index: int) -> Figure:
+        """What of a being the drawing shows."""
+        if index not in self._figures:
+            info = self.infos[index]
+            self._figures[index] = figure(info.concept, info.category, self.rgba(index))
+        return self._figures[index]
 
     def nearest(self, query: npt.NDArray[np.float32], k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """The `k` most similar sprites of each query by inner product, best first.

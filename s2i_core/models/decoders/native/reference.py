@@ -30,6 +30,7 @@ class Slot:
         box: centre and extent `(cx, cy, w, h)` of what is drawn, as shares of the frame.
         colour: the colour that the scene gives it, `None` for its own.
         flip: mirrored left to right.
+        aloft: whether it touches no ground.
     """
 
     sprite: int
@@ -37,6 +38,7 @@ class Slot:
     box: Box
     colour: str | None = None
     flip: bool = False
+    aloft: bool = False
 
     @property
     def bottom(self) -> float:
