@@ -25,6 +25,7 @@ from s2i_core.config import (
     LimitConfig,
     ModelConfig,
     NativeDecoderConfig,
+    PackConfig,
     PoolConfig,
     ResourceConfig,
     SceneConfig,
@@ -69,6 +70,7 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("resources.decoder", DecoderConfig, "The process that decodes, and may die while the job goes on."),
     ("resources.decode, .encode, .generate", PoolConfig, "One pool of workers for each of these stages."),
     ("limits", LimitConfig, "What a run may use up; see [limits](scale.md#limits)."),
+    ("packs", PackConfig, "What players get; see [publishing](publish.md)."),
 ]
 
 SERVICE = """## Service

@@ -39,9 +39,10 @@ from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import digest
 from s2i_core.logs import Log
 from s2i_core.presets import PRESETS
+from s2i_core.records import row
 from s2i_core.storage.artifacts import run_key
 
-PLAN, ILLUSTRATE, PUBLISH = "Listen and plan", "Illustrate", "Publish pages"
+PLAN, ILLUSTRATE, PUBLISH, PACK = "Listen and plan", "Illustrate", "Publish pages", "Write packs"
 MAX_LIVES = 5
 """How often a run is started at most; an automation of `flows/deploy.py` restarts one whose process died."""
 _SHEET_IMAGES = 24
@@ -62,6 +63,7 @@ class RunSummary:
         new_images: images that this run drew.
         adopted_images: images that a killed run had left in the bucket without a row, and that got one now.
         pages: pages written by this run.
+        packs: packs for players written by this run; 0 where the settings want none.
         index: URI of the page that lists the recordings; None if no page was ever written.
         failed: failures that still stand.
         cpus: CPUs that the cluster had at the end, or that this machine gave to the work; `gpus` likewise.
@@ -88,6 +90,7 @@ class RunSummary:
     new_images: int
     adopted_images: int
     pages: int
+    packs: int
     unpublished: list[str]
     index: str | None
     failed: list[FailureRow]
@@ -181,7 +184,8 @@ def _illustrated(
         Log("flows", flow="illustrate-archive", run_id=run_id).warning(said)
     if address is not None:
         run_id = take_up(archive, address, limit, run_id)
-    progress = ProgressArtifact(artifact_key("progress", run_id), [PLAN, ILLUSTRATE, PUBLISH])
+    steps = [PLAN, ILLUSTRATE, PUBLISH, *([PACK] if archive.config.packs.write else [])]
+    progress = ProgressArtifact(artifact_key("progress", run_id), steps)
     request = JobRequest(
         source=archive.source,
         destination=archive.destination,
@@ -197,6 +201,7 @@ def _illustrated(
             work = archive.pending(limit, retry_failed=retry_failed)
         jobs, stopped = _run_jobs(archive, request, address, work)
         published = publish(archive)
+        packs = write_packs(archive, run_id) if archive.config.packs.write else 0
     power = here(archive.config.resources) if address is None else capacity(address)
     summary = RunSummary(
         run_id=run_id,
@@ -216,6 +221,7 @@ def _illustrated(
         new_images=sum(job.images - job.adopted for job in jobs),
         adopted_images=sum(job.adopted for job in jobs),
         pages=published.pages,
+        packs=packs,
         unpublished=published.unpublished,
         index=published.index,
         failed=overview(archive.lake).failures,
@@ -334,6 +340,24 @@ def publish(archive: Archive) -> Published:
     return archive.pages.publish(
         archive.pages.pending(), faults, lambda done, total: report(Step(PUBLISH, done, total))
     )
+
+
+@task(
+    retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False
+)
+def write_packs(archive: Archive, run_id: str) -> int:
+    """Write the packs of recordings with something new; what has none, and why, becomes rows. Returns how many."""
+    from s2i_core.packs.publish import publish as publish_packs
+
+    made = publish_packs(
+        archive.packs,
+        archive.config.packs,
+        archive.config.audio,
+        run_id,
+        counted=lambda done, total: report(Step(PACK, done, total)),
+    )
+    archive.lake.failures.merge([row(failure) for failure in made.failures])
+    return len(made.made)
 
 
 @task(retries=2, retry_delay_seconds=5, retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False)

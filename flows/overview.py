@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 from s2i_core.identity import Digests
 from s2i_core.listing import FOLDER_MARKER, SYSTEM_FILE, LeftOut, Listed, Listing
 from s2i_core.options import counted
-from s2i_core.records import AudioObject, Status
+from s2i_core.records import AudioObject, Stage, Status
+from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.places import parse_uri
 from s2i_core.storage.tables import Lake, drawn, planned
 
 RETRY = "`s2i run … --retry-failed` tries again"
@@ -264,7 +266,7 @@ def overview(lake: Lake) -> Overview:
     scenes = lake.scenes.read(["scene_id", "status", "run_id", "created_at"])
     images = lake.images.read(["image_id", "scene_id", "run_id", "created_at"])
     failures = lake.failures.read()
-    standing = _standing(failures, recordings, images)
+    standing = _standing(failures, recordings, images, lake)
     wanted = scenes.filter(pc.field("status") == Status.OK.value)
     skipped = pa.concat_tables(
         [table.filter(pc.field("status") == Status.SKIPPED.value).select(_RUN) for table in (recordings, scenes)]
@@ -307,7 +309,7 @@ def _runs(counted: dict[str, pa.Table]) -> list[RunRow]:
     return sorted(rows, key=lambda run: run.started_at, reverse=True)
 
 
-def _standing(failures: pa.Table, recordings: pa.Table, images: pa.Table) -> list[FailureRow]:
+def _standing(failures: pa.Table, recordings: pa.Table, images: pa.Table, lake: Lake) -> list[FailureRow]:
     # The latest outcome counts: a sound object may have been replaced by one that is not.
     rows = recordings.sort_by("created_at")
     last = dict(zip(*_columns(rows, "source_uri", "status"), strict=True))
@@ -318,8 +320,19 @@ def _standing(failures: pa.Table, recordings: pa.Table, images: pa.Table) -> lis
     for row in failures.sort_by("created_at").to_pylist():
         if row["subject"] not in healed:
             latest[row["subject"]] = row
+    for subject in [subject for subject, row in latest.items() if row["stage"] == Stage.PUBLISH.value]:
+        if _has_pack(lake, subject):
+            del latest[subject]
     names = FailureRow.__dataclass_fields__
     return [FailureRow(**{name: row[name] for name in names}) for row in latest.values()]
+
+
+def _has_pack(lake: Lake, subject: str) -> bool:
+    """Whether a pack that could not be written, by its address, is there by now."""
+    from s2i_core.packs.pack import MANIFEST
+
+    bucket, folder = parse_uri(subject)
+    return ObjectStore(lake.settings).head(bucket, f"{folder}{MANIFEST}") is not None
 
 
 def _damaged(recordings: pa.Table) -> list[DamageRow]:

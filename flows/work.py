@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.overview import Found, Totals, found, outcomes, totals
 from flows.pages import Pages
@@ -21,6 +21,9 @@ from s2i_core.storage.places import keep_apart
 from s2i_core.storage.tables import Lake, drawn, planned
 from s2i_core.weights import digests, name_in_0_1
 
+if TYPE_CHECKING:
+    from s2i_core.packs.destinations import Bucket
+
 
 @dataclass(frozen=True)
 class Work:
@@ -31,17 +34,19 @@ class Work:
         unillustrated: scenes without an image.
         pages: recordings whose page is missing or out of date.
         unchanged: recordings that have an outcome and keep it.
+        packs: recordings whose pack is missing or out of date, if packs are wanted.
     """
 
     unplanned: int
     unillustrated: int
     pages: int
     unchanged: int = 0
+    packs: int = 0
 
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to do at all."""
-        return not (self.unplanned or self.unillustrated or self.pages)
+        return not (self.unplanned or self.unillustrated or self.pages or self.packs)
 
 
 class Archive:
@@ -117,7 +122,20 @@ class Archive:
             unillustrated=scenes.num_rows,
             pages=len(self.pages.pending()),
             unchanged=len(self.listing) - unplanned,
+            packs=self._packs_pending() if self.config.packs.write else 0,
         )
+
+    @property
+    def packs(self) -> Bucket:
+        """Where the packs of this archive's recordings are."""
+        from s2i_core.packs.destinations import Bucket
+
+        return Bucket(self.store, self.lake, self.digests, self.place.holds)
+
+    def _packs_pending(self) -> int:
+        from s2i_core.packs.publish import pending
+
+        return len(pending(self.packs, self.config.packs, self.packs.recordings()))
 
     def renamed(self) -> str | None:
         """What to say if version 0.1 made this destination with these model parts, whose digests have changed since."""

@@ -363,6 +363,26 @@ class LimitConfig(Settings):
         return self
 
 
+class PackConfig(Settings):
+    """The packs for players: a recording with its pictures in the formats of podcast apps, libraries and the web."""
+
+    write: bool = Field(
+        False, description="A run also writes the packs of its recordings; `s2i publish` does it later."
+    )
+    selection: Literal["all", "apple", "spotify"] = Field(
+        "all",
+        description="Which pictures become chapters: `all` of them, or as few as these players accept, each in the "
+        "frame and size that they want.",
+    )
+    film: bool = Field(True, description="Whether a pack has an MP4 whose picture changes with the sound.")
+    base_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s\"<>]+)?$",
+        description="Public address of the destination, such as https://cdn.example.org/talks: feeds, IIIF and many "
+        "apps need whole addresses; empty for relative ones.",
+    )
+
+
 class RunConfig(Settings):
     """All settings: what a preset returns."""
 
@@ -374,6 +394,7 @@ class RunConfig(Settings):
     model: ModelConfig = ModelConfig()
     resources: ResourceConfig = ResourceConfig()
     limits: LimitConfig = LimitConfig()
+    packs: PackConfig = PackConfig()
 
     @property
     def plan_digest(self) -> str:

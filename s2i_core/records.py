@@ -55,6 +55,7 @@ class Stage(StrEnum):
     PLAN = "plan"
     GENERATE = "generate"
     WRITE = "write"
+    PUBLISH = "publish"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("steps",),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "catalog"),
-    ("illustrate", "hear_file", "build_library", "doctor"),
+    ("illustrate", "hear_file", "build_library", "doctor", "packs"),
     ("cli",),
 )
 

@@ -2,6 +2,7 @@
 
 A page is one HTML file without any external address: pictures and sound are data URIs, and its Content-Security-Policy
 (CSP level 3) admits nothing but them and the one script and style of the page, by their SHA-256. It works from disk.
+The page of a pack may point to files that lie beside it instead.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import base64
 import colorsys
 import hashlib
 import io
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -46,6 +50,8 @@ class Frame:
         confidence: cosine of the speech to the nearest thing that can be drawn.
         alt: what it shows in one sentence, where that is known; people read it instead of the two figures.
         shows: the things in it, whose drawings are credited.
+        address: of the file, relative to the page, if the page is to point to it; otherwise it holds the picture.
+        tint: as `tint_of` gives it; by default measured from the image.
     """
 
     start_s: float
@@ -56,6 +62,8 @@ class Frame:
     confidence: float | None = None
     alt: str | None = None
     shows: Sequence[Shown] = ()
+    address: str = ""
+    tint: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,31 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Exhibit:
+    """A picture of the gallery.
+
+    Attributes:
+        file: its address, relative to the page.
+        start_s: when it begins.
+        text: what it shows.
+    """
+
+    file: str
+    start_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Exhibited:
+    """A recording of the gallery: the address of its page, relative to the gallery's, and its pictures."""
+
+    title: str
+    page: str
+    duration_s: float
+    pictures: Sequence[Exhibit]
+
+
+@dataclass(frozen=True)
 class Fault:
     """A recording or a scene that failed, on the index page."""
 
@@ -96,7 +129,7 @@ class Fault:
 
 def recording_page(
     title: str,
-    audio: bytes,
+    audio: bytes | str,
     audio_type: str,
     frames: Sequence[Frame],
     duration_s: float,
@@ -105,19 +138,23 @@ def recording_page(
     loudness: Sequence[float] | None = None,
     home: str | None = None,
     damage: str | None = None,
+    public: str = "",
+    cover: str = "",
 ) -> str:
     """The page of one recording, as HTML.
 
     Args:
         title: of the recording; any text.
-        audio: a file that browsers play, as `publish.audio.web_audio` makes it.
+        audio: a file that browsers play, as `publish.audio.web_audio` makes it; or its address, relative to the page.
         audio_type: its MIME type.
         frames: pictures with their times in seconds.
         duration_s: length of the recording.
         skipped: stretches without a picture, which the page shows with their reason.
-        loudness: bars of the waveform, 0 to 1; measured from `audio` if not given.
+        loudness: bars of the waveform, 0 to 1; measured from `audio` if not given, which must be a file then.
         home: address of the index, relative to the page, if there is one.
         damage: what was wrong with the recording, which could be used all the same.
+        public: address at which the page can be reached, for those who share it; by default the one it is seen at.
+        cover: address of the picture that stands for the recording, relative to the page.
 
     Raises:
         ValueError: there is nothing to show, or the duration is not positive.
@@ -127,7 +164,9 @@ def recording_page(
         raise ValueError("a page needs a frame or a skipped stretch")
     if duration_s <= 0:
         raise ValueError(f"duration_s must be positive, not {duration_s}")
-    bars = levels(audio, _BARS) if loudness is None else list(loudness)
+    if loudness is None and isinstance(audio, str):
+        raise ValueError("of a sound by its address, the loudness must be given")
+    bars = levels(audio, _BARS) if loudness is None and isinstance(audio, bytes) else list(loudness or ())
     moments = [_moment(one, number, len(frames)) for number, one in enumerate(_by_time(frames), 1)]
     moments = sorted([*moments, *(_quiet(one) for one in skipped)], key=lambda moment: moment["start_s"])
     ends = [*(moment["start_s"] for moment in moments[1:]), duration_s]
@@ -147,7 +186,8 @@ def recording_page(
         home=home,
         damage=damage,
         icon=moments[0].get("image") or next((moment["image"] for moment in moments if moment.get("image")), None),
-        audio=_data_uri(audio, audio_type),
+        beside=isinstance(audio, str) or any(frame.address for frame in frames),
+        audio=_data_uri(audio, audio_type) if isinstance(audio, bytes) else audio,
         audio_type=audio_type,
         moments=moments,
         pictures=len(frames),
@@ -155,7 +195,51 @@ def recording_page(
         bars_width=len(bars) * 10,
         skipped=list(lengths.items()),
         credits=credits_of(shown for frame in _by_time(frames) for shown in frame.shows),
+        poster=_poster(frames),
+        public=public,
+        cover=public.rpartition("/")[0] + "/" + cover if public and cover else "",
     )
+
+
+def _poster(frames: Sequence[Frame]) -> int:
+    """Number of the picture that is seen before the sound is played, in order of time from 0: the best one."""
+    ordered = _by_time(frames)
+    return max(range(len(ordered)), key=lambda number: (ordered[number].similarity or 0.0, -number), default=0)
+
+
+def gallery_page(episodes: Sequence[Exhibited], *, title: str = "Illustrated recordings", more: int = 0) -> str:
+    """A page of the pictures of many recordings, with a search by what they show.
+
+    Args:
+        episodes: in the order shown.
+        title: heading.
+        more: how many pictures there are besides, which are not on the page.
+    """
+    return _render(
+        "gallery",
+        script=_read("gallery.js"),
+        title=title,
+        beside=True,
+        episodes=episodes,
+        pictures=sum(len(episode.pictures) for episode in episodes),
+        more=more,
+        words=_words(episodes),
+    )
+
+
+def _words(episodes: Sequence[Exhibited]) -> list[str]:
+    """What is shown most often, to choose from."""
+    counted = Counter(
+        word.strip().capitalize()
+        for episode in episodes
+        for picture in episode.pictures
+        for word in re.split(r",| and ", picture.text)
+        if word.strip()
+    )
+    return [word for word, _ in counted.most_common(_SUGGESTED)]
+
+
+_SUGGESTED = 12
 
 
 def index_page(
@@ -212,8 +296,9 @@ def _moment(frame: Frame, number: int, count: int) -> dict[str, Any]:
     return {
         "start_s": round(frame.start_s, 3),
         "end_s": round(frame.end_s, 3),
-        "image": _data_uri(frame.image, frame.image_type),
-        "tint": _tint(frame.image),
+        "image": quote(frame.address) if frame.address else _data_uri(frame.image, frame.image_type),
+        "tint": frame.tint or tint_of(frame.image),
+        "title": (frame.alt or "").removesuffix("."),
         "caption": frame.alt or " · ".join(measures),
         "similarity": None if frame.alt else frame.similarity,
         "alt": f"{when}: {frame.alt}" if frame.alt else when,
@@ -255,7 +340,7 @@ def _bars(loudness: Sequence[float], start: float, end: float) -> str:
     )
 
 
-def _tint(image: bytes) -> str:
+def tint_of(image: bytes) -> str:
     """The colour that a picture is remembered by, as CSS: its strongest hue, in a tone that shows on light and dark."""
     with Image.open(io.BytesIO(image)) as opened:
         small = opened.convert("RGB").resize((24, 24))
@@ -295,16 +380,19 @@ def _sha256(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _render(name: str, script: str = "", **values: Any) -> str:
+def _render(name: str, script: str = "", beside: bool = False, **values: Any) -> str:
+    """A page; `beside`: it may load pictures and sound from where it lies itself."""
+    own = "'self' " if beside else ""
     style = _read("base.css") + _read(f"{name}.css")
     policy = [
         "default-src 'none'",
         f"style-src {_sha256(style)}",
-        "img-src data:",
+        f"img-src {own}data:",
         "base-uri 'none'",
         "form-action 'none'",
     ]
     if script:
-        policy += [f"script-src {_sha256(script)}", "media-src data: blob:"]
+        policy += [f"script-src {_sha256(script)}", f"media-src {own}data: blob:"]
     template = _environment().from_string(_read(f"{name}.html"))
-    return template.render(policy="; ".join(policy), style=Markup(style), script=Markup(script), **values)
+    whole = {"policy": "; ".join(policy), "style": Markup(style), "script": Markup(script), "beside": beside}
+    return template.render(**whole, **values)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -355,6 +356,11 @@ class ObjectStore:
                     return False
                 raise
         return True
+
+    def put_file(self, bucket: str, key: str, file: Path, content_type: str = "application/octet-stream") -> None:
+        """Write an object from a file of this machine, which is not read into memory; 5 GiB at most."""
+        with self._request("PutObject", bucket, key), file.open("rb") as body:
+            self._client().put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; nothing happens if there is none."""

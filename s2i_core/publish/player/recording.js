@@ -21,6 +21,13 @@
   const duration = Number(seek.max);
   let current = null;
   let wanted = null;
+  // Before it is played, the best of its pictures stands for it.
+  let poster = pictures[Number(strip.dataset.poster)];
+
+  const begun = () => {
+    poster = null;
+    $("begin").hidden = true;
+  };
 
   const clock = (seconds) => {
     const whole = Math.max(0, Math.floor(seconds + 0.001));
@@ -50,6 +57,17 @@
     if (moment) button.firstElementChild.src = moment.picture.src;
   };
 
+  // What the lock screen of a phone and the keys of a keyboard know of it.
+  const tell = (moment) => {
+    if (!navigator.mediaSession) return;
+    navigator.mediaSession.metadata = new MediaMetadata({
+      title: moment.picture && moment.tile.dataset.caption || strip.dataset.title,
+      artist: strip.dataset.title,
+      // Browsers refuse files of the disk here.
+      artwork: moment.picture && !moment.picture.src.startsWith("file:") ? [{ src: moment.picture.src }] : [],
+    });
+  };
+
   const show = (moment) => {
     if (!moment || moment === current) return;
     if (current) current.tile.removeAttribute("aria-current");
@@ -69,6 +87,7 @@
     picture.hidden = !moment.picture;
     $("rest").hidden = !!moment.picture;
     $("glow").hidden = !moment.picture;
+    tell(moment);
     if (moment.picture) {
       picture.src = $("glow").src = moment.picture.src;
       picture.alt = moment.picture.alt;
@@ -92,12 +111,13 @@
 
   const draw = () => {
     const seconds = wanted ?? audio.currentTime;
+    if (poster && seconds > 0) begun();
     const share = `${(100 * Math.min(1, seconds / duration)).toFixed(3)}%`;
     seek.value = seconds;
     $("played").setAttribute("width", share);
     for (const edge of ["x1", "x2"]) $("head").setAttribute(edge, share);
     $("time").textContent = clock(seconds);
-    show(at(seconds));
+    show(poster && seconds === 0 ? poster : at(seconds));
     seek.setAttribute("aria-valuetext", `${clock(seconds)} of ${clock(duration)}, ${$("which").textContent}`);
   };
 
@@ -107,6 +127,7 @@
   };
 
   const go = (seconds) => {
+    begun();
     wanted = Math.min(duration, Math.max(0, seconds));
     // Until the file is open the position cannot be set: it is kept in `wanted` and set then.
     if (audio.readyState > 0) audio.currentTime = wanted;
@@ -142,11 +163,12 @@
       root.classList.toggle("playing", !audio.paused);
       $("play").classList.toggle("playing", !audio.paused);
       $("play").setAttribute("aria-label", audio.paused ? "Play" : "Pause");
-      if (event === "play") follow();
+      if (event === "play") { begun(); follow(); }
     });
   }
 
   $("play").addEventListener("click", toggle);
+  $("begin").addEventListener("click", () => { toggle(); $("play").focus(); });
   $("picture").addEventListener("click", toggle);
   for (const [id, step] of [["previous", -1], ["next", 1], ["before", -1], ["after", 1]]) {
     $(id).addEventListener("click", () => turn(step));
@@ -165,8 +187,39 @@
     $("full").hidden = true;
   }
 
+  const links = () => {
+    const seconds = Math.floor(wanted ?? audio.currentTime);
+    const page = $("sharing").dataset.public || location.href.split(/[?#]/)[0];
+    const time = $("from-here").checked && seconds ? `#t=${seconds}` : "";
+    $("here").textContent = clock(seconds);
+    $("link").value = page + time;
+    $("copied").textContent = "";
+    const box = document.createElement("iframe");
+    for (const [name, value] of Object.entries({
+      src: `${page}?embed${time}`, title: strip.dataset.title, width: "480", height: "640", loading: "lazy", allow: "autoplay; fullscreen",
+    })) box.setAttribute(name, value);
+    $("embed").value = box.outerHTML;
+  };
+
+  $("share").addEventListener("click", () => { links(); $("sharing").showModal(); });
+  $("shut").addEventListener("click", () => $("sharing").close());
+  $("sharing").addEventListener("click", (event) => { if (event.target === $("sharing")) $("sharing").close(); });
+  $("from-here").addEventListener("change", links);
+  $("send").hidden = !navigator.share;
+  $("send").addEventListener("click", () =>
+    navigator.share({ title: strip.dataset.title, url: $("link").value }).catch(() => {}));
+  for (const button of document.querySelectorAll("[data-copies]")) {
+    button.addEventListener("click", async () => {
+      const field = $(button.dataset.copies);
+      field.select();
+      // From disk there may be no clipboard; the older way works there.
+      try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand("copy"); }
+      $("copied").textContent = "Copied.";
+    });
+  }
+
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || $("sharing").open) return;
     const onButton = event.target.closest("button, a, summary");
     const keys = {
       " ": () => onButton ? null : toggle,
@@ -176,6 +229,7 @@
       Home: () => () => go(0),
       End: () => () => go(duration),
       f: () => () => $("full").click(),
+      s: () => () => $("share").click(),
     };
     const action = keys[event.key]?.();
     if (!action) return;
@@ -199,13 +253,16 @@
   });
   timeline.addEventListener("pointerleave", () => { peek.hidden = true; });
 
-  // A blob can be sought in every browser; a data address cannot.
   const [source] = audio.children;
-  const bytes = Uint8Array.from(atob(source.src.slice(source.src.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
-  const { type } = source;
-  source.remove();
+  source.addEventListener("error", complain);
   audio.controls = false;
-  audio.src = URL.createObjectURL(new Blob([bytes], { type }));
+  if (source.src.startsWith("data:")) {
+    // A blob can be sought in every browser; a data address cannot.
+    const bytes = Uint8Array.from(atob(source.src.slice(source.src.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
+    const { type } = source;
+    source.remove();
+    audio.src = URL.createObjectURL(new Blob([bytes], { type }));
+  }
 
   const start = () => {
     const seconds = Number(/^#t=([\d.]+)$/.exec(location.hash)?.[1] ?? NaN);
@@ -213,6 +270,8 @@
   };
   addEventListener("hashchange", start);
   root.classList.add("script");
+  root.classList.toggle("embedded", new URLSearchParams(location.search).has("embed"));
+  $("begin").hidden = !poster;
   start();
   draw();
 })();
