@@ -48,7 +48,11 @@ def pack_picture(
                 shown = opened.convert("RGB")
                 shown.resize(fitting, Image.Resampling.LANCZOS, box=frame).save(
                     # What the file says of itself, and whom it credits, goes along.
-                    out, "JPEG", quality=_QUALITY, optimize=True, xmp=_xmp(opened)
+                    out,
+                    "JPEG",
+                    quality=_QUALITY,
+                    optimize=True,
+                    xmp=_xmp(opened),
                 )
                 data = out.getvalue()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
