@@ -163,7 +163,7 @@ class ImageConfig(Settings):
     aspect: Literal["1:1", "16:9", "9:16", "4:3"] = Field("1:1", description="Width to height of the image.")
     steps: int = Field(6, ge=1, le=100, description="Denoising steps.")
     start_noise: float = Field(
-        0.8, gt=0, le=1, description="Share of noise over the coarse ground that a picture with references starts from."
+        0.8, gt=0, le=1, description="Share of noise over the ground that a picture with references starts from."
     )
     guidance: float = Field(1.0, ge=1, le=20, description="Classifier-free guidance; 1 turns it off.")
     style: str = Field("3d", description="Style token; `s2i styles` lists those that the model knows.")
@@ -191,6 +191,8 @@ class PartConfig(Settings):
     """Folders of the checkpoint that decide what the part does; its digest is computed from them."""
     later_parts: ClassVar[tuple[str, ...]] = ()
     """Folders that a checkpoint may lack; its digest includes those that are there."""
+    way: ClassVar[str] = ""
+    """Names the way in which the code makes something of the files, where it came to be another: part of the digest."""
 
     checkpoint: str = Field(
         "", description="Folder of the saved pipeline that this part is taken from; empty means `model.checkpoint`."
@@ -230,15 +232,17 @@ class NativeDecoderConfig(LibraryDecoderConfig):
     """Drawings of a library, laid out and painted into one picture by a small flow-matching network."""
 
     parts = ("layout", "denoiser", "scheduler", "grounds", "library")
+    way = "arranged on painted grounds"
     reads = ("size_px", "aspect", "steps", "start_noise", "guidance", "style", "references", "format", "quality")
 
     kind: Literal["native"] = Field("native", description="Which image decoder; `s2i models` lists them.")
 
 
 class CollageDecoderConfig(LibraryDecoderConfig):
-    """The same drawings, laid on their coarse ground and left unpainted: a quick look at an archive."""
+    """The same drawings, laid on the ground of their place and left unpainted: a quick look at an archive."""
 
     parts = ("layout", "denoiser", "grounds", "library")
+    way = "arranged on painted grounds"
     reads = ("size_px", "aspect", "style", "references", "format", "quality")
 
     kind: Literal["collage"] = Field("collage", description="Which image decoder; `s2i models` lists them.")

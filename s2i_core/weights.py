@@ -99,7 +99,9 @@ def part_digest(part: PartConfig, kind: str, folder: Path) -> str:
     own = {LIBRARY_FOLDER: library_folder(library)} if library else {}
     # What came later counts only where it is there: checkpoints without it keep their names.
     names = [*part.parts, *(name for name in part.later_parts if (folder / name).is_dir())]
-    return digest(kind, *(folder_digest(own.get(name, folder / name)) for name in names))
+    return digest(
+        kind, *([part.way] if part.way else []), *(folder_digest(own.get(name, folder / name)) for name in names)
+    )
 
 
 def speech_digest(encoder: SpeechEncoderConfig, folder: Path) -> str:

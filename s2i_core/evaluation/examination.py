@@ -203,12 +203,12 @@ class Examination:
 
     @cached_property
     def pasted(self) -> NDArray[np.uint8]:
-        """What was looked up, in its places on its coarse ground: the baseline `paste only` `(N, S, S, 3)`.
+        """What was looked up, in its places on its ground: the baseline `paste only` `(N, S, S, 3)`.
 
         It is what a picture starts from under its noise. On white where the model has no grounds.
         """
         plans = self.plans_of("references")
-        grounds = self.decoder.places(plans, range(len(self.references)), self.image.style)
+        grounds = self.decoder.starts(plans, range(len(self.references)), self.image, self.image.frame_px)
         if grounds is None:
             grounds = np.full((len(self.references), 1, 1, 3), 255, np.uint8)
         canvases = canvas_tensor(self.references)

@@ -111,7 +111,8 @@ class DecoderInfo:
         token_width: C of the tokens that it reads.
         embedding_width: E of the vectors that it reads.
         extras: names of the extras that it reads.
-        stepwise: whether the cost of a picture is proportional to `image.steps`.
+        stepwise: whether drawing costs in proportion to `image.steps`.
+        composing: what putting a picture together costs after it is drawn, in the same unit, at 1024 × 1024 pixels.
     """
 
     styles: tuple[str, ...]
@@ -121,10 +122,13 @@ class DecoderInfo:
     embedding_width: int
     extras: tuple[str, ...] = ()
     stepwise: bool = True
+    composing: float = 0.0
 
     def cost(self, image: ImageConfig) -> float:
         """Cost of a picture, in denoising steps at 256 × 256 pixels."""
-        return (image.steps if self.stepwise else 1) * ((self.native_px or image.size_px) / 256) ** 2
+        height, width = image.frame_px
+        drawn = (image.steps if self.stepwise else 1) * ((self.native_px or image.size_px) / 256) ** 2
+        return drawn + self.composing * height * width / 1024**2
 
     def check_speech(self, speech: SpeechEmbedding, seeds: Sequence[int]) -> None:
         """Check that it can draw what was said.

@@ -33,7 +33,7 @@ def run(exam: Examination) -> Part:
         _Set("real", "composed pictures of the very scenes", _real(exam, specs, size), specs, _own(specs)),
         _Set("references", "the model", exam.draw("references").images, specs, looked_up),
         _Set("plain", "the model without references", exam.draw("plain").images, specs, looked_up),
-        _Set("paste", "paste only: what was looked up, on its coarse ground", exam.pasted, specs, looked_up),
+        _Set("paste", "paste only: what was looked up, on its ground", exam.pasted, specs, looked_up),
         _Set("cascade", "cascade, with references", exam.draw("cascade").images, specs, exam.slots_of("cascade")),
     ]
     rows: list[list[Cell]] = []
@@ -110,7 +110,7 @@ def _departure(exam: Examination, figures: dict[str, Figure]) -> Table:
         rows,
         "Under the references: the share of pixels that the decoder took over (its gate), the mean difference of a "
         f"channel (0 to 1), and the share of pixels that differ by more than {_DEPARTED} of 255 in some channel. Of "
-        "the rest of the picture the same difference from the coarse ground that it starts from.",
+        "the rest of the picture the same difference from the ground that it starts from.",
     )
 
 

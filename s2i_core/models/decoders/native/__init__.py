@@ -1,1 +1,1 @@
-"""The native decoder: layout predictor, library of drawings, coarse grounds, denoiser."""
+"""The native decoder: layout predictor, library of drawings, painted grounds, denoiser."""

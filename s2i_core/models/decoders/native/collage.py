@@ -1,4 +1,4 @@
-"""A decoder without a network of its own: what the native one would look at, laid on its coarse ground."""
+"""A decoder without a network of its own: what the native one would look at, laid on the ground of its place."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CollageDecoder:
         slots = [plan.slots for plan in plans]
         painter = SpritePainter(self.library.styled(image.style), fine=not image.usual_frame)
         canvases = native.canvas_tensor(np.stack([painter.reference(each, *image.frame_px) for each in slots]))
-        grounds = self._native.places(plans, seeds, image.style)
+        grounds = self._native.starts(plans, seeds, image, image.frame_px)
         if grounds is None:
             grounds = np.full((len(slots), 1, 1, 3), 255, np.uint8)
         x = torch.stack([start_picture(*each) for each in zip(grounds, canvases, strict=True)])

@@ -1,7 +1,8 @@
 """The native decoder: predict a layout, look its objects up in the library, denoise with them in view.
 
-With references, a picture starts from a coarse ground of the place that was heard (`native/grounds.py`), under noise;
-without, from noise alone.
+With references, a picture starts from the painted ground of the place that was heard (`painted/`), under noise, or from
+a coarse one (`grounds.py`) where the layout predictor knows other places; without, from noise alone. The picture is
+then composed at full size: the ground and the drawings painted anew, in the light that was drawn (`enlarge.py`).
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from s2i_core.models.contracts import U8, DecoderInfo, Drawing, OnStep, refuse_n
 from s2i_core.models.decoders.native import contents, places
 from s2i_core.models.decoders.native.arrange import Thing, arrange
 from s2i_core.models.decoders.native.denoiser import Denoiser, Parts
-from s2i_core.models.decoders.native.enlarge import enlarged
+from s2i_core.models.decoders.native.enlarge import SHADELESS, cast_shadows, composed, enlarged, shade_of
 from s2i_core.models.decoders.native.grounds import Grounds, start_picture
 from s2i_core.models.decoders.native.kinds import size_m, support
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor, showing
 from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.decoders.native.painted import paint
 from s2i_core.models.decoders.native.places import fitted, place_of
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.models.decoders.native.reference import Slot, SpritePainter
@@ -42,6 +44,8 @@ _MAY_TURN = frozenset(
 """Categories of drawings that stay right when mirrored: no letters, no clocks."""
 _ALIKE, _AS_NEAR = 6, 0.03
 """How many drawings may be as near to what was asked for as the nearest, and how much less near that is."""
+_COMPOSING = 3.0
+"""Cost of composing a picture of 1,024 pixels, in denoising steps at 256: see `DecoderInfo.composing`."""
 _LAYOUT = "layout"
 """Name of the extra that a layout predictor with tokens of its own reads."""
 
@@ -54,7 +58,7 @@ class NativeDrawing(Drawing):
         slots: for each picture the library images it saw, in place; numbers are those of the library in its style.
         taken: for each picture the share of the pixels under its references that was taken from them, in the light of
             the scene, 0 to 1; 0 where it saw none.
-        grounds: the coarse grounds that they started from `(B, R, R, 3)` uint8; None where they started from noise.
+        grounds: the grounds that they started from `(B, R, R, 3)` uint8; None where they started from noise.
     """
 
     slots: list[tuple[Slot, ...]]
@@ -69,11 +73,13 @@ class Composition:
     Attributes:
         slots: library images in their places; numbers are those of the library in its style.
         setting, time: where and when, as the layout predictor counts them; 0 where it knows none.
+        sky: whether something that is part of the sky is among the things.
     """
 
     slots: tuple[Slot, ...]
     setting: int = 0
     time: int = 0
+    sky: bool = False
 
 
 class NativeDecoder:
@@ -113,6 +119,7 @@ class NativeDecoder:
             token_width=knows.token_width,
             embedding_width=knows.embedding_width,
             extras=(_LAYOUT,) if layout.config.own_tokens else (),
+            composing=_COMPOSING if self.paints else 0.0,
         )
 
     @torch.inference_mode()
@@ -139,7 +146,8 @@ class NativeDecoder:
             if surest:
                 chosen = sorted(zip(surest, self._looked_up(library, queries[row, surest]), strict=True))
             things = [self._thing(library, sprite, boxes[row, n]) for n, sprite in chosen]
-            fit = fitted(settings[row], [(thing.support, thing.size_m) for thing in things])
+            kinds = [library.infos[sprite].category for _, sprite in chosen]
+            fit = fitted(settings[row], [(thing.support, thing.size_m) for thing in things], kinds)
             setting, time = (int(logits.argmax()) if len(logits) else 0 for logits in (fit, times[row]))
             stage = place_of(setting, len(fit)).stage
             height, width = image.frame_px
@@ -148,7 +156,7 @@ class NativeDecoder:
                 Slot(sprite, library.infos[sprite].concept, at.box, _colour(colours[row, n]), at.turned, at.aloft)
                 for (n, sprite), at in zip(chosen, arranged, strict=True)
             )
-            plans.append(Composition(slots, setting, time))
+            plans.append(Composition(slots, setting, time, any(thing.support == "sky" for thing in things)))
         return plans
 
     def _looked_up(self, library: SpriteLibrary, queries: NDArray[np.float32]) -> list[int]:
@@ -179,13 +187,33 @@ class NativeDecoder:
             told=(float(box[0]), float(box[1]), float(box[2]), float(box[3])) if box.any() else None,
         )
 
-    def places(self, plans: Sequence[Composition], seeds: Sequence[int], style: str) -> U8 | None:
-        """A coarse ground of each place `(B, R, R, 3)`; None where the model has none."""
-        if self.grounds is None:
+    @property
+    def paints(self) -> bool:
+        """Whether it has the grounds of the places that are told apart here, which are painted at any size."""
+        return self.grounds is not None and self.layout.config.num_settings == len(places.PLACES)
+
+    def ground(self, plan: Composition, seed: int, style: str, height: int, width: int, aspect: float = 0) -> U8:
+        """The painted ground of a place `(height, width, 3)`, as it looks in proportions of `aspect`."""
+        setting, time = places.SETTINGS[plan.setting], places.TIMES[plan.time]
+        if time not in places.PLACES[setting].times:
+            time = "day"
+        return paint(setting, time, seed, height, width, style, aspect, lights=not plan.sky)
+
+    def starts(
+        self, plans: Sequence[Composition], seeds: Sequence[int], image: ImageConfig, size: tuple[int, int]
+    ) -> U8 | None:
+        """What each picture starts from under its references and its noise `(B, R, R, 3)`; None where that is noise.
+
+        The ground of its place, painted at `size`; coarse where a model tells other places apart.
+        """
+        if self.grounds is None or not image.references:
             return None
-        number = self.info.styles.index(style)
-        rows = zip(plans, seeds, strict=True)
-        return np.stack([self.grounds.choose(number, plan.setting, plan.time, seed) for plan, seed in rows])
+        rows = list(zip(plans, seeds, strict=True))
+        if not self.paints:
+            number = self.info.styles.index(image.style)
+            return np.stack([self.grounds.choose(number, plan.setting, plan.time, seed) for plan, seed in rows])
+        height, width = image.frame_px
+        return np.stack([self.ground(plan, seed, image.style, *size, width / height) for plan, seed in rows])
 
     def shows(self, plans: Sequence[Composition], speech: SpeechEmbedding, image: ImageConfig) -> list[Contents]:
         """What is in pictures of these compositions, which this speech asked for."""
@@ -201,8 +229,8 @@ class NativeDecoder:
         if not self.layout.config.num_settings:
             return None, None
         time = plan.time
-        if self.grounds is not None and image.references:
-            time = self.grounds.time_of(self.info.styles.index(image.style), plan.setting, time)
+        if self.paints and places.TIMES[time] not in places.PLACES[places.SETTINGS[plan.setting]].times:
+            time = 0
         return places.named(plan.setting, time)
 
     @torch.inference_mode()
@@ -224,33 +252,58 @@ class NativeDecoder:
         tokens, pooled = speech.tokens.to(device, dtype), speech.pooled.to(device, dtype)
         layout = self.predict(speech)
         plans = self.plan(layout, image, seeds)
-        slots, place = [plan.slots for plan in plans], layout.place([plan.setting for plan in plans])
-        # A painter a call: it keeps every drawing in every colour that it was asked for.
+        place = layout.place([plan.setting for plan in plans])
         painter = SpritePainter(self.library.styled(image.style))
-        canvas = np.stack([_canvas(painter, each, (height, width), wanted) for each in slots])
+        canvas = np.stack([_canvas(painter, plan.slots, (height, width), wanted) for plan in plans])
         reference = canvas_tensor(canvas).to(device, dtype)
         styles = torch.full((batch,), self.info.styles.index(image.style), dtype=torch.long, device=device)
         # One generator a picture, on the CPU: the same noise on every device and in every batch.
         noise = [torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = torch.stack(noise).to(device)
-        grounds = self.places(plans, seeds, image.style) if image.references else None
+        grounds = self.starts(plans, seeds, image, (height, width))
+        work = _Work(plans, seeds, image, canvas, grounds)
         most = 1.0
         if grounds is not None:
             most = image.start_noise
             start = torch.stack([start_picture(*each) for each in zip(grounds, canvas_tensor(canvas), strict=True)])
             x = torch.lerp(start.to(device), x, most)
 
+        x, parts, taken = self._denoised(x, most, (tokens, pooled, styles, place), reference, work, on_step)
+        refuse_non_finite(x, seeds)
+        if self.paints and grounds is not None:
+            images = self._composed(parts, work, grounds, range(batch), wanted)
+            share = [float(bool(plan.slots)) for plan in plans]
+        else:
+            share = (taken.sum((1, 2, 3)) / reference[:, 3:].float().sum((1, 2, 3)).clamp(min=1)).tolist()
+            if image.usual_frame or (height, width) == wanted:
+                images = pixels(_resized(x, wanted))
+            else:
+                fine = SpritePainter(painter.library, fine=True)
+                images = np.stack([_composed(parts, reference, n, fine, plans[n].slots, image) for n in range(batch)])
+        slots = [plan.slots for plan in plans]
+        return NativeDrawing(images, self.shows(plans, speech, image), slots, share, grounds)
+
+    def _denoised(
+        self,
+        x: torch.Tensor,
+        most: float,
+        conditions: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+        reference: torch.Tensor,
+        work: _Work,
+        on_step: OnStep | None,
+    ) -> tuple[torch.Tensor, Parts, torch.Tensor]:
+        """Pictures `(B, 3, H, W)` from `most` noise to none, their parts, and what they take of the canvas."""
+        image, batch, device, dtype = work.image, len(x), x.device, self.denoiser.dtype
         guided = image.guidance > 1
+        reference_in, dropped = reference, None
         if guided:
-            tokens, pooled, styles, place = (torch.cat([each, each]) for each in (tokens, pooled, styles, place))
+            conditions = tuple(torch.cat([each, each]) for each in conditions)  # type: ignore[assignment]
             reference_in = torch.cat([reference, reference])
             dropped = torch.arange(2 * batch, device=device) >= batch
-        else:
-            reference_in, dropped = reference, None
+        tokens, pooled, styles, place = conditions
         # A fresh copy holds the step counter, so that calls do not disturb each other.
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(self.scheduler.config)
         scheduler.set_timesteps(sigmas=np.linspace(most, most / image.steps, image.steps), device=device)
-        taken = torch.zeros(batch, 1, height, width, device=device)
         for step, (timestep, sigma) in enumerate(zip(scheduler.timesteps, scheduler.sigmas[:-1], strict=True)):
             noisy = torch.cat([x, x]) if guided else x
             t = sigma.to(device).expand(len(noisy)).to(dtype)
@@ -263,15 +316,52 @@ class NativeDecoder:
             clean = clean.clamp(-1, 1)
             x = scheduler.step((x - clean) / sigma, timestep, x, return_dict=False)[0]
             if on_step is not None:
-                on_step(step, functools.partial(_preview, clean))
-        refuse_non_finite(x, seeds)
-        if image.usual_frame or (height, width) == wanted:
-            images = pixels(_resized(x, wanted))
-        else:
-            fine = SpritePainter(painter.library, fine=True)
-            images = np.stack([_composed(parts, reference, n, fine, slots[n], image) for n in range(batch)])
-        share = (taken.sum((1, 2, 3)) / reference[:, 3:].float().sum((1, 2, 3)).clamp(min=1)).tolist()
-        return NativeDrawing(images, self.shows(plans, speech, image), slots, share, grounds)
+                on_step(step, functools.partial(self._preview, parts, clean, work))
+        return x, parts, taken
+
+    def _composed(self, parts: Parts, work: _Work, grounds: U8, rows: Sequence[int], size: tuple[int, int]) -> U8:
+        """Pictures of these rows at a size, on their painted grounds, in the light of the parts `(N, H, W, 3)`."""
+        painter = SpritePainter(self.library.styled(work.image.style), fine=True)
+        frame_h, frame_w = work.image.frame_px
+        pictures = []
+        for n in rows:
+            given, on = canvas_tensor(work.canvas[n : n + 1]), grounds[n]
+            said = parts.row(n)
+            if len(parts.drawn) > len(work.plans):
+                said = said.beyond(parts.row(n + len(work.plans)), work.image.guidance)
+            shade = shade_of(said, given, torch.from_numpy(on.copy()).permute(2, 0, 1)[None] / 127.5 - 1)
+            plan, seed = work.plans[n], work.seeds[n]
+            ground = on
+            if on.shape[:2] != size:
+                ground = self.ground(plan, seed, work.image.style, *size, frame_w / frame_h)
+            if work.image.style not in SHADELESS:
+                ground = cast_shadows(ground, plan.slots)
+            canvas = painter.painted(plan.slots, *size)
+            pictures.append(composed(ground, shade, canvas, said.gains))
+        return np.stack(pictures)
+
+    def _preview(self, parts: Parts, clean: torch.Tensor, work: _Work, rows: Sequence[int]) -> U8:
+        if self.paints and work.grounds is not None:
+            return self._composed(parts, work, work.grounds, rows, (clean.shape[2], clean.shape[3]))
+        return pixels(clean[list(rows)])
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a batch of pictures is composed of.
+
+    Attributes:
+        plans, seeds: one a picture.
+        image: the settings.
+        canvas: the things as the denoiser sees them `(B, H, W, 4)` uint8.
+        grounds: the painted grounds as it sees them `(B, H, W, 3)`, or None.
+    """
+
+    plans: Sequence[Composition]
+    seeds: Sequence[int]
+    image: ImageConfig
+    canvas: U8
+    grounds: U8 | None
 
 
 def load(config: NativeDecoderConfig, folder: Path, device: str, dtype: torch.dtype, digest: str) -> NativeDecoder:
@@ -326,10 +416,6 @@ def _composed(
     for other in unsaid:
         said = other + image.guidance * (said - other)
     return np.asarray(pixels(said[None])[0])
-
-
-def _preview(clean: torch.Tensor, rows: Sequence[int]) -> U8:
-    return pixels(clean[list(rows)])
 
 
 def _agreed(queries: NDArray[np.float32], alike: float = 0.8) -> NDArray[np.float32]:

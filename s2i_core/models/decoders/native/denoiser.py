@@ -44,6 +44,17 @@ class Parts:
         rows = (None if part is None else part[n : n + 1].float().cpu() for part in (self.drawn, self.gate, self.gains))
         return Parts(*rows)  # type: ignore[arg-type]
 
+    def beyond(self, unsaid: Parts, guidance: float) -> Parts:
+        """These, so much farther from those of nothing said (classifier-free guidance)."""
+
+        def further(said: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            return other + guidance * (said - other)
+
+        gains = None
+        if self.gains is not None and unsaid.gains is not None:
+            gains = further(self.gains, unsaid.gains).clamp(0, 2)
+        return Parts(further(self.drawn, unsaid.drawn), self.gate, gains)
+
 
 class Denoiser(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Noisy pictures to clean ones, on `patch` × `patch` pixels folded into channels.

@@ -85,6 +85,21 @@ _UNFIT = 4.0
 """What a thing that cannot be in a place takes from its logit."""
 _ODD = 1.0
 """What one takes that is seldom there."""
+_AT_HOME, _AT_HOME_AT_MOST = 0.8, 1.6
+"""What a thing gives to the places where one expects it, and what all of them give together."""
+_HOMES: dict[str, frozenset[str]] = {
+    "sea": frozenset({"underwater"}),
+    "boat": frozenset({"sea", "river"}),
+    "vehicle": frozenset({"road", "city"}),
+    "space": frozenset({"space"}),
+    "fruit": frozenset({"table"}),
+    "food": frozenset({"table"}),
+    "drink": frozenset({"table"}),
+    "instrument": frozenset({"stage", "room"}),
+    "animal": frozenset({"grass", "forest", "farm"}),
+    "plant": frozenset({"garden", "grass", "forest"}),
+    "building": frozenset({"grass", "city"}),
+}
 
 
 def named(setting: int, time: int) -> tuple[str | None, str | None]:
@@ -99,19 +114,25 @@ def place_of(setting: int, known: int) -> Place:
     return list(PLACES.values())[setting] if known == len(PLACES) else _ANYWHERE
 
 
-def fitted(logits: NDArray[np.float32], things: Sequence[tuple[Support, float]]) -> NDArray[np.float32]:
-    """Logits of the settings `(S,)`, less what the things take from those in which they cannot be.
+def fitted(
+    logits: NDArray[np.float32], things: Sequence[tuple[Support, float]], categories: Sequence[str] = ()
+) -> NDArray[np.float32]:
+    """Logits of the settings `(S,)`, less what the things take from those in which they cannot be, and a little more
+    for those where one expects them.
 
-    What is heard of a place is heard in one sentence, the things in several: a horse among clouds is a mistake more
-    often than what was meant.
+    What is heard of a place is heard in one sentence, the things in all of a scene: a horse among clouds is a mistake
+    more often than what was meant.
 
     Args:
         logits: as the layout predictor has them.
         things: what bears each, and how long it is in metres.
+        categories: of the things.
     """
     if len(logits) != len(PLACES):
         return logits
-    return np.asarray(logits - np.array([sum(_taken(name, *thing) for thing in things) for name in PLACES]), np.float32)
+    taken = np.array([sum(_taken(name, *thing) for thing in things) for name in PLACES])
+    given = np.array([sum(_AT_HOME for kind in categories if name in _HOMES.get(kind, ())) for name in PLACES])
+    return np.asarray(logits - taken + given.clip(max=_AT_HOME_AT_MOST), np.float32)
 
 
 def _taken(setting: str, support: Support, size_m: float) -> float:

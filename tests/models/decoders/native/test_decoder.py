@@ -12,6 +12,8 @@ from s2i_core.models.decoders.native import decoder as native
 from s2i_core.models.decoders.native.decoder import canvas_tensor
 from s2i_core.models.decoders.native.grounds import Grounds
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor, showing
+from s2i_core.models.decoders.native.painted import paint
+from s2i_core.models.decoders.native.places import PLACES
 from s2i_core.models.decoders.native.recolour import COLOURS
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import SpeechEmbedding
@@ -177,6 +179,51 @@ def test_without_references_it_starts_from_noise() -> None:
     assert drawing.grounds is None
     pipeline.grounds = None
     np.testing.assert_array_equal(drawing.images, pipeline.generate(embeddings(1), [1], image))
+
+
+def at_night() -> SpeechToImagePipeline:
+    """A pipeline that tells all places apart, always hears the city by night, and draws at 64 px."""
+    pipeline = grounded()
+    count = len(PLACES)
+    pipeline.layout = LayoutPredictor(8, 8, num_slots=2, width=8, depth=1, heads=2, num_settings=count, num_times=3)
+    for part in (pipeline.layout.settings, pipeline.layout.times):
+        torch.nn.init.zeros_(part.weight)
+    with torch.no_grad():
+        pipeline.layout.settings.bias.copy_(9.0 * (torch.arange(count) == list(PLACES).index("city")))
+        pipeline.layout.times.bias.copy_(torch.tensor([0.0, 0.0, 9.0]))
+    pipeline.denoiser.register_to_config(sample_size=64)
+    return pipeline
+
+
+@pytest.mark.parametrize("frame", [{"size_px": 64}, {"size_px": 320}, {"size_px": 320, "aspect": "16:9"}])
+def test_a_picture_stands_on_the_painted_ground_of_its_place(frame: dict[str, object]) -> None:
+    pipeline, image = at_night(), IMAGE.model_copy(update=frame)
+    together, alone = (
+        pipeline.draw(embeddings(2)[rows], seeds, image) for rows, seeds in ((slice(2), [7, 8]), (slice(1, 2), [8]))
+    )
+    np.testing.assert_array_equal(together.images[1], alone.images[0])
+    (shows,) = alone.shows
+    assert (shows.setting, shows.time_of_day) == ("city", "night")
+    height, width = image.frame_px
+    own = paint("city", "night", 8, height, width, "3d").astype(int)
+    covered = np.zeros((height, width), bool)
+    for slot in alone.slots[0]:
+        x, y, w, h = slot.box
+        rows, columns = (
+            slice(max(0, int((y - h) * height)), int((y + h) * height) + 1),
+            slice(max(0, int((x - w) * width)), int((x + w) * width) + 1),
+        )
+        covered[rows, columns] = True
+    light = alone.images[0][~covered].astype(int).sum() / own[~covered].sum()
+    assert 0.75 < light < 1.1
+    assert np.abs(alone.images[0] - light * own)[~covered].mean() < 4, "no noise of the denoiser is left on it"
+
+
+def test_previews_are_on_the_painted_ground_too() -> None:
+    seen = []
+    pipeline = at_night()
+    drawing = pipeline.draw(embeddings(2), [1, 2], IMAGE, lambda step, preview: seen.append(preview([1])[0]))
+    np.testing.assert_array_equal(seen[-1], drawing.images[1])
 
 
 def slots_of(*asked: float) -> Layout:

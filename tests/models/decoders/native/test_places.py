@@ -39,3 +39,9 @@ def test_a_place_has_a_time_of_day_where_one_sees_the_sky() -> None:
     assert named(NAMES.index("room"), 1) == ("room", None)
     assert named(len(NAMES), 0) == (None, None)
     assert WITHOUT_SKY.isdisjoint(name for name, place in PLACES.items() if len(place.times) > 1)
+
+
+def test_things_speak_for_the_places_where_one_expects_them() -> None:
+    near = heard(city=0.5, underwater=0.0)
+    assert NAMES[fitted(near, [("water", 0.5)] * 2, ["sea", "sea"]).argmax()] == "underwater"
+    assert NAMES[fitted(heard(city=3.0, underwater=0.0), [("water", 0.5)] * 4, ["sea"] * 4).argmax()] == "city"
