@@ -27,6 +27,7 @@ from s2i_core.config import (
     NativeDecoderConfig,
     PackConfig,
     PoolConfig,
+    ProvenanceConfig,
     ResourceConfig,
     SceneConfig,
     SourceConfig,
@@ -71,6 +72,7 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("resources.decode, .encode, .generate", PoolConfig, "One pool of workers for each of these stages."),
     ("limits", LimitConfig, "What a run may use up; see [limits](scale.md#limits)."),
     ("packs", PackConfig, "What players get; see [publishing](publish.md)."),
+    ("provenance", ProvenanceConfig, "What pictures say of their origin; see [provenance](provenance.md)."),
 ]
 
 SERVICE = """## Service

@@ -33,6 +33,7 @@ CORE = {
     "hear": ("s2i_core.hear_file:command", "List what is named in one recording, and when."),
     "library": ("s2i_core.build_library:app", "Build a library of your own illustrations, for a house style."),
     "publish": ("s2i_core.packs.command:command", "Write the packs for players: podcast apps, libraries, the web."),
+    "verify": ("s2i_core.provenance.command:command", "Say where pictures come from, and whether they were changed."),
     "models": ("s2i_core.models.commands:models", "List the parts that a model can be put together from."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
     "eval": ("s2i_core.evaluation.commands:evaluate", "Measure the model, beside a cascade of recogniser and text."),
