@@ -62,6 +62,7 @@ class Cascade:
         self._prompt = [self.tokenizer.token_to_id(f"<|{name}|>") for name in prompt]
         self._end = self.tokenizer.token_to_id("<|endoftext|>")
         self._path = folder / ("transcripts.json" if size == "tiny.en" else f"transcripts-{size}.json")
+        self._vectors: dict[str, NDArray[np.float32]] = {}
         self._known: dict[str, str] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
 
     def transcripts(self, features: Sequence[NDArray[np.float16]]) -> list[str]:
@@ -109,8 +110,11 @@ class Cascade:
         return self.embed(self.transcripts(features))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of transcripts, written as captions are: in lower case, without a stop."""
-        return self.teacher([text.lower().rstrip(".!?") for text in texts])
+        """Vectors of transcripts, written as captions are: in lower case, without a stop; each text is read once."""
+        plain = [text.lower().rstrip(".!?") for text in texts]
+        if missing := [text for text in dict.fromkeys(plain) if text not in self._vectors]:
+            self._vectors.update(zip(missing, self.teacher(missing), strict=True))
+        return np.stack([self._vectors[text] for text in plain])
 
     def _save(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
