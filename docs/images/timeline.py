@@ -46,7 +46,7 @@ def main() -> None:
 
 def timeline(made: Illustrated, told: Sequence[HeardThing], pictures: dict[str, bytes], sound: np.ndarray) -> str:
     """The SVG."""
-    duration_s = made.recording.duration_s
+    duration_s = made.recording.duration_s or 1.0
 
     def x(at_s: float) -> float:
         return round(EDGE + at_s / duration_s * (WIDTH - 2 * EDGE), 1)
@@ -106,7 +106,7 @@ def _loudness(sound: np.ndarray) -> list[float]:
     """Of each bar, 0 to 1."""
     pieces = np.array_split(sound, BARS)
     level = np.array([float(np.sqrt(np.square(piece).mean())) for piece in pieces])
-    return (level / level.max()).tolist()
+    return [float(each) for each in level / level.max()]
 
 
 def _small(path: Path) -> bytes:

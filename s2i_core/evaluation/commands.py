@@ -89,9 +89,9 @@ def evaluate(
             else:
                 console.print(step)
 
-        ways = {"takes": takes, "before": before or None}
         stored = stored_parts(out / "model.json")
-        results = measure(checkpoint or None, parts, work, data, judge, again, threads, tell, stored, **ways)
+        asked = checkpoint or None, parts, work, data, judge, again, threads, tell, stored
+        results = measure(*asked, takes=takes, before=before or None)
         tell("Writing the page")
         result = write(results, out)
     comparisons = result["figures"]["targets"]
@@ -207,7 +207,9 @@ def measure(
 
 
 def _sizes(vocabulary: Vocabulary | None) -> dict[str, int] | None:
-    return vocabulary and {"things": len(set(vocabulary.titles)), "others": len(vocabulary.others)}
+    if vocabulary is None:
+        return None
+    return {"things": len(set(vocabulary.titles)), "others": len(vocabulary.others)}
 
 
 _OLDER = {"older": True, "pictures": ()}

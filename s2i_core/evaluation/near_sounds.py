@@ -23,7 +23,6 @@ from s2i_core.evaluation.lectures.score import PRECISION, SLACK_S
 from s2i_core.evaluation.lectures.spoken import NEURAL, ROBOTIC, Lecture, speak
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, share
 from s2i_core.pipeline import SpeechToImagePipeline
-from s2i_core.weights import confidence_for
 
 ALIKE, WITHIN = 40, 20
 """Pairs that sound alike from end to end, and pairs of which one begins or ends the other, or stands within it."""
@@ -134,9 +133,7 @@ def _say(exam: Examination, title: str, voice: str, number: int) -> Lecture:
 
 def _answers(talk: HeardLectures, asked: Sequence[Asked], vectors: Mapping[str, np.ndarray]) -> dict[int, Answer]:
     """By place, what a model tells where something is said that it listens for."""
-    assert talk.model.encoder.grounding is not None
-    grounding, vocabulary = talk.model.encoder.grounding
-    least, known = confidence_for(PRECISION, grounding.config.limits), set(vocabulary.titles)
+    known = set(talk.grounding[1].titles)
     found = {}
     for place, one in enumerate(asked):
         if one.title not in known or not one.lecture.said:
@@ -145,7 +142,7 @@ def _answers(talk: HeardLectures, asked: Sequence[Asked], vectors: Mapping[str, 
         told = {
             guess.title
             for guess in talk.of_model(hear(talk.model, talk.config, one.lecture, one.lecture.sound))
-            if guess.confidence >= least and mention.start_s - SLACK_S <= guess.at_s <= mention.end_s + SLACK_S
+            if guess.confidence >= talk.least and mention.start_s - SLACK_S <= guess.at_s <= mention.end_s + SLACK_S
         }
         right = {title for title in told if _means(title, one.title, vectors)}
         found[place] = Answer(bool(right), tuple(sorted(told - right)))

@@ -21,7 +21,6 @@ from s2i_core.evaluation.lectures.spoken import Channel, Lecture
 from s2i_core.evaluation.lectures.transcribed import cost_s
 from s2i_core.evaluation.lectures.unnamed import sounds
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, mean, share
-from s2i_core.weights import confidence_for
 
 CONDITIONS: dict[str, tuple[Voices, Channel, str]] = {
     "neural": ("neural", "clean", "neural voices"),
@@ -128,8 +127,6 @@ def _reliability(talk: HeardLectures, figures: dict[str, Figure]) -> Table:
 
 def _nothing(talk: HeardLectures, figures: dict[str, Figure]) -> Table:
     """Sound that names nothing: everything that is told there is wrong."""
-    assert talk.model.encoder.grounding is not None
-    least = confidence_for(PRECISION, talk.model.encoder.grounding[0].config.limits)
     limits = {who: _limit(talk, who) for who in PEERS}
     by_kind: dict[str, list[Lecture]] = {}
     for each in sounds():
@@ -144,7 +141,7 @@ def _nothing(talk: HeardLectures, figures: dict[str, Figure]) -> Table:
             guess.title
             for lecture in lectures
             for guess in talk.of_model(hear(talk.model, talk.config, lecture, lecture.sound))
-            if guess.confidence >= least
+            if guess.confidence >= talk.least
         ]
         peers = [
             sum(

@@ -21,14 +21,16 @@ from s2i_core.config import RunConfig
 from s2i_core.evaluation.cascade import Cascade
 from s2i_core.evaluation.lectures import transcribed
 from s2i_core.evaluation.lectures.people import clips
-from s2i_core.evaluation.lectures.score import Guess
+from s2i_core.evaluation.lectures.score import PRECISION, Guess
 from s2i_core.evaluation.lectures.spoken import Channel, Lecture, lectures, through
 from s2i_core.evaluation.wav import wav
-from s2i_core.hearing import titled
-from s2i_core.models.contracts import Model
+from s2i_core.hearing import no_grounding, titled
+from s2i_core.models.contracts import Model, ThingHearer
 from s2i_core.models.decoders.native.library import SpriteLibrary
+from s2i_core.models.speech.grounding import Grounding, Vocabulary
 from s2i_core.records import Gap, Thing
 from s2i_core.scenes import Embedded
+from s2i_core.weights import confidence_for
 
 Voices = Literal["neural", "robotic", "people"]
 Peer = Literal["base", "tiny.en"]
@@ -178,6 +180,23 @@ class HeardLectures:
         if who not in self._cascades:
             self._cascades[who] = Cascade(self.work, who)
         return self._cascades[who]
+
+    @property
+    def grounding(self) -> tuple[Grounding, Vocabulary]:
+        """What hears single things in the model, and what it listens for.
+
+        Raises:
+            ModelError: it hears none.
+        """
+        encoder = self.model.encoder
+        if not isinstance(encoder, ThingHearer) or encoder.grounding is None:
+            raise no_grounding(self.config.model.checkpoint or "the model")
+        return encoder.grounding
+
+    @property
+    def least(self) -> float:
+        """The confidence from which the model tells a thing, as it is set up."""
+        return confidence_for(PRECISION, self.grounding[0].config.limits)
 
     @cached_property
     def _titles(self) -> list[str]:

@@ -68,6 +68,11 @@ class SpriteInfo:
     url: str = ""
     borrowed: bool = False
 
+    @property
+    def name(self) -> str:
+        """What it is called in plain words: a radio tower, where its title is that of Tokyo."""
+        return self.concept.replace("_", " ")
+
 
 def tight_canvas(image: Image.Image) -> RGBA | None:
     """A picture as a sprite, `(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8: see `drawings.tight_canvas`."""
