@@ -95,7 +95,8 @@ class Examination:
     def talk(self) -> HeardLectures:
         """The lectures as the model and its peers hear them."""
         config = changed(cpu(), {"model.checkpoint": self.checkpoint or "", "model.threads": 1})
-        return HeardLectures(self.pipeline.model, config, self.library, self.folder, self.takes, self.tell)
+        kept = self.own_folder / "heard"
+        return HeardLectures(self.pipeline.model, config, self.library, self.folder, kept, self.takes, self.tell)
 
     @cached_property
     def judges(self) -> Judges:

@@ -17,7 +17,7 @@ import numpy as np
 from s2i_core.corpus.near_sounding import neighbours
 from s2i_core.corpus.sources.voices import phonemes_of
 from s2i_core.evaluation.examination import Examination
-from s2i_core.evaluation.lectures.heard import HeardLectures, hear
+from s2i_core.evaluation.lectures.heard import HeardLectures
 from s2i_core.evaluation.lectures.passages import Line, Marked, Script
 from s2i_core.evaluation.lectures.score import PRECISION, SLACK_S
 from s2i_core.evaluation.lectures.spoken import NEURAL, ROBOTIC, Lecture, speak
@@ -64,7 +64,8 @@ def run(exam: Examination) -> Part:
     if exam.before is not None:
         exam.tell("near-sounding words, by the older model")
         older = SpeechToImagePipeline.from_pretrained(exam.before)
-        known = HeardLectures(older.model, exam.talk.config, older.library.styled(exam.image.style), exam.folder)
+        library, kept = older.library.styled(exam.image.style), exam.folder / "models" / older.model_digest[:16]
+        known = HeardLectures(older.model, exam.talk.config, library, exam.folder, kept)
         before = _answers(known, asked, vectors)
     figures: dict[str, Figure] = {}
     return Part([_summary(asked, now, before, figures), _worst(asked, now, before)], figures)
@@ -141,7 +142,7 @@ def _answers(talk: HeardLectures, asked: Sequence[Asked], vectors: Mapping[str, 
         (mention,) = one.lecture.said
         told = {
             guess.title
-            for guess in talk.of_model(hear(talk.model, talk.config, one.lecture, one.lecture.sound))
+            for guess in talk.of_model(talk.heard(one.lecture, one.lecture.sound))
             if guess.confidence >= talk.least and mention.start_s - SLACK_S <= guess.at_s <= mention.end_s + SLACK_S
         }
         right = {title for title in told if _means(title, one.title, vectors)}

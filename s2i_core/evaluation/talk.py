@@ -29,6 +29,8 @@ CONDITIONS: dict[str, tuple[Voices, Channel, str]] = {
     "robotic": ("robotic", "clean", "robotic voices"),
     "people": ("people", "clean", "people: prompts, a children's game, an audiobook"),
 }
+_LISTENERS: dict[str, tuple[Peer | None, ...]] = {"neural": (None, *PEERS)}
+"""Who listens; elsewhere only the model and the better cascade, for the time that transcripts take."""
 _TIMED = 3
 """So many lectures are transcribed once more, for the time that it takes."""
 
@@ -47,17 +49,18 @@ def _named(talk: HeardLectures, figures: dict[str, Figure]) -> Table:
     for key, (voices, channel, name) in CONDITIONS.items():
         lectures = [hearing.lecture for hearing in talk.by_model(voices, channel)]
         minutes = sum(lecture.duration_s for lecture in lectures) / 60
+        listeners = _LISTENERS.get(key, (None, PEERS[0]))
         recorded = [
             [
                 (guesses, lecture.said)
                 for guesses, lecture in zip(talk.guesses(who, voices, channel), lectures, strict=True)
             ]
-            for who in (None, *PEERS)
+            for who in listeners
         ]
         scores = [score(own, minutes) for own in recorded]
         draws = resampled(recorded)
         texts = (name, f"{minutes:.0f} min, {scores[0].needed} named")
-        for row, (who, found) in enumerate(zip((None, *PEERS), scores, strict=True)):
+        for row, (who, found) in enumerate(zip(listeners, scores, strict=True)):
             suffix = "" if who is None else f"_cascade_{who.replace('.', '_')}"
             recall = _figure(found.recall, found.needed, draws[:, row, 0])
             average = _figure(found.average_precision, found.needed, draws[:, row, 1])
@@ -127,7 +130,7 @@ def _reliability(talk: HeardLectures, figures: dict[str, Figure]) -> Table:
 
 def _nothing(talk: HeardLectures, figures: dict[str, Figure]) -> Table:
     """Sound that names nothing: everything that is told there is wrong."""
-    limits = {who: _limit(talk, who) for who in PEERS}
+    limit = _limit(talk, PEERS[0])
     by_kind: dict[str, list[Lecture]] = {}
     for each in sounds():
         by_kind.setdefault(each.title, []).append(each)
@@ -140,27 +143,24 @@ def _nothing(talk: HeardLectures, figures: dict[str, Figure]) -> Table:
         told = [
             guess.title
             for lecture in lectures
-            for guess in talk.of_model(hear(talk.model, talk.config, lecture, lecture.sound))
+            for guess in talk.of_model(talk.heard(lecture, lecture.sound))
             if guess.confidence >= talk.least
         ]
-        peers = [
-            sum(
-                guess.confidence >= limits[who]
-                for lecture in lectures
-                for guess in talk.of_cascade(who, lecture, lecture.sound)
-            )
-            for who in PEERS
-        ]
+        peer = sum(
+            guess.confidence >= limit
+            for lecture in lectures
+            for guess in talk.of_cascade(PEERS[0], lecture, lecture.sound)
+        )
         own_s = sum(lecture.duration_s for lecture in lectures)
         wrong, seconds = wrong + len(told), seconds + own_s
-        rows.append([kind, round(own_s), len(told), *peers, ", ".join(dict.fromkeys(told))])
+        rows.append([kind, round(own_s), len(told), peer, ", ".join(dict.fromkeys(told))])
         figures[f"told_{kind.replace(' ', '_')}"] = Figure(len(told), len(lectures), len(told), len(told))
     a_minute = 60 * wrong / seconds
     figures["wrong_a_minute"] = Figure(a_minute, round(seconds), a_minute, a_minute)
-    columns = ("sound", "seconds", "model tells", *(f"cascade, {who}" for who in PEERS), "what the model tells")
+    columns = ("sound", "seconds", "model tells", f"cascade, {PEERS[0]}, tells", "what the model tells")
     note = (
         "Whatever is told here is wrong; only names are words for things, and letters and numbers sound like some. The "
-        f"model tells what it does at the precision {PRECISION}, its setting; each cascade what it would at the limit "
+        f"model tells what it does at the precision {PRECISION}, its setting; the cascade what it would at the limit "
         "that has this precision on the clean lectures of the table above."
     )
     return Table("Where nothing is named", columns, rows, note)

@@ -37,7 +37,7 @@ def test_recall_is_set_beside_the_cascades():
     assert figures["neural_recall_cascade_tiny_en"].value == 0.0
     assert figures["telephone_off_s"].value == pytest.approx(0.1)
     assert "people_off_s" not in figures
-    assert len(table.rows) == 4 * len(talk.CONDITIONS)
+    assert len(table.rows) == 3 * len(talk.CONDITIONS) + 1
     assert table.rows[1][0] == "2 min, 4 named"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from s2i_core import steps
 from s2i_core.audio.listen import listen
 from s2i_core.config import RunConfig
 from s2i_core.evaluation.cascade import Cascade
-from s2i_core.evaluation.lectures import transcribed
+from s2i_core.evaluation.lectures import kept, transcribed
 from s2i_core.evaluation.lectures.people import clips
 from s2i_core.evaluation.lectures.score import PRECISION, Guess
 from s2i_core.evaluation.lectures.spoken import Channel, Lecture, lectures, through
@@ -129,6 +130,7 @@ class HeardLectures:
         config: its settings.
         library: what is looked for, in the style that is drawn in.
         work: where transcripts are kept.
+        kept: where what this model heard is kept.
         takes: by how many voices each lecture is spoken, one or two.
         tell: told what is being done.
     """
@@ -137,6 +139,7 @@ class HeardLectures:
     config: RunConfig
     library: SpriteLibrary
     work: Path
+    kept: Path
     takes: int = 2
     tell: Callable[[str], None] = lambda _: None
     _hearings: dict[tuple[Voices, Channel], list[Hearing]] = field(default_factory=dict)
@@ -149,9 +152,17 @@ class HeardLectures:
             found = []
             for lecture in clips() if voices == "people" else lectures("test", voices, self.takes):
                 self.tell(f"{voices} voices, {channel}: {lecture.title}")
-                found.append(hear(self.model, self.config, lecture, through(lecture, channel)))
+                found.append(self.heard(lecture, through(lecture, channel)))
             self._hearings[voices, channel] = found
         return self._hearings[voices, channel]
+
+    def heard(self, lecture: Lecture, sound: NDArray[np.float32]) -> Hearing:
+        """A recording as the model hears it, which came through as `sound` `(T,)`; kept by its sound."""
+        path = self.kept / f"{hashlib.sha256(sound.tobytes()).hexdigest()[:24]}.safetensors"
+        if not path.exists():
+            made = hear(self.model, self.config, lecture, sound)
+            kept.save(path, made.embedded, made.gaps, made.cost_s)
+        return Hearing(lecture, sound, *kept.load(path))
 
     def guesses(self, who: Peer | None, voices: Voices, channel: Channel = "clean") -> list[list[Guess]]:
         """What is heard in each recording, by a cascade of that size, or by the model."""

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from tiny import tiny_library, tiny_pipeline
 
-from s2i_core.evaluation.lectures import heard
+from s2i_core.evaluation.lectures import heard, kept
 from s2i_core.evaluation.lectures.heard import HeardLectures, Hearing, told
 from s2i_core.evaluation.lectures.score import Guess
 from s2i_core.evaluation.lectures.spoken import Lecture
 from s2i_core.presets import cpu
-from s2i_core.records import Thing
+from s2i_core.records import Gap, Skip, Thing
 from s2i_core.scenes import Embedded
 
 
@@ -51,7 +51,22 @@ def test_every_recording_is_heard_once_and_by_the_titles_of_the_library(hearing,
     monkeypatch.setattr(heard, "lectures", lambda split, voices, takes: [hearing.lecture] * takes)
     monkeypatch.setattr(heard, "through", lambda lecture, channel: lecture.sound)
     monkeypatch.setattr(heard, "hear", lambda *_: asked.append(1) or replace(hearing))
-    talk = HeardLectures(tiny_pipeline().model, cpu(), library, tmp_path, takes=2)
-    assert talk.by_model("neural") is talk.by_model("neural")
-    assert len(asked) == 2
-    assert talk.guesses(None, "neural") == [[Guess(library.infos[1].concept, 0.4, 0.8)]] * 2
+    for _ in range(2):  # the second time, what was heard is on disk
+        talk = HeardLectures(tiny_pipeline().model, cpu(), library, tmp_path, tmp_path / "heard", takes=2)
+        assert talk.by_model("neural") is talk.by_model("neural")
+        assert talk.guesses(None, "neural") == [[Guess(library.infos[1].concept, 0.4, 0.8)]] * 2
+    assert len(asked) == 1  # both takes sound the same here
+
+
+def test_what_was_heard_comes_back_from_disk(hearing, tmp_path):
+    path = tmp_path / "heard" / "one.safetensors"
+    gaps = [Gap(2.0, 3.0, Skip.SILENCE)]
+    extra = replace(hearing.embedded[0], extras={"layout": np.ones((2, 3), np.float16)})
+    kept.save(path, [extra, hearing.embedded[1]], gaps, 0.25)
+    embedded, own_gaps, cost_s = kept.load(path)
+    assert (own_gaps, cost_s, [one.things for one in embedded]) == (gaps, 0.25, [extra.things, []])
+    assert np.array_equal(embedded[0].extras["layout"], extra.extras["layout"])
+    assert np.array_equal(embedded[0].things[0].vector, extra.things[0].vector)
+    assert (embedded[1].start_s, embedded[1].pooled.tolist()) == (3.0, hearing.embedded[1].pooled.tolist())
+    kept.save(path, [], [], 0.1)
+    assert kept.load(path) == ([], [], 0.1)
