@@ -62,7 +62,10 @@ def load(path: Path) -> tuple[list[Embedded], list[Gap], float]:
                 confidence=confidence,
                 speech_share=share,
                 extras={name.removeprefix(_EXTRA): own[name] for name in own if name.startswith(_EXTRA)},
-                things=[Thing(*each, vector) for each, vector in zip(told, vectors, strict=True)],
+                things=[
+                    Thing(title, thing_start_s, thing_end_s, sure, vector)
+                    for (title, thing_start_s, thing_end_s, sure), vector in zip(told, vectors, strict=True)
+                ],
             )
         )
     return embedded, [Gap(start_s, end_s, Skip(kind)) for start_s, end_s, kind in facts["gaps"]], facts["cost_s"]
