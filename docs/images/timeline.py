@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from s2i_core.audio.decode import decode
+from s2i_core.config import changed
 from s2i_core.illustrate import Illustrated, illustrate_file
 from s2i_core.models import registry
 from s2i_core.presets import cpu
@@ -32,8 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--sample", type=Path, default=SAMPLE, help="a recording")
+    parser.add_argument("--checkpoint", default="", help="folder of a saved model; empty takes the shipped one")
     arguments = parser.parse_args()
-    config = cpu()
+    config = changed(cpu(), {"model.checkpoint": arguments.checkpoint})
     model = registry.load(config.model)
     with tempfile.TemporaryDirectory() as folder, arguments.sample.open("rb") as file:
         made = illustrate_file(arguments.sample, Path(folder), config, model)
