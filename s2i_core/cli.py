@@ -34,6 +34,7 @@ CORE = {
     "library": ("s2i_core.build_library:app", "Build a library of your own illustrations, for a house style."),
     "publish": ("s2i_core.packs.command:command", "Write the packs for players: podcast apps, libraries, the web."),
     "verify": ("s2i_core.provenance.command:command", "Say where pictures come from, and whether they were changed."),
+    "query": ("s2i_core.analysis.query:command", "Ask the tables of a destination in SQL."),
     "models": ("s2i_core.models.commands:models", "List the parts that a model can be put together from."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
     "eval": ("s2i_core.evaluation.commands:evaluate", "Measure the model, beside a cascade of recogniser and text."),
@@ -50,7 +51,7 @@ LATE = {
 }
 
 #: The order in which a newcomer needs them; the others follow by name.
-ORDER = ("demo", "illustrate", "hear", "doctor", "plan", "run", "status", "publish", "store", "styles")
+ORDER = ("demo", "illustrate", "hear", "doctor", "plan", "run", "status", "publish", "query", "store", "styles")
 
 HELP = """Spoken audio directly into images, with no transcript between.
 

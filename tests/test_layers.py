@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "scenes", "listing"),
     ("steps",),
     ("corpus", "learning"),
-    ("training", "evaluation", "publish", "provenance", "catalog"),
+    ("training", "evaluation", "publish", "provenance", "catalog", "analysis"),
     ("illustrate", "hear_file", "build_library", "doctor", "packs"),
     ("cli",),
 )

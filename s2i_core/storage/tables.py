@@ -69,16 +69,24 @@ class LakeTable:
         uri: `s3://bucket/prefix` of the table.
         schema: Arrow schema of the rows.
         keys: columns that make a row unique; they are never null.
+        objects: the same store, to share its client; by default one of its own.
     """
 
-    def __init__(self, settings: S3Settings, uri: str, schema: pa.Schema, keys: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        settings: S3Settings,
+        uri: str,
+        schema: pa.Schema,
+        keys: tuple[str, ...],
+        objects: ObjectStore | None = None,
+    ) -> None:
         self.settings = settings
         self.uri = uri
         self.schema = schema
         self.key_columns = keys
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._objects = ObjectStore(settings)
+        self._objects = objects or ObjectStore(settings)
         self._session: Any = None
         self._table: DeltaTable | None = None
         self._options: dict[str, str] = {}
@@ -417,6 +425,7 @@ class Lake:
     def __init__(self, settings: S3Settings, uri: str) -> None:
         self.settings = settings
         self.uri = destination(uri).uri.rstrip("/")
+        self._objects = ObjectStore(settings)  # one client for all tables, as making one takes long
         self.recordings = self._table("recordings", RECORDINGS, "source_uri", "etag", "model_digest", "plan_digest")
         self.scenes = self._table("scenes", SCENES, "scene_id")
         self.things = self._table("things", THINGS, "thing_id")
@@ -547,7 +556,7 @@ class Lake:
         return pa.array(given_up, pa.string())
 
     def _table(self, name: str, schema: pa.Schema, *keys: str) -> LakeTable:
-        return LakeTable(self.settings, f"{self.uri}/tables/{name}", schema, keys)
+        return LakeTable(self.settings, f"{self.uri}/tables/{name}", schema, keys, self._objects)
 
 
 @dataclass(frozen=True)
