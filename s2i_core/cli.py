@@ -35,6 +35,8 @@ CORE = {
     "publish": ("s2i_core.packs.command:command", "Write the packs for players: podcast apps, libraries, the web."),
     "verify": ("s2i_core.provenance.command:command", "Say where pictures come from, and whether they were changed."),
     "query": ("s2i_core.analysis.query:command", "Ask the tables of a destination in SQL."),
+    "search": ("s2i_core.analysis.search:command", "Find scenes by a spoken question, a picture, a thing or a scene."),
+    "forget": ("s2i_core.forget:command", "Forget one recording: everything that was made of it, and old versions."),
     "models": ("s2i_core.models.commands:models", "List the parts that a model can be put together from."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
     "eval": ("s2i_core.evaluation.commands:evaluate", "Measure the model, beside a cascade of recogniser and text."),

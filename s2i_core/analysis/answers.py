@@ -111,7 +111,8 @@ def _text_out() -> Iterator[IO[str]]:
     sys.stdout.flush()
 
 
-def _table(answer: Answer, file: IO[str], rows: int) -> int:
+def as_table(answer: Answer, file: IO[str], rows: int) -> int:
+    """For people, of at most so many rows; returns how many."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -166,6 +167,7 @@ def _json(answer: Answer, file: IO[str], rows: int) -> int:
 
 def plain(value: Any) -> Any:
     """A value as JSON has it: times in ISO 8601, bytes in base64, what is no number as null."""
+    made: Any
     match value:
         case None | bool() | int() | str():
             made = value
@@ -218,7 +220,7 @@ def _parquet(answer: Answer, file: IO[bytes], rows: int) -> int:
 
 
 _WRITERS: dict[Format, Callable[[Any, Any, int], int]] = {
-    "table": _table,
+    "table": as_table,
     "json": _json,
     "csv": _csv,
     "parquet": _parquet,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -14,9 +14,6 @@ import pyarrow as pa
 from s2i_core.analysis.statement import SUBJECT, checked, missing_name
 from s2i_core.analysis.views import VIEWS
 from s2i_core.errors import ConfigError, LimitExceeded, S2IError, StorageError
-
-if TYPE_CHECKING:
-    from s2i_core.storage.tables import Lake
 
 BATCH_ROWS = 10_000
 """Rows of an answer that are in memory at a time."""
@@ -49,6 +46,29 @@ class Answer:
         return pa.Table.from_batches(self.batches, schema=self.schema)
 
 
+class Readable(Protocol):
+    """A table that can be read, as `LakeTable` is."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of its rows."""
+
+    def dataset(self) -> Any:
+        """The rows as an Arrow dataset; None if there were never any."""
+
+
+class Tables(Protocol):
+    """The tables of a destination by name, as `Lake` has them."""
+
+    @property
+    def uri(self) -> str:
+        """Where they are."""
+
+    @property
+    def tables(self) -> Mapping[str, Readable]:
+        """By name."""
+
+
 class Database:
     """The tables and ready views of a destination, as they were when it was opened.
 
@@ -62,7 +82,7 @@ class Database:
         ConfigError: a limit is none.
     """
 
-    def __init__(self, lake: Lake, limits: QueryLimits | None = None) -> None:
+    def __init__(self, lake: Tables, limits: QueryLimits | None = None) -> None:
         self.limits = limits or QueryLimits()
         self.uri = lake.uri
         self._connection = _closed_off(self.limits)

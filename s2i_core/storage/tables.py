@@ -42,7 +42,7 @@ from s2i_core.storage.places import destination, parse_uri
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
-_APPLICATION = "s2i"
+APPLICATION = "s2i"
 _LONGEST_WORDS = 300
 #: A dummy proxy and what bypasses it, which is everything: for this client `*` covers names, but not addresses.
 _DIRECTLY = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
@@ -104,6 +104,19 @@ class LakeTable:
     def exists(self) -> bool:
         """Whether anything has ever been written."""
         return self._open() is not None
+
+    def delta(self) -> DeltaTable | None:
+        """The Delta table in its current version, for what is done to more than rows; None if there is none."""
+        return self._open()
+
+    def create(self) -> DeltaTable:
+        """The Delta table, made if it is not there."""
+        return self._open() or self._create()
+
+    def version(self) -> int:
+        """Number of the newest commit; -1 if nothing was ever written."""
+        table = self._open()
+        return -1 if table is None else int(table.version())
 
     def count(self) -> int:
         """Number of rows, from the log alone."""
@@ -227,7 +240,7 @@ class LakeTable:
     def _commit_once(self, table: DeltaTable, batch: pa.Table, replace: bool) -> int:
         present = self._present(table, batch)
         properties = CommitProperties(
-            app_transactions=[Transaction(_APPLICATION, table.version() + 1)], max_commit_retries=10
+            app_transactions=[Transaction(APPLICATION, table.version() + 1)], max_commit_retries=10
         )
         if replace and pc.any(present).as_py():
             self._replace(table, batch, properties)
