@@ -353,7 +353,6 @@ def write_packs(archive: Archive, run_id: str) -> int:
         archive.packs,
         archive.config.packs,
         archive.config.audio,
-        archive.config.provenance,
         run_id,
         counted=lambda done, total: report(Step(PACK, done, total)),
     )

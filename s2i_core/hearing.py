@@ -32,6 +32,9 @@ _APART_S = 0.4
 """Two things are said at least so far apart; of two that seem to be nearer, the surer one is meant."""
 _AGAIN_S = 1.0
 """The same thing so soon after is the same mention."""
+_NEAR_S = 0.3
+"""How far from its middle windows of all widths are asked whether they hear a thing, too."""
+_LEAST_SHARE = 0.02
 _ENCODE_CROPS = 8
 _WINDOWS = 256
 
@@ -104,8 +107,24 @@ def named(grounding: Grounding, vocabulary: Vocabulary, frames: torch.Tensor, le
                 for some in torch.split(chosen.to(frames.device), _WINDOWS)
             ]
         )
-        by_width.append((grounding.confidence(vocabulary.of_titles(share.float().cpu().numpy())), middles))
-    return peaks(by_width, vocabulary.titles, least, vocabulary.vectors)
+        by_width.append((vocabulary.of_titles(share.float().cpu().numpy()), middles))
+    found = [
+        replace(thing, confidence=float(grounding.confidence(np.array(_agreed(thing, by_width, vocabulary.titles)))))
+        for thing in peaks(by_width, vocabulary.titles, _LEAST_SHARE, vocabulary.vectors)
+    ]
+    return [thing for thing in found if thing.confidence >= least]
+
+
+def _agreed(
+    thing: Thing, by_width: Sequence[tuple[NDArray[np.float32], NDArray[np.float64]]], titles: Sequence[str]
+) -> float:
+    """The mean over the widths of a thing's best share near its middle.
+
+    What only sounds like a thing ("four" like a door) is heard in the narrowest windows, which hold nothing else.
+    """
+    own = [place for place, title in enumerate(titles) if title == thing.title]
+    middle_s = (thing.start_s + thing.end_s) / 2
+    return float(np.mean([s[np.abs(m - middle_s) <= _NEAR_S][:, own].max(initial=0.0) for s, m in by_width]))
 
 
 def hear(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from s2i_core import hearing
 from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.hearing import CROP_S, FRAMES_HZ, HOP_S, OVERLAP_S, frames_of, hear, named, peaks, titled, windows
 from s2i_core.models.speech.grounding import Grounding, Vocabulary
@@ -69,6 +70,20 @@ def test_what_is_heard_is_as_probable_as_its_curve_says():
     assert [thing.start_s for thing in found] == sorted(thing.start_s for thing in found)
     for thing in found:
         np.testing.assert_allclose(thing.vector, vectors[vocabulary.titles.index(thing.title)], atol=1e-3)
+
+
+def test_what_windows_of_one_width_alone_hear_is_less_probable_than_what_all_do():
+    middles = np.array([0.5, 1.0, 1.5])
+    by_width = [
+        (np.array([[0.9, 0.0], [0.0, 0.0], [0.0, 0.9]], np.float32), middles),
+        (np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 0.6]], np.float32), middles + 0.1),
+        (np.array([[0.0, 0.0], [0.6, 0.0], [0.0, 0.9]], np.float32), middles + 0.2),
+    ]
+    agreed = [
+        hearing._agreed(Thing(title, at_s - 0.1, at_s + 0.1, 0.9), by_width, ["door", "owl"])
+        for title, at_s in (("door", 0.5), ("owl", 1.5))
+    ]
+    assert agreed == pytest.approx([0.3, 0.8])
 
 
 def test_a_noun_without_a_picture_is_no_thing_unless_it_means_one():

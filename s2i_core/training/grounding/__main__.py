@@ -78,11 +78,27 @@ def train(
     captions = [thing.caption for thing in lexicon.shipped().things]
     if start:
         grounding = load_part(start, Grounding, torch.float32)
+        grounding.register_to_config(slope=1.0, offset=0.0, limits=())  # what it was calibrated for is not what comes
     else:
         projection = SpeechToImagePipeline.from_pretrained(checkpoint or None).projection
         grounding = Grounding.from_projection(projection, queries or None)
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     trainer.train(folders, out, grounding, captions, TextTeacher()(captions), config)
+
+
+@app.command()
+def mean(
+    before: Annotated[Path, typer.Argument(help="Folder of a grounding.")],
+    after: Annotated[Path, typer.Argument(help="Folder of one that went on from it.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the one between them, which is to be calibrated.")],
+    share: Annotated[float, typer.Option(help="How much of the second one it is.", min=0, max=1)] = 0.5,
+) -> None:
+    """Average the weights of two groundings (WiSE-FT, Wortsman et al. 2022), which keeps what either has learned."""
+    first, second = (load_part(folder, Grounding) for folder in (before, after))
+    own, other = first.state_dict(), second.state_dict()
+    first.load_state_dict({name: torch.lerp(own[name], other[name], share) for name in own})
+    first.register_to_config(slope=1.0, offset=0.0, limits=())
+    first.save_pretrained(out)
 
 
 @app.command()
@@ -92,7 +108,7 @@ def export(
 ) -> None:
     """Put a grounding into a checkpoint, with the things of its library in the style that is drawn by default."""
     library = SpeechToImagePipeline.from_pretrained(checkpoint).library.styled(ImageConfig().style)
-    titles, vectors = [info.name for info in library.infos], np.asarray(library.vectors, np.float32)
+    titles, vectors = [info.title for info in library.infos], np.asarray(library.vectors, np.float32)
     vocabulary = Vocabulary(titles, vectors, other_nouns())
     target = checkpoint / GROUNDING_FOLDER
     made = load_part(grounding, Grounding, torch.float16)

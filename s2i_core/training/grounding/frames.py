@@ -150,8 +150,7 @@ def _write(path: Path, made: Sequence[Crop], encoder: SpeechEncoder) -> None:
     pieces = []
     for first in range(0, len(made), _BATCH):
         features = [log_mel(np.pad(one.sound, (0, length - len(one.sound)))) for one in made[first : first + _BATCH]]
-        with torch.autocast("cpu", torch.bfloat16):
-            frames = QueryTransformer.halve_rate(encoder(torch.from_numpy(np.stack(features)).float()))
+        frames = QueryTransformer.halve_rate(encoder(torch.from_numpy(np.stack(features)).float()))
         pieces.append(frames[:, : round(CROP_S * FRAMES_HZ)].half().numpy())
     names = [[(name.start_s, name.end_s, name.caption) for name in one.names] for one in made]
     partial = path.with_suffix(f".{os.getpid()}.partial")

@@ -30,6 +30,10 @@ class GroundingConfig(LoopConfig):
     """How long, on what, and how fast."""
 
     steps: int = Field(1500, gt=0, description="Optimizer steps.")
+    dtype: str = Field(
+        "float32",
+        description="Type that autocast uses. On a CPU without instructions for bfloat16 that takes ten times as long.",
+    )
     named: int = Field(48, gt=0, description="Windows a step in which something is named.")
     empty: int = Field(24, gt=0, description="Windows a step in which nothing is.")
     widths_s: tuple[float, ...] = Field((0.56, 0.8, 1.2), description="Lengths of windows, one a step.")

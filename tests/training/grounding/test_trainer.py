@@ -291,3 +291,32 @@ def test_mixing_takes_on_the_sound_of_other_crops_and_keeps_what_is_said(easy):
     moving = centred[0].flatten(1).norm(dim=1) > 1e-3
     assert moving.any()
     assert (F.cosine_similarity(*(x.flatten(1) for x in centred))[moving] > 0.7).all()
+
+
+def test_it_goes_on_from_a_grounding_and_forgets_what_that_was_calibrated_for(tmp_path, monkeypatch, lexicon):
+    began = Grounding(8, 1, 2, 16, 2, 8, slope=0.5, offset=-1.0, limits=((0.85, 0.4),))
+    began.save_pretrained(tmp_path / "began")
+    given = []
+    monkeypatch.setattr(command.lexicon, "shipped", lambda: lexicon)
+    monkeypatch.setattr(command, "TextTeacher", lambda: lambda captions: np.eye(8, dtype=np.float32)[: len(captions)])
+    monkeypatch.setattr(command.trainer, "train", lambda _, __, grounding, *___: given.append(grounding))
+    (tmp_path / "frames").mkdir()
+    arguments = ["train", str(tmp_path / "frames"), str(tmp_path / "out"), "--start", str(tmp_path / "began")]
+    told = CliRunner().invoke(command.app, arguments)
+    assert told.exit_code == 0, told.output
+    torch.testing.assert_close(given[0].state_dict(), began.state_dict())
+    assert (given[0].config.slope, given[0].config.offset, list(given[0].config.limits)) == (1.0, 0.0, [])
+
+
+def test_the_mean_of_two_groundings_is_between_them_and_uncalibrated(tmp_path):
+    torch.manual_seed(0)
+    both = [Grounding(8, 1, 2, 16, 2, 8, slope=0.5, limits=((0.85, 0.4),)) for _ in range(2)]
+    for name, one in zip(("before", "after"), both, strict=True):
+        one.save_pretrained(tmp_path / name)
+    folders = [str(tmp_path / name) for name in ("before", "after", "mean")]
+    told = CliRunner().invoke(command.app, ["mean", *folders, "--share", "0.25"])
+    assert told.exit_code == 0, told.output
+    made = load_part(tmp_path / "mean", Grounding)
+    for name, value in made.state_dict().items():
+        torch.testing.assert_close(value, 0.75 * both[0].state_dict()[name] + 0.25 * both[1].state_dict()[name])
+    assert (made.config.slope, list(made.config.limits)) == (1.0, [])

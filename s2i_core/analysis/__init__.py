@@ -1,1 +1,0 @@
-"""What analysts ask of a destination: SQL over its tables, search, reports."""

@@ -1,1 +1,0 @@
-"""Where a picture comes from: signed credentials, a watermark, and what can still be said of a file."""
