@@ -27,6 +27,7 @@ from s2i_core.config import (
     NativeDecoderConfig,
     PackConfig,
     PoolConfig,
+    ProvenanceConfig,
     ResourceConfig,
     SceneConfig,
     SourceConfig,
@@ -71,6 +72,7 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("resources.decode, .encode, .generate", PoolConfig, "One pool of workers for each of these stages."),
     ("limits", LimitConfig, "What a run may use up; see [limits](scale.md#limits)."),
     ("packs", PackConfig, "What players get; see [publishing](publish.md)."),
+    ("provenance", ProvenanceConfig, "What pictures say of their origin; see [provenance](provenance.md)."),
 ]
 
 SERVICE = """## Service
@@ -100,6 +102,7 @@ ENVIRONMENT = """## Environment
 | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_EXPORTER`, `OTEL_SERVICE_NAME`, … | where traces go; without the first two there are none ([operating it](operate.md#logs-and-traces)) |
 | `TRACEPARENT` | the span above a run, for whoever starts it within a trace of their own |
 | `S2I_HOME` | folder for what s2i keeps on this machine between runs; without it `.s2i` in the working folder |
+| `S2I_DESTINATION` | where images and tables are, for commands that read them and are not told by `--destination` |
 | `S2I_STORE_HOME` | folder of the embedded store for `s2i store`; without it `.s2i/store` in the working folder |
 | `PREFECT_API_URL` | a Prefect server of yours; without it s2i starts one on loopback for the time of the run |
 | `RAY_SERVE_ENABLE_HA_PROXY` | `0` has `s2i serve` use Ray Serve's own proxy, in Python, instead of HAProxy |

@@ -353,6 +353,7 @@ def write_packs(archive: Archive, run_id: str) -> int:
         archive.packs,
         archive.config.packs,
         archive.config.audio,
+        archive.config.provenance,
         run_id,
         counted=lambda done, total: report(Step(PACK, done, total)),
     )

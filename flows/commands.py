@@ -202,9 +202,7 @@ def _where(console: Console, made: Demo) -> None:
     tables = "{recordings,scenes,things,images,failures}"
     console.print(f"  tables  {made.destination}/tables/{tables} (Delta)", soft_wrap=True)
     console.print(
-        '  query   eval "$(s2i store env)"; python -c "from s2i_core.storage.objects import S3Settings; '
-        "from s2i_core.storage.tables import Lake; "
-        f"print(Lake(S3Settings.from_env(), '{made.destination}').images.read().to_pandas())\"",
+        f'  query   eval "$(s2i store env)"; s2i query -d {made.destination} "SELECT name, pictures FROM episodes"',
         markup=False,
         soft_wrap=True,
     )

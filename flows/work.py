@@ -135,7 +135,7 @@ class Archive:
     def _packs_pending(self) -> int:
         from s2i_core.packs.publish import pending
 
-        return len(pending(self.packs, self.config.packs, self.packs.recordings()))
+        return len(pending(self.packs, self.config.packs, self.config.provenance, self.packs.recordings()))
 
     def renamed(self) -> str | None:
         """What to say if version 0.1 made this destination with these model parts, whose digests have changed since."""

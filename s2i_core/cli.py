@@ -33,6 +33,10 @@ CORE = {
     "hear": ("s2i_core.hear_file:command", "List what is named in one recording, and when."),
     "library": ("s2i_core.build_library:app", "Build a library of your own illustrations, for a house style."),
     "publish": ("s2i_core.packs.command:command", "Write the packs for players: podcast apps, libraries, the web."),
+    "verify": ("s2i_core.provenance.command:command", "Say where pictures come from, and whether they were changed."),
+    "query": ("s2i_core.analysis.query:command", "Ask the tables of a destination in SQL."),
+    "search": ("s2i_core.analysis.search:command", "Find scenes by a spoken question, a picture, a thing or a scene."),
+    "forget": ("s2i_core.forget:command", "Forget one recording: everything that was made of it, and old versions."),
     "models": ("s2i_core.models.commands:models", "List the parts that a model can be put together from."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),
     "eval": ("s2i_core.evaluation.commands:evaluate", "Measure the model, beside a cascade of recogniser and text."),
@@ -49,7 +53,7 @@ LATE = {
 }
 
 #: The order in which a newcomer needs them; the others follow by name.
-ORDER = ("demo", "illustrate", "hear", "doctor", "plan", "run", "status", "publish", "store", "styles")
+ORDER = ("demo", "illustrate", "hear", "doctor", "plan", "run", "status", "publish", "query", "store", "styles")
 
 HELP = """Spoken audio directly into images, with no transcript between.
 

@@ -387,6 +387,27 @@ class PackConfig(Settings):
     )
 
 
+class ProvenanceConfig(Settings):
+    """What published pictures say of their origin, and whose keys vouch for it."""
+
+    sign: bool = Field(
+        True,
+        description="Whether pictures of packs get content credentials (C2PA): signed, with what they were made from.",
+    )
+    watermark: bool = Field(
+        False,
+        description="Whether they get an imperceptible watermark as well, which survives where credentials are lost.",
+    )
+    certificate: str = Field(
+        "",
+        description="File with the signer's certificate and those above it (PEM, ES256); empty for a development "
+        "authority, which is made at first use and proves nothing to others.",
+    )
+    key: str = Field("", description="File with the private key of that certificate (PEM).")
+    anchors: str = Field("", description="File with the certificates of the authorities that count when reading (PEM).")
+    watermark_key: str = Field("", description="File with the key of the watermark: any bytes; keep it secret.")
+
+
 class RunConfig(Settings):
     """All settings: what a preset returns."""
 
@@ -399,6 +420,7 @@ class RunConfig(Settings):
     resources: ResourceConfig = ResourceConfig()
     limits: LimitConfig = LimitConfig()
     packs: PackConfig = PackConfig()
+    provenance: ProvenanceConfig = ProvenanceConfig()
 
     @property
     def plan_digest(self) -> str:

@@ -95,7 +95,7 @@ def hear_file(
     library = getattr(model.decoder, "library", None)
     if library is not None:
         styled = library.styled(config.image.style)
-        things = titled(things, [info.title for info in styled.infos], styled.vectors)
+        things = titled(things, [info.name for info in styled.infos], styled.vectors)
     heard = listening.result
     return Named(heard.duration_s, heard.speech_s, heard.damage, things)
 

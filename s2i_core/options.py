@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from s2i_core.config import RunConfig, changed, chosen
+from s2i_core.errors import ConfigError
 from s2i_core.presets import preset as named
 
 Preset = Annotated[str, typer.Option(help="Complete settings to start from: cpu, draft, gpu.")]
@@ -22,6 +23,16 @@ SetOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="NAME=VALUE", help="One setting instead of the preset's, such as image.steps=4; repeat."
+    ),
+]
+Destination = Annotated[
+    str | None,
+    typer.Option(
+        "--destination",
+        "-d",
+        envvar="S2I_DESTINATION",
+        help="Where images and tables are: s3://bucket/folder.",
+        show_envvar=True,
     ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Plan at most this many recordings in this run.")]
@@ -68,6 +79,18 @@ def changes(
         "limits.s3_requests": s3_requests,
     }
     return {name: value for name, value in told.items() if value is not None} | chosen(settings)
+
+
+def named_destination(given: str | None) -> str:
+    """The destination that an option or the environment names.
+
+    Raises:
+        ConfigError: neither does.
+    """
+    if not given:
+        remedy = "Add --destination s3://pictures/talks, or set S2I_DESTINATION (after the demo: s3://illustrated)."
+        raise ConfigError("the destination", "it is not named", remedy)
+    return given
 
 
 def counted(number: int, name: str, plural: str = "") -> str:

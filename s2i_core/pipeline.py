@@ -263,7 +263,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
             clips = [(each.start_s, each.end_s, encoder.frontend(each.waveform)) for each in some]
             found += itertools.chain(*hear(encoder, clips, least)[1])
         library = self.library.styled(self.styles[0])
-        return titled(found, [info.title for info in library.infos], library.vectors)
+        return titled(found, [info.name for info in library.infos], library.vectors)
 
     def encode_images(self, images: U8) -> torch.Tensor:
         """RGB images `(B, H, W, 3)` uint8 to L2-normalised vectors `(B, E)`."""

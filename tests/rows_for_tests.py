@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from s2i_core.identity import Digests
 from s2i_core.presets import cpu
-from s2i_core.records import ImageSample, Recording, Scene, Status
+from s2i_core.records import HeardThing, ImageSample, Recording, Scene, Status
 
 CONFIG = cpu()
 DIGESTS = Digests("m", CONFIG.plan_digest, "m", CONFIG.image_digest)
@@ -93,5 +93,23 @@ def image(of: Scene, run: str = "one", **changes: object) -> ImageSample:
         image_digest=CONFIG.image_digest,
         run_id=run,
         created_at=DAY,
+    )
+    return replace(made, **changes)
+
+
+def thing(of: Scene, title: str, **changes: object) -> HeardThing:
+    made = HeardThing(
+        thing_id=f"{of.scene_id}-{title}",
+        recording_id=of.recording_id,
+        scene_id=of.scene_id,
+        start_s=of.start_s,
+        end_s=of.start_s + 0.6,
+        thing=title,
+        confidence=0.9,
+        shown=True,
+        model_digest=of.model_digest,
+        plan_digest=of.plan_digest,
+        run_id=of.run_id,
+        created_at=of.created_at,
     )
     return replace(made, **changes)

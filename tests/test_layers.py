@@ -29,8 +29,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "scenes", "listing"),
     ("steps",),
     ("corpus", "learning"),
-    ("training", "evaluation", "publish", "catalog"),
-    ("illustrate", "hear_file", "build_library", "doctor", "packs"),
+    ("training", "evaluation", "publish", "provenance", "catalog", "analysis"),
+    ("illustrate", "hear_file", "build_library", "doctor", "forget", "packs"),
     ("cli",),
 )
 

@@ -65,10 +65,12 @@ class Concept:
     """A thing that can be drawn, with its names; the first is the plain one.
 
     Attributes:
-        hexcode: the emoji that shows it, as hyphenated code points.
+        hexcode: the emoji that shows it, as hyphenated code points; empty where an icon does.
         category: what kind of thing it is: animal, fruit, vehicle ...
         home: the setting where one expects it, or `plain`; "grass@night" is a setting and a time of day.
         stature: how large it is among things of its kind.
+        drawing: the icon that shows it, as `SET/NAME` (`corpus/sources/icons.py`); empty where an emoji does.
+        colour: of the thing, `#rrggbb`, for an icon.
     """
 
     hexcode: str
@@ -76,6 +78,8 @@ class Concept:
     category: str
     home: str
     stature: Stature = "medium"
+    drawing: str = ""
+    colour: str = ""
 
     @property
     def name(self) -> str:
@@ -157,26 +161,32 @@ class Vocabulary:
 
 @cache
 def english() -> Vocabulary:
-    """The vocabulary of `vocabulary.tsv`."""
-    with files(__package__).joinpath("vocabulary.tsv").open(encoding="utf-8") as file:
-        return Vocabulary(_concept(row) for row in csv.DictReader(file, delimiter="\t"))
+    """The vocabulary of `vocabulary.tsv` and `things.tsv`, in this order."""
+    return Vocabulary(_concept(table, row) for table in ("vocabulary.tsv", "things.tsv") for row in _rows(table))
 
 
-def _concept(row: dict[str, str]) -> Concept:
-    plain = Name(row["name"], row["plural"] or None, _one_of(row, "number", Number))
+def _rows(table: str) -> list[dict[str, str]]:
+    with files(__package__).joinpath(table).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def _concept(table: str, row: dict[str, str]) -> Concept:
+    plain = Name(row["name"], row["plural"] or None, _one_of(table, row, "number", Number))
     synonyms = (_synonym(words) for words in row["synonyms"].split("|") if words)
     return Concept(
-        hexcode=row["hexcode"],
+        hexcode=row.get("hexcode", ""),
         names=(plain, *synonyms),
         category=row["category"],
         home=row["home"],
-        stature=_one_of(row, "stature", Stature),
+        stature=_one_of(table, row, "stature", Stature),
+        drawing=row.get("drawing", ""),
+        colour=row.get("colour", ""),
     )
 
 
-def _one_of(row: dict[str, str], column: str, choices: Any) -> Any:
+def _one_of(table: str, row: dict[str, str], column: str, choices: Any) -> Any:
     if row[column] not in get_args(choices):
-        raise ValueError(f"vocabulary.tsv, {row['name']}: {row[column]!r} is not one of {get_args(choices)}")
+        raise ValueError(f"{table}, {row['name']}: {row[column]!r} is not one of {get_args(choices)}")
     return row[column]
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 
 import torch
 import typer
 
-from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.config import ImageConfig, changed, chosen
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.evaluation import latency
 from s2i_core.evaluation import sentences as recorded
 from s2i_core.evaluation.lectures import shown, unnamed
 from s2i_core.evaluation.lectures.calibrate import fit, limits
+from s2i_core.evaluation.lectures.heard import Voices, hear
 from s2i_core.evaluation.lectures.listeners import grounded, listener_named
-from s2i_core.evaluation.lectures.measure import Voices, line, measure, spoken_by, summary
+from s2i_core.evaluation.lectures.measure import line, measure, spoken_by, summary
 from s2i_core.evaluation.lectures.passages import Split
 from s2i_core.evaluation.lectures.score import judge
 from s2i_core.evaluation.lectures.spoken import CHANNELS, through
@@ -29,13 +28,14 @@ from s2i_core.evaluation.native import blind
 from s2i_core.evaluation.native import judges as judging
 from s2i_core.evaluation.native.namer import NamerConfig
 from s2i_core.evaluation.native.scenery import SceneryConfig
+from s2i_core.evaluation.statistics import share
 from s2i_core.models import registry
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.presets import cpu
-from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
+from s2i_core.weights import LIBRARY_FOLDER, least_heard, shipped_checkpoint
 
 T = TypeVar("T")
 app = typer.Typer(help="Prepare what `s2i eval` measures with.", no_args_is_help=True, add_completion=False)
@@ -123,18 +123,31 @@ def lecture_pictures(
     """
     torch.set_num_threads(1)
     config = changed(cpu(), {"model.checkpoint": checkpoint, "model.threads": 1} | chosen(changes))
-    recordings = [
-        (lecture, through(lecture, _one_of(channel, CHANNELS)))
-        for lecture in spoken_by(_one_of(voice, get_args(Voices)), _one_of(split, get_args(Split)))
-    ]
-    found = shown.measure(registry.load(config.model), config, recordings)
+    model = registry.load(config.model)
+    found = shown.measure(
+        model,
+        config,
+        [
+            hear(model, config, lecture, through(lecture, _one_of(channel, CHANNELS)), least_heard(config))
+            for lecture in spoken_by(_one_of(voice, get_args(Voices)), _one_of(split, get_args(Split)))
+        ],
+    )
+    told = {
+        "pictures": found.pictures,
+        "right": share(found.right).value,
+        "things_right": share(found.things_right).value,
+        "a_minute": found.a_minute,
+        "a_minute_of_names": found.a_minute_of_names,
+        "heard_s_a_minute": found.heard_s_a_minute,
+        "minutes": found.minutes,
+    }
     if as_json:
-        typer.echo(json.dumps(asdict(found)))
+        typer.echo(json.dumps(told))
         return
     typer.echo(
-        f"{found.pictures} pictures in {found.minutes:.0f} min, {found.a_minute:.1f} a minute "
-        f"({found.a_minute_of_names:.1f} where something is named): {found.right:.2f} show something named in their "
-        f"scene, {found.things_right:.2f} of what they show is; {found.heard_s_a_minute:.1f} s to hear a minute"
+        "{pictures} pictures in {minutes:.0f} min, {a_minute:.1f} a minute ({a_minute_of_names:.1f} where something is "
+        "named): {right:.2f} show something named in their scene, {things_right:.2f} of what they show is; "
+        "{heard_s_a_minute:.1f} s to hear a minute".format(**told)
     )
 
 
@@ -150,8 +163,8 @@ def bad_input(
     seconds: Counter[str] = Counter()
     told: dict[str, list[str]] = {}
     for each in unnamed.sounds():
-        seconds[each.kind] += round(len(each.sound) / SAMPLING_RATE_HZ)
-        told.setdefault(each.kind, []).extend(thing.title for thing in pipeline.hear(each.sound, precision=precision))
+        seconds[each.title] += round(each.duration_s)
+        told.setdefault(each.title, []).extend(thing.title for thing in pipeline.hear(each.sound, precision=precision))
     if as_json:
         typer.echo(json.dumps({kind: {"seconds": seconds[kind], "told": titles} for kind, titles in told.items()}))
         return

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,11 +63,14 @@ class Cascade:
         self._prompt = [self.tokenizer.token_to_id(f"<|{name}|>") for name in prompt]
         self._end = self.tokenizer.token_to_id("<|endoftext|>")
         self._path = folder / ("transcripts.json" if size == "tiny.en" else f"transcripts-{size}.json")
-        self._known: dict[str, str] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._known = self._kept()
 
     def transcripts(self, features: Sequence[NDArray[np.float16]]) -> list[str]:
         """What was said, as Whisper hears it, of log-mel features `(80, F_i)`; each is transcribed once for good."""
         keys = [hashlib.sha256(feature.tobytes()).hexdigest()[:24] for feature in features]
+        if not self._known.keys() >= set(keys):
+            self._known |= self._kept()  # another process may have listened
         missing = {key: feature for key, feature in zip(keys, features, strict=True) if key not in self._known}
         by_length = sorted(missing, key=lambda key: missing[key].shape[1])
         for first in range(0, len(by_length), _BATCH):
@@ -109,13 +113,19 @@ class Cascade:
         return self.embed(self.transcripts(features))
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of transcripts, written as captions are: in lower case, without a stop."""
-        return self.teacher([text.lower().rstrip(".!?") for text in texts])
+        """Vectors of transcripts, written as captions are: in lower case, without a stop; each text is read once."""
+        plain = [text.lower().rstrip(".!?") for text in texts]
+        if missing := [text for text in dict.fromkeys(plain) if text not in self._vectors]:
+            self._vectors.update(zip(missing, self.teacher(missing), strict=True))
+        return np.stack([self._vectors[text] for text in plain])
+
+    def _kept(self) -> dict[str, str]:
+        return json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
 
     def _save(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".part")
-        temporary.write_text(json.dumps(self._known, ensure_ascii=False), encoding="utf-8")
+        temporary = self._path.with_suffix(f".{os.getpid()}.part")
+        temporary.write_text(json.dumps(self._kept() | self._known, ensure_ascii=False), encoding="utf-8")
         temporary.replace(self._path)
 
 

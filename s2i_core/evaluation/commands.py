@@ -17,8 +17,12 @@ from s2i_core.weights import folder_digest
 
 if TYPE_CHECKING:
     from s2i_core.models.decoders.native.library import SpriteLibrary
+    from s2i_core.models.speech.grounding import Vocabulary
 
 _MODULES = {
+    "talk": "talk",
+    "talk-pictures": "talk_pictures",
+    "near-sounds": "near_sounds",
     "retrieval": "retrieval",
     "composition": "native.composition",
     "fidelity": "native.fidelity",
@@ -33,6 +37,8 @@ JUDGED_PARTS = ("composition", "fidelity")
 """Those that ask the judge of pictures: another judge, other figures."""
 HEARING_PARTS = ("retrieval", "robustness")
 """Those that compare vectors alone: they hold for every checkpoint that hears and sees alike, however it draws."""
+TALK_PARTS = ("talk", "talk-pictures", "near-sounds")
+"""Those that listen to the lectures: by so many voices, other figures."""
 
 
 Checkpoint = Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")]
@@ -41,6 +47,8 @@ Out = Annotated[Path, typer.Option(help="Folder of the results: model.json and m
 Work = Annotated[Path, typer.Option(help="Folder of test speech and unfinished results.")]
 Judge = Annotated[str, typer.Option(help="Folder of a judge of pictures; empty takes the shipped one.")]
 Data = Annotated[Path, typer.Option(help="Training data of the model, for the check of memorisation.")]
+Takes = Annotated[int, typer.Option(help="By how many voices each lecture is spoken.", min=1, max=2)]
+Before = Annotated[str, typer.Option(help="Folder of an older model, beside this one in the part near-sounds.")]
 Again = Annotated[bool, typer.Option("--again", help="Measure parts again that are done for this model.")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
@@ -53,6 +61,8 @@ def evaluate(
     work: Work = Path("data/eval"),
     data: Data = Path("data/first"),
     judge: Judge = "",
+    takes: Takes = 1,
+    before: Before = "",
     again: Again = False,
     threads: Threads = 0,
     as_json: AsJson = False,
@@ -79,9 +89,9 @@ def evaluate(
             else:
                 console.print(step)
 
-        known = out / "model.json"
-        stored = json.loads(known.read_text("utf-8"))["figures"].get("parts", {}) if known.exists() else {}
-        results = measure(checkpoint or None, parts, work, data, judge, again, threads, tell, stored)
+        stored = stored_parts(out / "model.json")
+        asked = checkpoint or None, parts, work, data, judge, again, threads, tell, stored
+        results = measure(*asked, takes=takes, before=before or None)
         tell("Writing the page")
         result = write(results, out)
     comparisons = result["figures"]["targets"]
@@ -89,11 +99,20 @@ def evaluate(
         typer.echo(json.dumps(result["figures"], ensure_ascii=False))
         return
     for row in comparisons:
-        typer.echo(f"{_MARK[row['met']]}  {row['measured']:>18}  of {row['target']:<7}  {row['title']}")
+        title = f"{row['title']} (older weights)" if row["older"] else row["title"]
+        typer.echo(f"{_MARK[row['met']]}  {row['measured']:>18}  of {row['target']:<7}  {title}")
     typer.echo(f"Open {(out / 'model' / 'index.html').resolve().as_uri()}")
 
 
-_MARK = {True: "met     ", False: "missed  ", None: "not yet "}
+_MARK = {True: "met     ", False: "short   ", None: "not yet "}
+
+
+def stored_parts(path: Path) -> dict[str, Any]:
+    """The parts of a result file, each with the day on which it was measured; none of one that does not exist."""
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text("utf-8"))
+    return {name: {"date": found["date"], **part} for name, part in found["figures"].get("parts", {}).items()}
 
 
 def measure(
@@ -106,10 +125,14 @@ def measure(
     threads: int,
     tell: Any,
     stored: Mapping[str, Any],
+    *,
+    takes: int = 1,
+    before: str | None = None,
 ) -> dict[str, Any]:
     """Measure the parts and return what is known of the model, part by part, with facts of the model.
 
     A part of `stored` stands for one that was measured here if it was measured on the same weights, by the same judge.
+    If it was not, and the part is not measured now, it is kept and marked as `older`.
     """
     import time
 
@@ -120,6 +143,7 @@ def measure(
     from s2i_core.evaluation.native.judges import judge_digest, shipped
     from s2i_core.evaluation.testset import TestSet
     from s2i_core.pipeline import SpeechToImagePipeline
+    from s2i_core.records import now
     from s2i_core.weights import shipped_checkpoint
 
     if threads:
@@ -128,7 +152,9 @@ def measure(
     image = ImageConfig()
     tests = TestSet(work, pipeline.library.styled(image.style))
     judge_folder = Path(judge) if judge else None
-    exam = Examination(pipeline, tests, image, work, data / "scenes.jsonl", checkpoint, judge_folder, tell)
+    exam = Examination(
+        pipeline, tests, image, work, data / "scenes.jsonl", checkpoint, judge_folder, takes, before, tell
+    )
     if set(JUDGED_PARTS) & set(parts):
         _ = exam.judges  # a judge that is lacking is said before anything is drawn
     exam.own_folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +162,7 @@ def measure(
     weights = {name: hearing if name in HEARING_PARTS else pipeline.model_digest for name in PARTS}
     judged_by = judge_digest(judge_folder or shipped())
     weights |= {name: digest("judged", pipeline.model_digest, judged_by) for name in JUDGED_PARTS}
+    weights |= {name: digest("talk", pipeline.model_digest, str(takes)) for name in TALK_PARTS}
     paths = {name: exam.own_folder / f"{name}.json" for name in PARTS}
 
     def done(name: str) -> bool:
@@ -144,7 +171,8 @@ def measure(
 
     for name, part in stored.items():
         if part.get("weights") == weights.get(name) and not done(name):
-            paths[name].write_text(json.dumps(part, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            kept = {key: value for key, value in part.items() if key != "older"}
+            paths[name].write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     for name in parts:
         path = paths[name]
         if done(name) and not again:
@@ -152,7 +180,8 @@ def measure(
         tell(name)
         started = time.monotonic()
         part = importlib.import_module(f"s2i_core.evaluation.{_MODULES[name]}").run(exam)
-        found = part.to_json() | {"seconds": round(time.monotonic() - started, 1), "weights": weights[name]}
+        facts = {"seconds": round(time.monotonic() - started, 1), "weights": weights[name]}
+        found = part.to_json() | facts | {"date": now().date().isoformat()}
         temporary = path.with_suffix(".part")
         temporary.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
@@ -166,10 +195,25 @@ def measure(
             "library_concepts": len(pipeline.library.concepts),
             "styles": pipeline.styles,
             "library_sprites": len(pipeline.library),
+            "vocabulary": _sizes(pipeline.vocabulary),
             "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in pipeline.networks.items()},
         },
-        "parts": {name: json.loads(path.read_text("utf-8")) for name, path in paths.items() if done(name)},
+        "parts": {
+            name: json.loads(paths[name].read_text("utf-8")) if done(name) else {**stored[name], **_OLDER}
+            for name in PARTS
+            if done(name) or name in stored
+        },
     }
+
+
+def _sizes(vocabulary: Vocabulary | None) -> dict[str, int] | None:
+    if vocabulary is None:
+        return None
+    return {"things": len(set(vocabulary.titles)), "others": len(vocabulary.others)}
+
+
+_OLDER = {"older": True, "pictures": ()}
+"""Of a part that was measured on other weights: its pictures are theirs."""
 
 
 def hearing_digest(folder: Path, library: SpriteLibrary) -> str:
@@ -195,6 +239,7 @@ def write(results: dict[str, Any], out: Path) -> dict[str, Any]:
             "target": f"{'≤' if one.target.at_most else '≥'} {one.target.bound:.2f}",
             "measured": cell(one.figure) if one.figure else "",
             "met": one.met,
+            "older": bool(results["parts"].get(one.target.part, {}).get("older")),
         }
         for one in compare(results["parts"])
     ]

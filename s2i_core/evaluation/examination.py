@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from s2i_core import steps
-from s2i_core.config import ImageConfig
+from s2i_core.config import ImageConfig, changed
 from s2i_core.corpus.compose import captions, sample_spec
 from s2i_core.corpus.sources import voices
 from s2i_core.corpus.spec import SceneSpec, split_of
 from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.cascade import Cascade, TokensOfText
+from s2i_core.evaluation.lectures.heard import HeardLectures
 from s2i_core.evaluation.native.judges import Judges, shipped
 from s2i_core.evaluation.testset import SpokenPhrase, TestSet
 from s2i_core.identity import config_digest
@@ -28,6 +29,7 @@ from s2i_core.models.decoders.native.grounds import start_picture
 from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.presets import cpu
 from s2i_core.records import SpeechEmbedding
 
 Mode = Literal["references", "plain", "cascade"]
@@ -56,6 +58,8 @@ class Examination:
         scenes: `scenes.jsonl` of the training data, if it is at hand.
         checkpoint: folder of the model, if it is not the shipped one.
         judge: folder of the judges of pictures, if they are not the shipped ones.
+        takes: by how many voices each lecture is spoken.
+        before: folder of an older model, to set beside this one where a table has room for it.
         tell: told what is being done.
     """
 
@@ -66,6 +70,8 @@ class Examination:
     scenes: Path | None = None
     checkpoint: str | None = None
     judge: Path | None = None
+    takes: int = 2
+    before: str | None = None
     tell: Callable[[str], None] = lambda _: None
 
     @property
@@ -84,6 +90,13 @@ class Examination:
     def cascade(self) -> Cascade:
         """The peer."""
         return Cascade(self.folder)
+
+    @cached_property
+    def talk(self) -> HeardLectures:
+        """The lectures as the model and its peers hear them."""
+        config = changed(cpu(), {"model.checkpoint": self.checkpoint or "", "model.threads": 1})
+        kept = self.own_folder / "heard"
+        return HeardLectures(self.pipeline.model, config, self.library, self.folder, kept, self.takes, self.tell)
 
     @cached_property
     def judges(self) -> Judges:

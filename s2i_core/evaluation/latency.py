@@ -23,8 +23,8 @@ from s2i_core.audio.features import SAMPLING_RATE_HZ, log_mel
 from s2i_core.audio.listen import Utterance, listen
 from s2i_core.config import AudioConfig, ImageConfig, ModelConfig, RunConfig, SceneConfig
 from s2i_core.evaluation.examination import Examination
-from s2i_core.evaluation.robustness import wav
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, median
+from s2i_core.evaluation.wav import wav
 from s2i_core.models import registry
 from s2i_core.publish.images import encode_image
 from s2i_core.weights import least_heard
@@ -152,7 +152,7 @@ def _cascade(exam: Examination, sound: NDArray[np.float32], clock: _Clock) -> No
     cascade = exam.cascade
     features = clock.time("log-mel", lambda: log_mel(sound))
     texts = clock.time("Whisper", lambda: cascade.recognise([features]))
-    clock.time("MiniLM", lambda: cascade.embed(texts))
+    clock.time("MiniLM", lambda: cascade.teacher(texts))
 
 
 def _row(stage: str, wall_ms: list[float], cpu_ms: list[float]) -> list[Cell]:

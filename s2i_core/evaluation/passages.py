@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from s2i_core import steps
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.audio.listen import Utterance, listen
-from s2i_core.config import AudioConfig, ModelConfig, RunConfig
+from s2i_core.config import AudioConfig, ModelConfig, RunConfig, changed
 from s2i_core.corpus.sources import voices
 from s2i_core.evaluation.examination import Examination
-from s2i_core.evaluation.robustness import wav
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, auc, mean, share
-from s2i_core.records import SpeechEmbedding
+from s2i_core.evaluation.wav import wav
+from s2i_core.records import Gap, SpeechEmbedding, Status
+from s2i_core.scenes import Embedded
 from s2i_core.weights import least_heard
 
 SYNTHETIC, NEURAL = 60, 12
@@ -97,13 +98,20 @@ class Understood:
         place: of the topic among the library's concepts by the surest utterance, from 1; 0 without a topic.
         whole: the same by the passage's mean direction.
         drawn: whether the largest illustration of its picture is of the topic; None where that is not asked.
+        shown: whether any of them is.
+        skipped: whether the passage gets no picture at all.
         confidence: of the surest utterance.
     """
 
     place: int
     whole: int
     drawn: bool | None
+    shown: bool | None
+    skipped: bool | None
     confidence: float
+
+
+_LISTENERS = {"model": "", "model, by sentences": "_by_sentences", "cascade": "_cascade"}
 
 
 def run(exam: Examination) -> Part:
@@ -120,39 +128,45 @@ def run(exam: Examination) -> Part:
         passages = compose(exam, count, names, seed=_SEED + len(kind))
         spoken = speak(exam, kind, passages)
         seconds += [len(sound) / SAMPLING_RATE_HZ for sound in spoken]
-        heard: list[tuple[Passage, tuple[Understood, Understood]]] = []
+        heard: list[tuple[Passage, tuple[Understood, ...]]] = []
         for n, (passage, sound) in enumerate(zip(passages, spoken, strict=True)):
             if n % 10 == 0:
                 exam.tell(f"{kind} passages: {n} of {len(passages)}")
             heard.append((passage, understand(exam, passage, sound)))
         about = [one for one in heard if one[0].topic]
         empty = [one for one in heard if not one[0].topic]
-        for name, who in (("model", 0), ("cascade", 1)):
+        for who, (name, suffix) in enumerate(_LISTENERS.items()):
             found = [understood[who] for _, understood in about]
             places, whole = (np.array([getattr(u, field) for u in found]) for field in ("place", "whole"))
             at = [share(places <= k) for k in (1, 5, 10)]
-            picture = share([bool(u.drawn) for u in found]) if name == "model" else None
-            rows.append([f"{kind} voices" if name == "model" else "", name, *at, share(whole <= 10), picture])
-            suffix = "" if name == "model" else "_cascade"
+            asked = [u for u in found if u.drawn is not None]
+            drawn, shown = (share([bool(getattr(u, field)) for u in asked]) for field in ("drawn", "shown"))
+            rows.append([f"{kind} voices" if not suffix else "", name, *at, share(whole <= 10), drawn, shown])
             figures |= {f"{kind}_topic_top{k}{suffix}": figure for k, figure in zip((1, 5, 10), at, strict=True)}
-            topical = [u.confidence for u in found]
-            nothing = [understood[who].confidence for _, understood in empty]
-            area = auc(topical, nothing)
-            figures[f"{kind}_confidence_auc{suffix}"] = area
-            limit = exam.pipeline.min_confidence
-            left_out = share([value < limit for value in nothing]) if name == "model" else None
-            kept = share([value >= limit for value in topical]) if name == "model" else None
-            sure.append([f"{kind} voices", name, mean(topical), mean(nothing), area, left_out, kept])
+            nothing = [understood[who] for _, understood in empty]
+            area = auc([u.confidence for u in found], [u.confidence for u in nothing])
+            left_out = share([u.skipped for u in nothing if u.skipped is not None])
+            kept = share([not u.skipped for u in found if u.skipped is not None])
+            figures |= {f"{kind}_confidence_auc{suffix}": area}
+            if asked:
+                figures |= {f"{kind}_drawn{suffix}": drawn, f"{kind}_shown{suffix}": shown}
+                figures |= {f"{kind}_nothing_skipped{suffix}": left_out, f"{kind}_topic_kept{suffix}": kept}
+            confidences = (mean([u.confidence for u in some]) for some in (found, nothing))
+            sure.append([f"{kind} voices" if not suffix else "", name, *confidences, area, left_out, kept])
     first = Table(
         f"Topic of a passage of {np.mean(seconds):.0f} seconds among {len(concepts)} concepts",
-        ("passages", "by", "top 1", "top 5", "top 10", "whole passage, top 10", "drawn"),
+        ("passages", "by", "top 1", "top 5", "top 10", "whole passage, top 10", "drawn", "shown"),
         rows,
         "By the surest utterance of the passage's surest scene, from which its picture is made. Drawn: the largest "
-        "illustration that the picture looks up is of the topic. Cascade: the transcript of each utterance, sought in "
+        "illustration that the picture looks up is of the topic; shown: any of them is. The model plans by the things "
+        "that it hears; by sentences: scenes.precision = none. Cascade: the transcript of each utterance, sought in "
         "the same vectors of the library; the surest utterance counts.",
     )
     columns = ("passages", "by", "with a topic", "with nothing to draw", "AUC", "nothing: skipped", "topic: drawn")
-    note = f"Skipped and drawn under the model's limit of {exam.pipeline.min_confidence}."
+    note = (
+        "Skipped: the passage gets no picture. By things: nothing is heard surely enough in it. By sentences: all are "
+        f"under the model's limit of {exam.pipeline.min_confidence}."
+    )
     second = Table("Confidence of passages with and without something to draw", columns, sure, note)
     return Part([first, second], figures)
 
@@ -193,35 +207,41 @@ def speak(exam: Examination, kind: str, passages: Sequence[Passage]) -> list[NDA
     return sounds
 
 
-def understand(exam: Examination, passage: Passage, sound: NDArray[np.float32]) -> tuple[Understood, Understood]:
-    """A passage on the real way, and by the cascade."""
+def understand(exam: Examination, passage: Passage, sound: NDArray[np.float32]) -> tuple[Understood, ...]:
+    """A passage on the real way, planned by things and by sentences, and by the cascade: as `_LISTENERS`."""
     model = exam.pipeline.model
     listening = listen(io.BytesIO(wav(sound)), "passage", AudioConfig())
     utterances = list(listening)
     if not utterances:
-        nothing = Understood(len(exam.library.concepts), len(exam.library.concepts), False, -1.0)
-        return nothing, nothing
+        last = len(exam.library.concepts)
+        nothing = Understood(last, last, False, False, True, -1.0)
+        return nothing, nothing, replace(nothing, drawn=None, shown=None, skipped=None)
     config = RunConfig(name="evaluation", model=ModelConfig(checkpoint=exam.checkpoint or ""))
     embedded = steps.embed(utterances, model, least_heard(config))
+    ways = (config, changed(config, {"scenes.precision": None}))
+    ours = [_planned(exam, passage, embedded, listening.result.gaps, way) for way in ways]
+    return *ours, _by_words(exam, passage, utterances)
+
+
+def _planned(
+    exam: Examination, passage: Passage, embedded: Sequence[Embedded], gaps: Sequence[Gap], config: RunConfig
+) -> Understood:
+    model = exam.pipeline.model
     scenes = steps.plan(
-        embedded,
-        listening.result.gaps,
-        config,
-        recording_id="passage",
-        encoder_digest=model.encoder_digest,
-        run_id="evaluation",
+        embedded, gaps, config, recording_id="passage", encoder_digest=model.encoder_digest, run_id="evaluation"
     )
     surest = max(scenes, key=lambda scene: (bool(scene.things), scene.confidence))
-    speech = steps.focus([surest], model)
     focus = np.frombuffer(surest.focus_pooled, "<f2").astype(np.float32)
     whole = np.sum([one.duration_s * one.pooled for one in embedded], axis=0)
-    ours = Understood(
+    concepts = _drawn(exam, steps.focus([surest], model)) if passage.topic else []
+    return Understood(
         _place(exam, focus, passage.topic),
         _place(exam, whole, passage.topic),
-        _drawn(exam, speech) == passage.topic if passage.topic else None,
+        concepts[0] == passage.topic if concepts else None,
+        passage.topic in concepts if concepts else None,
+        all(scene.status != Status.OK for scene in scenes),
         surest.confidence,
     )
-    return ours, _by_words(exam, passage, utterances)
 
 
 def _place(exam: Examination, vector: NDArray[np.float32], topic: str | None) -> int:
@@ -234,11 +254,11 @@ def _place(exam: Examination, vector: NDArray[np.float32], topic: str | None) ->
     return 1 + list(dict.fromkeys(library.infos[n].concept for n in order[0].tolist())).index(topic)
 
 
-def _drawn(exam: Examination, speech: SpeechEmbedding) -> str:
-    """The concept of the largest illustration that a picture of this would look up."""
+def _drawn(exam: Examination, speech: SpeechEmbedding) -> list[str]:
+    """The concepts that a picture of this would look up, the largest first."""
     image = exam.image.model_copy(update={"references": max(1, exam.image.references)})
     slots = exam.decoder.plan(exam.decoder.predict(speech), image, [0])[0].slots
-    return max(slots, key=lambda slot: slot.box[2] * slot.box[3]).concept
+    return [slot.concept for slot in sorted(slots, key=lambda slot: -slot.box[2] * slot.box[3])]
 
 
 def _by_words(exam: Examination, passage: Passage, utterances: Sequence[Utterance]) -> Understood:
@@ -252,6 +272,8 @@ def _by_words(exam: Examination, passage: Passage, utterances: Sequence[Utteranc
     return Understood(
         _place(exam, vectors[surest], passage.topic),
         _place(exam, whole, passage.topic),
+        None,
+        None,
         None,
         float(scores[surest, 0]),
     )

@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +17,7 @@ from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.evaluation.examination import Examination
 from s2i_core.evaluation.statistics import Cell, Figure, Part, Table, ranks, share
 from s2i_core.evaluation.testset import RATES, SpokenPhrase
+from s2i_core.evaluation.wav import wav
 
 Waveform = NDArray[np.float32]
 
@@ -171,19 +171,6 @@ def _drums(rng: np.random.Generator, beat_s: float) -> Waveform:
         tone = np.sin(2 * np.pi * 70 * np.arange(len(decay)) / SAMPLING_RATE_HZ)
         sound[first : first + len(decay)] += decay * (tone if n % 2 else rng.standard_normal(len(decay)) * 0.5)
     return np.asarray(0.5 * sound / np.abs(sound).max(), dtype=np.float32)
-
-
-def wav(sound: Waveform) -> bytes:
-    """A sound `(T,)` at 16 kHz as the bytes of a file."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="wav") as container:
-        stream = container.add_stream("pcm_s16le", rate=SAMPLING_RATE_HZ, layout="mono")
-        samples = (sound.clip(-1, 1) * 32767).astype(np.int16)[None]
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="s16", layout="mono")
-        frame.sample_rate = SAMPLING_RATE_HZ
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
 
 
 def _limited(sound: Waveform) -> Waveform:

@@ -61,6 +61,7 @@ def command(
         raise ConfigError(str(feed), "a feed needs the public address of the packs", "Give --base-url as well.")
     from s2i_core.packs.destinations import destination
     from s2i_core.packs.publish import illustrate_feed, publish
+    from s2i_core.provenance.authority import DEVELOPMENT
 
     where = destination(place)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
@@ -70,6 +71,7 @@ def command(
             where,
             config.packs,
             config.audio,
+            config.provenance,
             f"publish-{uuid.uuid4().hex[:12]}",
             recording or (),
             lambda count, total: bar.update(task, completed=count, total=total),
@@ -85,6 +87,7 @@ def command(
             for pack in done.made
             for each in pack.left_out
         ],
+        "signed_by": next((pack.signed_by for pack in done.made), ""),
         "gallery": done.gallery,
     }
     lines = [f"{counted(len(done.made), 'pack')} written, {done.unchanged} up to date, {len(done.failures)} failed"]
@@ -107,6 +110,8 @@ def command(
         typer.echo(json.dumps(facts, ensure_ascii=False))
     else:
         typer.echo("\n".join([*lines, *([f"Gallery: {done.gallery}"] if done.gallery else [])]))
+        if any(pack.signed_by == DEVELOPMENT for pack in done.made):
+            typer.echo(f"The pictures are signed by the {DEVELOPMENT}: see provenance.certificate.", err=True)
         for each in facts["left_out"]:
             typer.echo(
                 f"left out: {each['name']} of {each['recording_id']}: {each['reason']}. {each['remedy']}", err=True

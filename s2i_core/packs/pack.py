@@ -20,17 +20,19 @@ import av
 import numpy as np
 
 from s2i_core import identity
-from s2i_core.config import AudioConfig, PackConfig
+from s2i_core.config import AudioConfig, PackConfig, ProvenanceConfig
 from s2i_core.errors import DecodeError, S2IError
 from s2i_core.packs import film, id3, iiif, json_chapters, m4a, selection, webvtt
 from s2i_core.packs.episode import NAME, Chapter, Episode, Picture, Rows
 from s2i_core.packs.pictures import pack_picture
+from s2i_core.provenance.stamp import stamp_of
 from s2i_core.publish.audio import web_audio
 from s2i_core.publish.page import Frame, Stretch, recording_page, tint_of
 
 MANIFEST = "manifest.json"
 PAGE = "index.html"
 _BARS = 200
+_UNSIGNED = ProvenanceConfig(sign=False)
 _MP4S = {"mov,mp4,m4a,3gp,3g2,mj2"}
 _TYPES = {
     ".json": "application/json",
@@ -77,6 +79,7 @@ class Pack:
         shown: start, title and file of each picture, for the gallery.
         files: all but the manifest.
         left_out: what could not be made.
+        signed_by: whose credentials the pictures have; empty for nobody's.
     """
 
     recording_id: str
@@ -91,6 +94,7 @@ class Pack:
     shown: list[dict[str, Any]]
     files: list[File]
     left_out: list[LeftOut]
+    signed_by: str = ""
 
     def to_json(self) -> bytes:
         """The manifest."""
@@ -113,11 +117,12 @@ class Pack:
             raise ValueError(f"it is no manifest of this version: {error}") from error
 
 
-def made_from(rows: Rows, title: str, config: PackConfig) -> str:
+def made_from(rows: Rows, title: str, config: PackConfig, provenance: ProvenanceConfig) -> str:
     """Digest of what a pack is made from: the program's own formats, the settings, and all that the tables say."""
     shown = sorted((image["start_s"], image["image_id"], image["sha256"]) for image in rows.images)
     told = sorted((scene["scene_id"], scene["status"], scene["reason"], scene["things"]) for scene in rows.scenes)
-    facts = json.dumps([config.model_dump(exclude={"write"}), shown, told], default=str)
+    settings = [config.model_dump(exclude={"write"}), provenance.model_dump()]
+    facts = json.dumps([settings, shown, told], default=str)
     return identity.digest(
         "pack", _design(), title, rows.recording["etag"] or "", rows.recording["recording_id"], facts
     )
@@ -140,6 +145,7 @@ def write_pack(
     read_image: ReadImage,
     config: PackConfig,
     audio: AudioConfig | None = None,
+    provenance: ProvenanceConfig = _UNSIGNED,
 ) -> Pack:
     """Write the pack of a recording into an empty folder, its manifest last.
 
@@ -151,18 +157,23 @@ def write_pack(
         read_image: reads the file of a row of `images`.
         config: which selection, and where the pack can be reached.
         audio: limits on the recording.
+        provenance: whether its pictures are marked and signed, and by whom; by default they are not.
 
     Raises:
+        ConfigError: the keys can't be used.
         S2IError: the pictures can't be read from their store. What the recording itself stands in the way of is left
             out of the pack, and named in the result.
     """
     rules = selection.RULES[config.selection]
+    stamp = stamp_of(provenance)
     scenes = {scene["scene_id"]: scene for scene in rows.scenes}
     left_out: list[LeftOut] = []
     pictures: list[Picture] = []
     for image in sorted(rows.images, key=lambda image: image["start_s"]):
         try:
-            pictures.append(pack_picture(image, scenes.get(image["scene_id"], {}), read_image(image), folder, rules))
+            pictures.append(
+                pack_picture(image, scenes.get(image["scene_id"], {}), read_image(image), folder, rules, stamp)
+            )
         except DecodeError as error:
             left_out.append(LeftOut(str(image["key"]), error.reason, error.remedy))
     writer = _Writer(folder, rows, title, pictures, source, config, audio or AudioConfig(), left_out)
@@ -172,7 +183,7 @@ def write_pack(
         recording_id=episode.recording_id,
         title=title,
         source_uri=str(rows.recording["source_uri"]),
-        made_from=made_from(rows, title, config),
+        made_from=made_from(rows, title, config, provenance),
         selection=config.selection,
         duration_s=episode.duration_s,
         chapters=sum(not chapter.silent for chapter in writer.chapters),
@@ -184,6 +195,7 @@ def write_pack(
         ],
         files=list(_files(folder)),
         left_out=left_out,
+        signed_by=stamp.signed_by,
     )
     (folder / MANIFEST).write_bytes(pack.to_json())
     return pack

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from s2i_core.errors import DecodeError
 from s2i_core.packs.episode import Picture, plain, title_of
 from s2i_core.packs.selection import Rules
+from s2i_core.provenance.credentials import Origin
+from s2i_core.provenance.stamp import Stamp
 from s2i_core.publish.xmp import PNG_KEYWORD
 from s2i_core.records import shown_of
 
@@ -22,11 +25,16 @@ _MAX_PIXELS = 64_000_000
 
 
 def pack_picture(
-    image: Mapping[str, Any], scene: Mapping[str, Any], data: bytes, folder: Path, rules: Rules
+    image: Mapping[str, Any],
+    scene: Mapping[str, Any],
+    data: bytes,
+    folder: Path,
+    rules: Rules,
+    stamp: Stamp | None = None,
 ) -> Picture:
     """Write a picture into the folder of a pack, as JPEG, which apps read where they don't read WebP.
 
-    A JPEG that needs no other frame or size stays as it is, byte for byte.
+    A JPEG that needs no other frame or size and no mark stays as it is, but for its credentials.
 
     Args:
         image: its row of `images`.
@@ -34,6 +42,7 @@ def pack_picture(
         data: its file.
         folder: of the pack.
         rules: of the player.
+        stamp: marks and signs it; None for neither.
 
     Raises:
         DecodeError: it is no picture, or one of more than 64 million pixels.
@@ -43,10 +52,13 @@ def pack_picture(
             if opened.width * opened.height > _MAX_PIXELS:
                 raise ValueError(f"it has {opened.width} × {opened.height} pixels")
             fitting, frame = _frame(opened, rules)
-            if not (opened.format == "JPEG" and frame is None and fitting == opened.size):
+            marks = stamp is not None and stamp.marks
+            if marks or not (opened.format == "JPEG" and frame is None and fitting == opened.size):
                 out = io.BytesIO()
-                shown = opened.convert("RGB")
-                shown.resize(fitting, Image.Resampling.LANCZOS, box=frame).save(
+                shown = opened.convert("RGB").resize(fitting, Image.Resampling.LANCZOS, box=frame)
+                if stamp is not None and stamp.marks:
+                    shown = Image.fromarray(stamp.mark(np.asarray(shown)))
+                shown.save(
                     # What the file says of itself, and whom it credits, goes along.
                     out,
                     "JPEG",
@@ -60,6 +72,8 @@ def pack_picture(
     name = f"{FOLDER}/{round(image['start_s'] * 1000):09d}-{image['image_id']}.jpg"
     file = folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
+    if stamp is not None:
+        data = stamp.sign(data, "image/jpeg", _origin(image, scene))
     file.write_bytes(data)
     title = title_of(image, scene)
     return Picture(
@@ -74,6 +88,20 @@ def pack_picture(
         height_px=fitting[1],
         score=float(image.get("similarity") or 0.0),
         shows=[shown_of(each) for each in image.get("shows") or ()],
+    )
+
+
+def _origin(image: Mapping[str, Any], scene: Mapping[str, Any]) -> Origin:
+    return Origin(
+        recording_id=str(image["recording_id"]),
+        start_s=float(image["start_s"]),
+        end_s=float(image["end_s"]),
+        scene_id=str(image["scene_id"]),
+        image_id=str(image["image_id"]),
+        shows=str(image.get("alt") or title_of(image, scene)),
+        model_digest=str(image.get("model_digest") or ""),
+        image_digest=str(image.get("image_digest") or ""),
+        drawings=image.get("shows") is None or bool(image["shows"]),
     )
 
 

@@ -13,12 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from s2i_core.config import AudioConfig, PackConfig
+from s2i_core.config import AudioConfig, PackConfig, ProvenanceConfig
 from s2i_core.errors import ConfigError, DecodeError, S2IError
 from s2i_core.packs.destinations import INDEX, PACKS, Destination
 from s2i_core.packs.episode import Rows
 from s2i_core.packs.feed import FeedEpisode, Illustrated, illustrated
 from s2i_core.packs.pack import PAGE, Pack, address, made_from, write_pack
+from s2i_core.provenance.stamp import stamp_of
 from s2i_core.publish.page import Exhibit, Exhibited, gallery_page
 from s2i_core.records import Failure, Stage
 
@@ -47,14 +48,16 @@ class Published:
     gallery: str | None = None
 
 
-def pending(place: Destination, config: PackConfig, recordings: Sequence[Rows]) -> list[Rows]:
+def pending(
+    place: Destination, config: PackConfig, provenance: ProvenanceConfig, recordings: Sequence[Rows]
+) -> list[Rows]:
     """Those of the recordings whose pack is missing, or made from something else."""
     there = place.packs([str(each.recording["recording_id"]) for each in recordings])
     made = {recording_id: pack.made_from for recording_id, pack in there.items()}
     return [
         each
         for each in recordings
-        if made.get(str(each.recording["recording_id"])) != made_from(each, place.title(each), config)
+        if made.get(str(each.recording["recording_id"])) != made_from(each, place.title(each), config, provenance)
         and place.readable(each)
     ]
 
@@ -63,6 +66,7 @@ def publish(
     place: Destination,
     config: PackConfig,
     audio: AudioConfig,
+    provenance: ProvenanceConfig,
     run_id: str,
     only: Sequence[str] = (),
     counted: Counted = lambda done, total: None,
@@ -73,21 +77,24 @@ def publish(
         place: where the recordings are, and their packs go.
         config: settings of the packs.
         audio: limits on a recording.
+        provenance: whether pictures are marked and signed, and by whom.
         run_id: for the rows of failures.
         only: recordings by id or by the end of their address; all if none are named.
         counted: told of progress.
 
     Raises:
-        ConfigError: none of the recordings is called so.
+        ConfigError: none of the recordings is called so, or the keys can't be used.
         StorageError: the destination can't be read or written.
     """
     all_of_it = place.recordings()
     chosen = _chosen(all_of_it, only, place.uri)
-    waiting = pending(place, config, chosen)
+    waiting = pending(place, config, provenance, chosen)
+    if waiting:
+        stamp_of(provenance)  # keys that can't be used are no recording's fault
     made: list[Pack] = []
     failures: list[Failure] = []
     counted(0, len(waiting))
-    with _Makers(place, config, audio) as makers:
+    with _Makers(place, config, audio, provenance) as makers:
         for done, rows in enumerate(waiting, 1):
             try:
                 made.append(makers.make(rows))
@@ -122,8 +129,10 @@ def _chosen(recordings: Sequence[Rows], only: Sequence[str], uri: str) -> list[R
 class _Makers:
     """A child that makes packs, and another one when it has died."""
 
-    def __init__(self, place: Destination, config: PackConfig, audio: AudioConfig) -> None:
-        self._place, self._config, self._audio = place, config, audio
+    def __init__(
+        self, place: Destination, config: PackConfig, audio: AudioConfig, provenance: ProvenanceConfig
+    ) -> None:
+        self._place, self._config, self._audio, self._provenance = place, config, audio, provenance
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> _Makers:
@@ -141,7 +150,7 @@ class _Makers:
         if self._pool is None:
             # Not forked: the parent has threads and connections.
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-        work = self._pool.submit(_make, self._place, rows, self._config, self._audio)
+        work = self._pool.submit(_make, self._place, rows, self._config, self._audio, self._provenance)
         try:
             return work.result(timeout=self._audio.max_decode_s)
         except BrokenProcessPool as error:
@@ -160,9 +169,9 @@ class _Makers:
             self._pool = None
 
 
-def _make(place: Destination, rows: Rows, config: PackConfig, audio: AudioConfig) -> Pack:
+def _make(place: Destination, rows: Rows, config: PackConfig, audio: AudioConfig, provenance: ProvenanceConfig) -> Pack:
     with tempfile.TemporaryDirectory(prefix="s2i-pack-") as folder, place.sound(rows) as source:
-        pack = write_pack(Path(folder), rows, place.title(rows), source, place.image, config, audio)
+        pack = write_pack(Path(folder), rows, place.title(rows), source, place.image, config, audio, provenance)
         place.deliver(pack, Path(folder))
     return pack
 

@@ -42,7 +42,7 @@ from s2i_core.storage.places import destination, parse_uri
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
 
-_APPLICATION = "s2i"
+APPLICATION = "s2i"
 _LONGEST_WORDS = 300
 #: A dummy proxy and what bypasses it, which is everything: for this client `*` covers names, but not addresses.
 _DIRECTLY = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
@@ -69,16 +69,24 @@ class LakeTable:
         uri: `s3://bucket/prefix` of the table.
         schema: Arrow schema of the rows.
         keys: columns that make a row unique; they are never null.
+        objects: the same store, to share its client; by default one of its own.
     """
 
-    def __init__(self, settings: S3Settings, uri: str, schema: pa.Schema, keys: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        settings: S3Settings,
+        uri: str,
+        schema: pa.Schema,
+        keys: tuple[str, ...],
+        objects: ObjectStore | None = None,
+    ) -> None:
         self.settings = settings
         self.uri = uri
         self.schema = schema
         self.key_columns = keys
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._objects = ObjectStore(settings)
+        self._objects = objects or ObjectStore(settings)
         self._session: Any = None
         self._table: DeltaTable | None = None
         self._options: dict[str, str] = {}
@@ -96,6 +104,19 @@ class LakeTable:
     def exists(self) -> bool:
         """Whether anything has ever been written."""
         return self._open() is not None
+
+    def delta(self) -> DeltaTable | None:
+        """The Delta table in its current version, for what is done to more than rows; None if there is none."""
+        return self._open()
+
+    def create(self) -> DeltaTable:
+        """The Delta table, made if it is not there."""
+        return self._open() or self._create()
+
+    def version(self) -> int:
+        """Number of the newest commit; -1 if nothing was ever written."""
+        table = self._open()
+        return -1 if table is None else int(table.version())
 
     def count(self) -> int:
         """Number of rows, from the log alone."""
@@ -219,7 +240,7 @@ class LakeTable:
     def _commit_once(self, table: DeltaTable, batch: pa.Table, replace: bool) -> int:
         present = self._present(table, batch)
         properties = CommitProperties(
-            app_transactions=[Transaction(_APPLICATION, table.version() + 1)], max_commit_retries=10
+            app_transactions=[Transaction(APPLICATION, table.version() + 1)], max_commit_retries=10
         )
         if replace and pc.any(present).as_py():
             self._replace(table, batch, properties)
@@ -417,6 +438,7 @@ class Lake:
     def __init__(self, settings: S3Settings, uri: str) -> None:
         self.settings = settings
         self.uri = destination(uri).uri.rstrip("/")
+        self._objects = ObjectStore(settings)  # one client for all tables, as making one takes long
         self.recordings = self._table("recordings", RECORDINGS, "source_uri", "etag", "model_digest", "plan_digest")
         self.scenes = self._table("scenes", SCENES, "scene_id")
         self.things = self._table("things", THINGS, "thing_id")
@@ -547,7 +569,7 @@ class Lake:
         return pa.array(given_up, pa.string())
 
     def _table(self, name: str, schema: pa.Schema, *keys: str) -> LakeTable:
-        return LakeTable(self.settings, f"{self.uri}/tables/{name}", schema, keys)
+        return LakeTable(self.settings, f"{self.uri}/tables/{name}", schema, keys, self._objects)
 
 
 @dataclass(frozen=True)

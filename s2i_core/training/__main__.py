@@ -14,6 +14,7 @@ from s2i_core.corpus.folder import PARTS
 from s2i_core.errors import ConfigError
 from s2i_core.results import write_result
 from s2i_core.storage.folders import SCHEME, kept_copy, written
+from s2i_core.training import library as libraries
 from s2i_core.training import recipe as recipes
 from s2i_core.training.scaling import ScalingConfig, chart, measure, table
 from s2i_core.weights import shipped_checkpoint
@@ -90,6 +91,18 @@ _step("pictures", recipes.train_pictures, "Train the image encoder.")
 _step("align", recipes.train_align, "Train the projection and the layout predictor.")
 _step("place", recipes.train_place, "Train a projection for the layout alone, and the layout predictor on its tokens.")
 _step("diffuse", recipes.train_diffuse, "Train the denoiser.")
+
+
+@app.command()
+def library(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of the saved model whose library is filled up.")],
+) -> None:
+    """Give every style of a library everything that icons and other styles show, redrawn."""
+    facts = libraries.told(libraries.complete(checkpoint))
+    styles = ", ".join(f"{style} {count}" for style, count in facts["styles"].items())
+    typer.echo(
+        f"{facts['things']} things, {facts['drawings']} drawings, {facts['borrowed']} of them borrowed: {styles}"
+    )
 
 
 @app.command()

@@ -202,7 +202,7 @@ def _measure_long(long: Path, hours: float, scenes: int) -> dict[str, Any]:
         ],
         [
             {"image_id": f"{n:032x}", "scene_id": str(n), "start_s": n * each_s, "end_s": (n + 1) * each_s}
-            | {"key": str(n), "sha256": "", "similarity": 0.5}
+            | {"recording_id": "f" * 32, "key": str(n), "sha256": "", "similarity": 0.5}
             for n in range(scenes)
         ],
     )

@@ -1,7 +1,8 @@
 """Scenes on lectures with known changes of topic: boundary F1 within 3 s, beside a fixed window and the pauses alone.
 
 The lectures of `scripts/` are composed and spoken (see `lectures.py`; needs the `train` extra), cut into utterances,
-embedded by the shipped model and planned with the default settings. A boundary counts as right when a change of topic
+embedded by the shipped model and planned with the default settings: by the things that are named, and beside it by
+sentences alone. A boundary counts as right when a change of topic
 lies within 3 s of it, each change once. The window's length is the one that is best on the `dev` lectures; everything
 is reported on the `test` lectures. `words_cut` counts words that an edge of a segment falls into, in speech without a
 pause, made of single words.
@@ -20,10 +21,11 @@ from s2i_core import steps
 from s2i_core.audio.features import log_mel
 from s2i_core.audio.listen import Utterance
 from s2i_core.audio.vad import segment
-from s2i_core.config import AudioConfig, SceneConfig
+from s2i_core.config import AudioConfig, RunConfig, SceneConfig
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.records import Gap, Segment
 from s2i_core.scenes import Embedded, plan_scenes
+from s2i_core.weights import least_confidence, least_heard
 from tests.bench.lectures import RATE_HZ, SCRIPTS, Lecture, lectures, said
 from tests.bench.results import Options
 
@@ -54,14 +56,16 @@ def run(options: Options) -> dict[str, Any]:
     window_s = max(WINDOWS_S, key=lambda length_s: _score(_windows(length_s), dev)["f1"])
     planners: dict[str, Planner] = {
         "scenes": _planned(SceneConfig()),
+        "scenes_by_sentences": _planned(SceneConfig(precision=None)),
         "fixed_window": _windows(float(window_s)),
         "scenes_without_pauses": _planned(SceneConfig(pause_gain=0)),
-        "scenes_without_speech_content": lambda each: _planned(SceneConfig())(_mute(each)),
+        "scenes_without_speech_content": lambda each: _planned(SceneConfig(precision=None))(_mute(each)),
     }
     table = {name: _score(planner, test) for name, planner in planners.items()}
     manners = sorted({each.lecture.pauses for each in test})
     return {
         "f1": table["scenes"]["f1"],
+        "f1_over_sentences": round(table["scenes"]["f1"] - table["scenes_by_sentences"]["f1"], 3),
         "f1_over_fixed_window": round(table["scenes"]["f1"] - table["fixed_window"]["f1"], 3),
         "test": table,
         "test_by_pauses": {
@@ -90,7 +94,7 @@ def _hear(lecture: Lecture, pipeline: SpeechToImagePipeline) -> Heard:
         batch = segments[start : start + _BATCH]
         features = [log_mel(each.waveform) for each in batch]
         heard = [Utterance(each.start_s, each.end_s, one, 0.0) for each, one in zip(batch, features, strict=True)]
-        utterances += steps.embed(heard, pipeline.model)
+        utterances += steps.embed(heard, pipeline.model, least_heard(_run(SceneConfig())))
     return Heard(lecture, utterances, [part for part in parts if isinstance(part, Gap)])
 
 
@@ -104,10 +108,15 @@ def _planned(config: SceneConfig) -> Planner:
             model_digest="m",
             plan_digest="p",
             run_id="bench",
+            least=least_confidence(_run(config)),
         )
         return [scene.start_s for scene in scenes[1:]]
 
     return boundaries
+
+
+def _run(scenes: SceneConfig) -> RunConfig:
+    return RunConfig(name="bench", scenes=scenes)
 
 
 def _windows(length_s: float) -> Planner:

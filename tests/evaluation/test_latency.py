@@ -11,7 +11,7 @@ from tiny import tiny_pipeline
 
 from s2i_core.config import ImageConfig
 from s2i_core.evaluation import latency
-from s2i_core.evaluation.robustness import wav
+from s2i_core.evaluation.wav import wav
 from s2i_core.models.decoders.native.denoiser import Parts
 from s2i_core.models.decoders.native.layout import LayoutPredictor
 

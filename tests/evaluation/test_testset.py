@@ -36,7 +36,7 @@ def test_the_same_set_is_made_again(book, scenes):
 
 
 def test_a_phrase_is_read_back_with_the_sprites_of_the_library_at_hand(book, scenes):
-    turned = SpriteLibrary(book.library.infos[::-1], book.library._webp[::-1])
+    turned = SpriteLibrary(book.library.infos[::-1], book.library.webp[::-1])
     read = testset._from_json(testset._to_json(scenes[0]), turned)
     assert (read.said, read.caption) == (scenes[0].said, scenes[0].caption)
     group = read.spec.groups[0]

@@ -16,18 +16,28 @@ from typer.testing import CliRunner
 
 from packs.episodes import RATE_HZ, encoded, jpeg
 from s2i_core.cli import app
-from s2i_core.config import AudioConfig, PackConfig
+from s2i_core.config import AudioConfig, PackConfig, ProvenanceConfig
 from s2i_core.errors import ConfigError
 from s2i_core.packs.destinations import Bucket, Folder, destination
 from s2i_core.packs.episode import Rows
 from s2i_core.packs.pack import Pack, loudness, write_pack
 from s2i_core.packs.publish import pending, publish
+from s2i_core.provenance.authority import DEVELOPMENT
+from s2i_core.provenance.authority import keys as keys_of
+from s2i_core.provenance.verify import verify
 from s2i_core.records import Status, row
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
 THINGS = (["cow", "barn"], ["horse"], None, ["boat"])
 PUBLIC = PackConfig(base_url="https://cdn.example.org/talks", film=False)
+SIGNED = ProvenanceConfig()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the development authority is made."""
+    monkeypatch.setenv("S2I_HOME", str(tmp_path_factory.getbasetemp() / "home of packs"))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +155,7 @@ def archive(objects: ObjectStore, bucket: str, mp3: bytes) -> Bucket:
 def test_packs_of_a_bucket_are_written_once_and_again_when_something_changes(
     archive: Bucket, objects: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:
-    done = publish(archive, PUBLIC, AudioConfig(), "run")
+    done = publish(archive, PUBLIC, AudioConfig(), SIGNED, "run")
     assert [pack.title for pack in done.made] == ["Farm talk"]
     (failed,) = done.failures
     assert (failed.stage, failed.recording_id) == ("publish", "id-gone")
@@ -154,21 +164,26 @@ def test_packs_of_a_bucket_are_written_once_and_again_when_something_changes(
     assert {f"out/packs/id-a/{name}" for name in ("manifest.json", "chapters.json", "episode.mp3", "index.html")} < {
         *there
     }
+    assert done.made[0].signed_by == DEVELOPMENT
+    (shown, *_) = (key for key in there if key.endswith(".jpg"))
+    found = verify(objects.get(bucket, shown), shown, keys_of(SIGNED))
+    assert found.verdict == "genuine" and found.origin is not None
+    assert (found.origin.recording_id, found.origin.shows) == ("id-a", "Cow and barn")
     assert "out/packs/index.html" in there and not any("id-gone" in key for key in there)
     gallery = objects.get(bucket, "out/packs/index.html").decode()
     assert 'href="id-a/index.html#t=0.0"' in gallery and "Cow and barn" in gallery
 
-    waiting = pending(archive, PUBLIC, archive.recordings())
+    waiting = pending(archive, PUBLIC, SIGNED, archive.recordings())
     assert [each.recording["recording_id"] for each in waiting] == ["id-gone"]
 
     objects.delete(bucket, "out/packs/id-a/manifest.json")  # as if the run had been killed
     objects.put(bucket, "out/packs/id-a/images/old.jpg", b"of another picture")
-    done = publish(archive, PUBLIC, AudioConfig(), "run", ["Farm talk.mp3"])
+    done = publish(archive, PUBLIC, AudioConfig(), SIGNED, "run", ["Farm talk.mp3"])
     assert len(done.made) == 1 and not done.failures
     assert keys(objects, f"s3://{bucket}", "out/packs/") == there
 
     with pytest.raises(ConfigError, match="no illustrated recording"):
-        publish(archive, PUBLIC, AudioConfig(), "run", ["other.mp3"])
+        publish(archive, PUBLIC, AudioConfig(), SIGNED, "run", ["other.mp3"])
 
     feed = tmp_path / "feed.xml"
     item = '<item><enclosure url="https://example.org/a/Farm%20talk.mp3"/></item>'
@@ -202,10 +217,10 @@ def test_packs_of_a_folder(tmp_path: Path, mp3: bytes) -> None:
         (folder / each["key"]).write_bytes(square((40, 160, 60)))
     place = destination(str(folder))
     assert isinstance(place, Folder)
-    assert len(publish(place, PUBLIC, AudioConfig(), "run").made) == 1
+    assert len(publish(place, PUBLIC, AudioConfig(), SIGNED, "run").made) == 1
     assert (folder / "packs" / "id-a" / "episode.mp3").is_file() and (folder / "packs" / "index.html").is_file()
-    assert pending(place, PUBLIC, place.recordings()) == []
-    again = publish(place, PackConfig(film=False), AudioConfig(), "run")
+    assert pending(place, PUBLIC, SIGNED, place.recordings()) == []
+    again = publish(place, PackConfig(film=False), AudioConfig(), SIGNED, "run")
     assert len(again.made) == 1 and not (folder / "packs" / "id-a" / "iiif.json").exists()
     assert [path.name for path in (folder / "packs").iterdir() if path.name.startswith(".")] == []
     with pytest.raises(ConfigError, match="no folder of"):

@@ -148,7 +148,7 @@ def _illustrations(
     icon_set: IconSet, find: Find, vocabulary: Vocabulary, annotations: dict[str, tuple[str, tuple[str, ...]]]
 ) -> Iterator[Illustration]:
     for concept in vocabulary.concepts.values():
-        file = find(concept.hexcode)
+        file = find(concept.hexcode) if concept.hexcode else None
         rgba = None if file is None else tight_canvas(opened(*file, _RENDER_SIZE))
         if file is None or rgba is None:
             continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +15,8 @@ from s2i_core.evaluation.lectures.score import Judged
 PRECISIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """For which the limits of confidence are kept with a grounding."""
 Limit: TypeAlias = tuple[float, float]
+EDGES = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
+"""Of the bins of confidence; what is below the first is not looked at."""
 _FEWEST = 20
 _STEPS = 50
 
@@ -65,3 +69,29 @@ def log_odds(confidence: NDArray[np.floating]) -> NDArray[np.float64]:
     """Of shares, kept away from 0 and 1 as `Grounding.confidence` does."""
     bounded = np.clip(confidence.astype(np.float64), 1e-6, 1 - 1e-6)
     return np.asarray(np.log(bounded / (1 - bounded)))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """What was heard with about the same confidence: which it was on average, and which of it is right."""
+
+    confidence: float
+    right: tuple[bool, ...]
+
+
+def reliability(judged: Sequence[Judged], edges: Sequence[float] = EDGES) -> list[Bin]:
+    """What was heard, by confidence (Naeini et al., "Obtaining well calibrated probabilities", 2015); none is empty."""
+    counted = [one for one in judged if one.right is not None]
+    found = []
+    for low, high in pairwise(edges):
+        own = [one for one in counted if low <= one.confidence < high]
+        if own:
+            found.append(Bin(float(np.mean([one.confidence for one in own])), tuple(bool(one.right) for one in own)))
+    return found
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """How far confidence is from the share that is right, on average over what was heard; NaN for nothing heard."""
+    total = sum(len(one.right) for one in bins)
+    apart = sum(len(one.right) * abs(one.confidence - np.mean(one.right)) for one in bins)
+    return float(apart / total) if total else float("nan")

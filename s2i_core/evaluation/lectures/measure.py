@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
+from s2i_core.evaluation.lectures.heard import Voices
 from s2i_core.evaluation.lectures.listeners import ThingListener
 from s2i_core.evaluation.lectures.passages import Split
 from s2i_core.evaluation.lectures.people import clips
 from s2i_core.evaluation.lectures.score import Score, score
 from s2i_core.evaluation.lectures.spoken import Channel, Lecture, lectures, through
 
-Voices = Literal["neural", "robotic", "people"]
 RECALLS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Where the precision is reported."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 SLACK_S = 0.5
 """A thing is heard at its place if it is heard at most so long before or after it is said."""
@@ -36,6 +38,10 @@ class TimedMention:
     end_s: float
     accepted: frozenset[str]
     needed: bool
+
+
+Recorded: TypeAlias = tuple[Sequence[Guess], Sequence[TimedMention]]
+"""What was heard in a recording, and what was said in it."""
 
 
 @dataclass(frozen=True)
@@ -121,34 +127,87 @@ def judge(heard: Sequence[Guess], said: Sequence[TimedMention]) -> list[Judged]:
     return judged
 
 
-def score(recordings: Sequence[tuple[Sequence[Guess], Sequence[TimedMention]]], minutes: float) -> Score:
+def score(recordings: Sequence[Recorded], minutes: float) -> Score:
     """Score a listener: what it heard in each recording, and what was said there."""
     judged = [one for heard, said in recordings for one in judge(heard, said)]
-    needed = sum(mention.needed for _, said in recordings for mention in said)
-    counted = sorted((one for one in judged if one.right is not None), key=lambda one: -one.confidence)
-    right = np.cumsum([bool(one.right) for one in counted])
-    curve = tuple(
-        Point(one.confidence, float(hits / shown), float(hits / needed) if needed else 0.0, shown)
-        for shown, (one, hits) in enumerate(zip(counted, right, strict=True), 1)
-        # Ties belong to one limit: the last of them counts for all.
-        if shown == len(counted) or counted[shown].confidence < one.confidence
-    )
-    good = [point for point in curve if point.precision >= PRECISION]
-    best = max(good, key=lambda point: point.recall, default=None)
-    limit = best.limit if best else float("inf")
-    off_s = [one.off_s for one in counted if one.right and one.confidence >= limit]
-    steps = np.diff([0.0, *(point.recall for point in curve)])
-    # The best precision at this recall or more, as is usual.
-    ceiling = np.maximum.accumulate([point.precision for point in curve][::-1])[::-1] if curve else np.zeros(0)
+    needed = _needed(recordings)
+    curve = _curve(judged, needed)
+    best = curve.best
+    limit = float(curve.limit[best]) if best is not None else float("inf")
+    off_s = [one.off_s for one in judged if one.right and one.confidence >= limit]
+    points = zip(curve.limit, curve.precision, curve.recall, curve.shown, strict=True)
     return Score(
-        curve=curve,
-        recall=best.recall if best else 0.0,
-        average_precision=float(steps @ ceiling),
+        curve=tuple(Point(float(at), float(precise), float(found), int(shown)) for at, precise, found, shown in points),
+        recall=curve.recall_at_precision,
+        average_precision=curve.average_precision,
         off_s=float(np.median(off_s)) if off_s else float("nan"),
         needed=needed,
         minutes=minutes,
         limit=limit,
     )
+
+
+def resampled(listeners: Sequence[Sequence[Recorded]], times: int = 200) -> NDArray[np.float64]:
+    """Recall at `PRECISION` and average precision of listeners to the same recordings, drawn anew with replacement.
+
+    Args:
+        listeners: for each, what it heard in every recording and what was said there.
+        times: how often; the draws are the same for all, so that ratios of them are of like with like.
+
+    Returns:
+        `(times, listeners, 2)`.
+    """
+    rng = np.random.default_rng(0)
+    judged = [[(judge(*one), _needed([one])) for one in recordings] for recordings in listeners]
+    found = np.zeros((times, len(listeners), 2))
+    for turn in range(times):
+        chosen = rng.integers(len(judged[0]), size=len(judged[0]))
+        for who, own in enumerate(judged):
+            curve = _curve([one for row in chosen for one in own[row][0]], sum(own[row][1] for row in chosen))
+            found[turn, who] = curve.recall_at_precision, curve.average_precision
+    return found
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """The points of a curve, as arrays `(P,)`."""
+
+    limit: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    shown: NDArray[np.int64]
+
+    @property
+    def best(self) -> int | None:
+        """Place of the largest recall at `PRECISION` or better."""
+        good = np.flatnonzero(self.precision >= PRECISION)
+        return int(good[self.recall[good].argmax()]) if len(good) else None
+
+    @property
+    def recall_at_precision(self) -> float:
+        """That recall, 0 where there is none."""
+        return 0.0 if self.best is None else float(self.recall[self.best])
+
+    @property
+    def average_precision(self) -> float:
+        """The mean over recall of the best precision at this recall or more, as is usual."""
+        ceiling = np.maximum.accumulate(self.precision[::-1])[::-1]
+        return float(np.diff(self.recall, prepend=0.0) @ ceiling)
+
+
+def _curve(judged: Sequence[Judged], needed: int) -> _Curve:
+    counted = sorted((one for one in judged if one.right is not None), key=lambda one: -one.confidence)
+    limit = np.array([one.confidence for one in counted], np.float64)
+    right = np.cumsum([bool(one.right) for one in counted]).astype(np.float64)
+    shown = np.arange(1, len(counted) + 1)
+    # Ties belong to one limit: the last of them counts for all.
+    last = np.append(limit[1:] < limit[:-1], True)[: len(counted)]
+    recall = right / needed if needed else np.zeros(len(counted))
+    return _Curve(limit[last], (right / shown)[last], recall[last], shown[last])
+
+
+def _needed(recordings: Sequence[Recorded]) -> int:
+    return sum(mention.needed for _, said in recordings for mention in said)
 
 
 def _middle(mention: TimedMention) -> float:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from s2i_core import identity, steps
-from s2i_core.audio.listen import listen
 from s2i_core.config import RunConfig
+from s2i_core.evaluation.lectures.heard import Hearing
 from s2i_core.evaluation.lectures.score import SLACK_S, TimedMention
-from s2i_core.evaluation.lectures.spoken import Lecture
-from s2i_core.evaluation.robustness import wav
 from s2i_core.models.contracts import Model
 from s2i_core.records import Scene, Status
-from s2i_core.weights import least_heard
 
 
 @dataclass(frozen=True)
@@ -35,32 +27,55 @@ class Shown:
     """Over some lectures.
 
     Attributes:
-        pictures: how many there are.
-        right: share of them that show something that is named in their scene; NaN where there is none.
-        things_right: share of what they show that is named in their scene.
-        a_minute: pictures in a minute of talk.
-        a_minute_of_names: the same in passages that name something.
-        heard_s_a_minute: seconds of one core to decode, find speech, encode, hear and plan a minute of talk.
+        named: for each picture, of each thing that it shows, whether it is named in its scene.
+        of_naming: how many of the pictures are of lectures that name something.
         minutes: how long the lectures are.
+        naming_minutes: how long those are that name something.
+        heard_s: seconds of one core to decode, find speech, encode and hear them.
     """
 
-    pictures: int
-    right: float
-    things_right: float
-    a_minute: float
-    a_minute_of_names: float
-    heard_s_a_minute: float
+    named: tuple[tuple[bool, ...], ...]
+    of_naming: int
     minutes: float
+    naming_minutes: float
+    heard_s: float
+
+    @property
+    def pictures(self) -> int:
+        """How many there are."""
+        return len(self.named)
+
+    @property
+    def right(self) -> list[bool]:
+        """Of each picture, whether it shows something that is named in its scene."""
+        return [any(own) for own in self.named]
+
+    @property
+    def things_right(self) -> list[bool]:
+        """Of each thing in a picture, whether it is named in its scene."""
+        return [right for own in self.named for right in own]
+
+    @property
+    def a_minute(self) -> float:
+        """Pictures in a minute of talk."""
+        return self.pictures / self.minutes if self.minutes else 0.0
+
+    @property
+    def a_minute_of_names(self) -> float:
+        """The same in lectures that name something."""
+        return self.of_naming / self.naming_minutes if self.naming_minutes else 0.0
+
+    @property
+    def heard_s_a_minute(self) -> float:
+        """Seconds of one core to hear a minute of talk."""
+        return self.heard_s / self.minutes if self.minutes else 0.0
 
 
-def planned(model: Model, config: RunConfig, sound: NDArray[np.float32]) -> list[Scene]:
-    """The scenes of a recording `(T,)` at 16 kHz."""
-    listening = listen(io.BytesIO(wav(sound)), "lecture", config.audio, frontend=model.encoder.frontend)
-    utterances = list(listening)
-    embedded = steps.embed(utterances, model, least_heard(config)) if utterances else []
+def planned(hearing: Hearing, model: Model, config: RunConfig) -> list[Scene]:
+    """The scenes of a recording."""
     return steps.plan(
-        embedded,
-        listening.result.gaps,
+        hearing.embedded,
+        hearing.gaps,
         config,
         recording_id="lecture",
         encoder_digest=model.encoder_digest,
@@ -81,9 +96,9 @@ def pictures(model: Model, config: RunConfig, scenes: Sequence[Scene]) -> list[P
     ]
 
 
-def named_in(picture: Picture, said: Sequence[TimedMention]) -> list[bool]:
+def named_in(picture: Picture, said: Sequence[TimedMention]) -> tuple[bool, ...]:
     """Of each thing that a picture shows, whether it is named in its scene."""
-    return [
+    return tuple(
         any(
             title in mention.accepted
             and mention.start_s < picture.end_s + SLACK_S
@@ -91,37 +106,20 @@ def named_in(picture: Picture, said: Sequence[TimedMention]) -> list[bool]:
             for mention in said
         )
         for title in picture.shows
-    ]
-
-
-def measure(
-    model: Model,
-    config: RunConfig,
-    recordings: Sequence[tuple[Lecture, NDArray[np.float32]]],
-    tell: Callable[[str], None] = lambda _: None,
-) -> Shown:
-    """Set the pictures of lectures, which came through as these sounds `(T,)`, against what is said in them."""
-    judged: list[list[bool]] = []
-    heard_s = minutes = naming = 0.0
-    of_naming = 0
-    for lecture, sound in recordings:
-        tell(f"{lecture.title}, {lecture.voice}")
-        since = time.process_time()
-        scenes = planned(model, config, sound)
-        heard_s += time.process_time() - since
-        own = [named_in(picture, lecture.said) for picture in pictures(model, config, scenes)]
-        judged += own
-        minutes += lecture.duration_s / 60
-        if any(mention.needed for mention in lecture.said):
-            naming += lecture.duration_s / 60
-            of_naming += len(own)
-    things = [right for own in judged for right in own]
-    return Shown(
-        pictures=len(judged),
-        right=sum(map(any, judged)) / len(judged) if judged else float("nan"),
-        things_right=sum(things) / len(things) if things else float("nan"),
-        a_minute=len(judged) / minutes if minutes else 0.0,
-        a_minute_of_names=of_naming / naming if naming else 0.0,
-        heard_s_a_minute=heard_s / minutes if minutes else 0.0,
-        minutes=minutes,
     )
+
+
+def measure(model: Model, config: RunConfig, hearings: Sequence[Hearing]) -> Shown:
+    """Set the pictures of lectures against what is said in them."""
+    named: list[tuple[bool, ...]] = []
+    minutes = naming_minutes = 0.0
+    of_naming = 0
+    for hearing in hearings:
+        said, own_minutes = hearing.lecture.said, hearing.lecture.duration_s / 60
+        own = [named_in(picture, said) for picture in pictures(model, config, planned(hearing, model, config))]
+        named += own
+        minutes += own_minutes
+        if any(mention.needed for mention in said):
+            naming_minutes += own_minutes
+            of_naming += len(own)
+    return Shown(tuple(named), of_naming, minutes, naming_minutes, sum(hearing.cost_s for hearing in hearings))

@@ -73,11 +73,11 @@ class Lecture:
         return len(self.sound) / SAMPLING_RATE_HZ
 
 
-def lectures(split: Split, kind: Literal["neural", "robotic"]) -> Iterator[Lecture]:
-    """Every passage of a split by `TAKES` of the voices of a kind."""
+def lectures(split: Split, kind: Literal["neural", "robotic"], takes: int = TAKES) -> Iterator[Lecture]:
+    """Every passage of a split by the first `takes` of its `TAKES` voices of a kind."""
     names = (NEURAL if kind == "neural" else ROBOTIC)[split]
     for place, passage in enumerate(passages(split)):
-        for take in range(TAKES):
+        for take in range(takes):
             yield speak(passage, names[(place + take * (len(names) // TAKES)) % len(names)])
 
 

@@ -7,7 +7,9 @@ made up gets that of its neighbours. So in time the peer is as good as it could 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,27 +42,56 @@ def hear(cascade: Cascade, lecture: Lecture, sound: NDArray[np.float32], titles:
 
     Args:
         cascade: recogniser and text teacher.
-        lecture: the words that are said in it give those of the transcript their times.
+        lecture: the words that are said in it give those of the transcript their times; where it has none, they are
+            spread evenly.
         sound: `(T,)` at 16 kHz.
         titles: of the library.
         vectors: the teacher's of the titles `(N, E)`.
     """
     transcript: list[str] = []
     for clip in _clips(sound):
-        transcript += [word.lower() for word in _WORD.findall(cascade.transcripts([log_mel(clip)])[0])]
-    times = timed(transcript, lecture.words)
-    asked: list[tuple[str, float]] = []
-    for place, word in enumerate(transcript):
-        if word not in _LITTLE_WORDS:
-            asked.append((word, sum(times[place]) / 2))
-            if place + 1 < len(transcript) and transcript[place + 1] not in _LITTLE_WORDS:
-                asked.append((f"{word} {transcript[place + 1]}", (times[place][0] + times[place + 1][1]) / 2))
+        transcript += _words(cascade.transcripts([log_mel(clip)])[0])
+    if lecture.words:
+        times = timed(transcript, lecture.words)
+    else:
+        edges = np.linspace(0, len(sound) / SAMPLING_RATE_HZ, len(transcript) + 1).tolist()
+        times = list(itertools.pairwise(edges))
+    asked = _asked(transcript)
     if not asked:
         return []
-    cosines = cascade.embed([text for text, _ in asked]) @ vectors.T
+    cosines = cascade.embed([text for text, _, _ in asked]) @ vectors.T
     best = cosines.argmax(1)
-    heard = [Guess(titles[best[row]], at_s, float(cosines[row, best[row]])) for row, (_, at_s) in enumerate(asked)]
+    heard = [
+        Guess(titles[best[row]], (times[first][0] + times[last][1]) / 2, float(cosines[row, best[row]]))
+        for row, (_, first, last) in enumerate(asked)
+    ]
     return distinct(heard)
+
+
+def cost_s(cascade: Cascade, sound: NDArray[np.float32]) -> float:
+    """Seconds of CPU that a cascade takes to read a sound `(T,)` at 16 kHz, nothing of which it knows."""
+    since = time.process_time()
+    transcript: list[str] = []
+    for clip in _clips(sound):
+        transcript += _words(cascade.recognise([log_mel(clip)])[0])
+    if asked := _asked(transcript):
+        cascade.teacher([text for text, _, _ in asked])
+    return time.process_time() - since
+
+
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def _asked(transcript: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Words and pairs of words that may name something, with the places of the first and the last."""
+    asked: list[tuple[str, int, int]] = []
+    for place, word in enumerate(transcript):
+        if word not in _LITTLE_WORDS:
+            asked.append((word, place, place))
+            if place + 1 < len(transcript) and transcript[place + 1] not in _LITTLE_WORDS:
+                asked.append((f"{word} {transcript[place + 1]}", place, place + 1))
+    return asked
 
 
 def distinct(heard: Sequence[Guess]) -> list[Guess]:
@@ -85,8 +116,8 @@ def timed(transcript: Sequence[str], words: Sequence[tuple[str, float, float]]) 
             times[place] = words[other][1:]
     last = (0.0, 0.0)
     filled = []
-    for time in times:
-        last = time or (last[1], last[1])
+    for known in times:
+        last = known or (last[1], last[1])
         filled.append(last)
     return filled
 

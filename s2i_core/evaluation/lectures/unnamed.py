@@ -7,14 +7,13 @@ without words. Spoken by the voices of the lecture tests; coughs and singing are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2i_core.audio.features import SAMPLING_RATE_HZ
 from s2i_core.evaluation.lectures.passages import Line, Script
-from s2i_core.evaluation.lectures.spoken import NEURAL, speak
+from s2i_core.evaluation.lectures.spoken import NEURAL, Lecture, speak
 
 _SAID = {
     "names": (
@@ -44,29 +43,23 @@ _SONG_HZ = (220.0, 247.0, 262.0, 294.0, 330.0, 294.0, 262.0, 220.0)
 _VOWELS_HZ = ((700.0, 1200.0), (400.0, 800.0), (300.0, 2200.0))
 
 
-@dataclass(frozen=True)
-class Sound:
-    """A kind of sound, and one of it `(T,)` at 16 kHz."""
-
-    kind: str
-    sound: NDArray[np.float32]
-
-
-def sounds() -> Iterator[Sound]:
-    """One of each kind by each of two voices, some ten to twenty seconds; the same every time."""
+def sounds() -> Iterator[Lecture]:
+    """One of each kind, which is its title, by each of two voices, some ten to twenty seconds; the same every time."""
     rng = np.random.default_rng(0)
     for voice in NEURAL["test"][:2]:
         said = {kind: _speak(kind, texts, voice) for kind, texts in _SAID.items()}
-        yield from (Sound(kind, sound) for kind, sound in said.items())
+        yield from said.values()
         first, second = (said[kind] for kind in _TWO)
-        length = min(len(first), len(second))
-        yield Sound("two at once", np.asarray((first[:length] + second[:length]) / 2, np.float32))
-        yield Sound("coughs", _coughs(rng))
-        yield Sound("singing", _singing(rng))
+        length = min(len(first.sound), len(second.sound))
+        both = np.asarray((first.sound[:length] + second.sound[:length]) / 2, np.float32)
+        words = sorted((*first.words, *second.words), key=lambda word: word[1])
+        yield Lecture("two at once", "nothing", voice, both, (), tuple(words))
+        yield Lecture("coughs", "nothing", voice, _coughs(rng), (), ())
+        yield Lecture("singing", "nothing", voice, _singing(rng), (), ())
 
 
-def _speak(kind: str, texts: tuple[str, ...], voice: str) -> NDArray[np.float32]:
-    return speak(Script(kind, "nothing", tuple(Line(text, ()) for text in texts)), voice).sound
+def _speak(kind: str, texts: tuple[str, ...], voice: str) -> Lecture:
+    return speak(Script(kind, "nothing", tuple(Line(text, ()) for text in texts)), voice)
 
 
 def _coughs(rng: np.random.Generator) -> NDArray[np.float32]:

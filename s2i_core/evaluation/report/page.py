@@ -12,6 +12,9 @@ from jinja2 import Environment, StrictUndefined
 from s2i_core.evaluation.statistics import cell
 
 TITLES = {
+    "talk": "Things named in talk",
+    "talk-pictures": "Pictures of talk",
+    "near-sounds": "Near-sounding words",
     "retrieval": "Retrieval",
     "composition": "Composition",
     "fidelity": "Fidelity",
@@ -35,6 +38,7 @@ def page(result: dict[str, Any], pictures: Path) -> str:
     shown = [
         {"name": name, "text": text, "data": base64.b64encode((pictures / name).read_bytes()).decode()}
         for name, text in parts.get("pictures", {}).get("pictures", ())
+        if (pictures / name).exists()
     ]
     template = environment.from_string(files("s2i_core.evaluation.report").joinpath("page.html").read_text("utf-8"))
     return template.render(

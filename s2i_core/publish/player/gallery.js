@@ -45,7 +45,13 @@
     if (event.key === "Escape" && event.target === wanted) { wanted.value = ""; search(); }
   });
 
+  const ask = () => {
+    const asked = /^#q=(.*)$/.exec(location.hash);
+    if (!asked) return;
+    try { wanted.value = decodeURIComponent(asked[1]); } catch { wanted.value = asked[1]; }
+    search();
+  };
+  addEventListener("hashchange", ask);
   root.classList.add("script");
-  const asked = /^#q=(.*)$/.exec(location.hash);
-  if (asked) { try { wanted.value = decodeURIComponent(asked[1]); } catch { wanted.value = asked[1]; } search(); }
+  ask();
 })();

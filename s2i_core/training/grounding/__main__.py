@@ -108,7 +108,7 @@ def export(
 ) -> None:
     """Put a grounding into a checkpoint, with the things of its library in the style that is drawn by default."""
     library = SpeechToImagePipeline.from_pretrained(checkpoint).library.styled(ImageConfig().style)
-    titles, vectors = [info.title for info in library.infos], np.asarray(library.vectors, np.float32)
+    titles, vectors = [info.name for info in library.infos], np.asarray(library.vectors, np.float32)
     vocabulary = Vocabulary(titles, vectors, other_nouns())
     target = checkpoint / GROUNDING_FOLDER
     made = load_part(grounding, Grounding, torch.float16)

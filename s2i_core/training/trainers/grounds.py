@@ -10,8 +10,8 @@ from s2i_core.corpus.backgrounds import SETTINGS, paint
 from s2i_core.models.decoders.native.grounds import Grounds, coarse
 from s2i_core.models.decoders.native.places import TIMES
 
-_EACH = 12
-_PAINTED_PX = 128
+_EACH = 4
+_PAINTED_PX = 64
 
 
 def paint_all(styles: Sequence[str]) -> Grounds:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from s2i_core.evaluation.lectures.calibrate import fit, limits, log_odds
+from s2i_core.evaluation.lectures.calibrate import calibration_error, fit, limits, log_odds, reliability
 from s2i_core.evaluation.lectures.score import Judged
 
 
@@ -44,3 +44,12 @@ def test_limits_are_where_a_precision_is_still_kept():
         assert np.mean(right) == pytest.approx(precision, abs=0.01)
     assert kept[0.6] < kept[0.8] < kept[0.95]
     assert limits(judged[:10], lambda share: share) == []  # too few to tell
+
+
+def test_a_probability_is_right_as_often_as_it_says():
+    bins = reliability(answers(1.0, 0.0, 20_000))
+    assert [len(one.right) for one in bins] == pytest.approx([20_000 / 10] * 10, rel=0.25)
+    assert calibration_error(bins) < 0.02
+    boasting = reliability([Judged(0.9, n == 0, True, 0.0, "owl") for n in range(10)])
+    assert calibration_error(boasting) == pytest.approx(0.8)
+    assert np.isnan(calibration_error(reliability([])))

@@ -1,7 +1,5 @@
 """The lecture test: what is marked can be shown, what is right is in the library, and nothing of it is trained on."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from s2i_core.corpus.sources import voices
 from s2i_core.evaluation.lectures import passages as lectures
 from s2i_core.evaluation.lectures.passages import line, passages
 from s2i_core.evaluation.lectures.spoken import NEURAL, ROBOTIC, TAKES
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.training.grounding.sentences import FRAMES
 from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
@@ -16,7 +15,7 @@ SPLITS = ("dev", "test")
 
 
 def titles():
-    return {row["concept"] for row in json.loads((shipped_checkpoint() / LIBRARY_FOLDER / "sprites.json").read_text())}
+    return set(SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER).concepts)
 
 
 def test_marks_become_places_in_the_plain_text():

@@ -8,7 +8,8 @@ import pytest
 from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.sources import wordnet
 from s2i_core.english.vocabulary import Concept, Name
-from s2i_core.evaluation.lectures.people import clip
+from s2i_core.evaluation.lectures import people
+from s2i_core.evaluation.lectures.people import clip, clips
 from s2i_core.evaluation.lectures.score import Guess, judge
 
 
@@ -48,3 +49,10 @@ def test_what_may_be_a_verb_need_not_be_found_but_in_a_name(lexicon):
 def test_a_clip_that_names_nothing_makes_everything_wrong(lexicon):
     made = clip(Fake("thank you"), lexicon)
     assert [one.right for one in judge([Guess("hat", 0.5, 0.9)], made.said)] == [False]
+
+
+def test_of_clips_that_name_nothing_every_fourth_is_taken(lexicon, monkeypatch):
+    monkeypatch.setattr(people, "Lexicon", lambda *_: lexicon)
+    told = [Fake(text) for text in ("thank you", "the hat", "one", "two", "three", "a hat", "four")]
+    monkeypatch.setattr(people.human, "recordings", lambda: told)
+    assert [made.title for made in clips()] == ["the hat", "three", "a hat"]

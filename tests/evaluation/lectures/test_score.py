@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from s2i_core.evaluation.lectures.score import Guess, TimedMention, judge, score
+from s2i_core.evaluation.lectures.score import Guess, TimedMention, judge, resampled, score
 
 OWL = TimedMention(1.0, 1.4, frozenset({"owl", "bird"}), True)
 SHIP = TimedMention(3.0, 3.4, frozenset({"ship"}), True)
@@ -54,3 +54,13 @@ def test_a_listener_that_is_never_sure_enough_has_no_recall():
     assert (found.recall, found.limit, math.isnan(found.off_s)) == (0.0, math.inf, True)
     silent = score([([], [OWL])], 1.0)
     assert (silent.curve, silent.recall, silent.average_precision, silent.at_recall(0.1)) == ((), 0.0, 0.0, 0.0)
+
+
+def test_intervals_draw_the_same_recordings_for_every_listener():
+    good = ([Guess("owl", 1.2, 0.9)], [OWL])
+    bad = ([Guess("ship", 1.2, 0.9)], [OWL])
+    draws = resampled([[good, bad, good, bad], [good, bad, good, bad], [bad] * 4], times=50)
+    assert draws.shape == (50, 3, 2)
+    assert (draws[:, 0] == draws[:, 1]).all()
+    assert (draws[:, 2] == 0).all()
+    assert draws[:, 0, 1].min() < 0.25 < draws[:, 0, 1].max()

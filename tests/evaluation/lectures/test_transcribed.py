@@ -73,3 +73,10 @@ def test_long_talk_is_cut_where_it_is_quiet():
 def test_of_what_is_near_in_time_the_surest_stays():
     heard = [Guess("owl", 1.0, 0.5), Guess("ship", 1.2, 0.9), Guess("owl", 1.7, 0.4), Guess("ship", 2.1, 0.3)]
     assert transcribed.distinct(heard) == [Guess("ship", 1.2, 0.9), Guess("owl", 1.7, 0.4)]
+
+
+def test_words_of_no_known_time_are_spread_evenly():
+    sound = np.zeros(4 * SAMPLING_RATE_HZ, np.float32)
+    unknown = Lecture("Owls", "birds", "none", sound, (), ())
+    heard = transcribed.hear(FakeCascade("owl and a ladder"), unknown, sound, ["owl", "ladder"], np.eye(2))
+    assert [(guess.title, guess.at_s) for guess in heard] == [("owl", 0.5), ("ladder", 3.5)]

@@ -14,7 +14,7 @@ def test_there_is_something_of_each_kind(monkeypatch):
 
     monkeypatch.setattr(unnamed, "speak", speak)
     found, again = list(unnamed.sounds()), list(unnamed.sounds())
-    kinds = {each.kind for each in found}
+    kinds = {each.title for each in found}
     assert {"names", "letters and numbers", "two at once", "coughs", "singing", "laughter"} <= kinds
     assert len(found) == 2 * len(kinds)
     for each, other in zip(found, again, strict=True):

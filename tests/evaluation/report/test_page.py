@@ -41,23 +41,27 @@ def test_page_and_card(parts, tmp_path):
     for name in ("said-000.webp", "blind-00.webp"):
         (tmp_path / name).write_bytes(encode_image(np.zeros((64, 64, 3), np.uint8), ImageConfig()))
     targets = [
-        {"title": one.target.title, "target": "≥ 1", "measured": cell(one.figure), "met": one.met}
+        {"title": one.target.title, "target": "≥ 1", "measured": cell(one.figure), "met": one.met, "older": False}
         for one in compare(parts)
     ]
     facts = {"model_digest": "ab" * 16, "image": ImageConfig().model_dump(), "threads": 2, "targets": targets}
     names = ("speech_encoder", "projection", "layout", "denoiser", "image_encoder")
     facts |= {"styles": ["3d", "sketch"], "library_sprites": 3, "library_concepts": 2}
     facts["parameters"] = dict.fromkeys(names, 1_000_000)
+    parts["latency"] |= {"older": True, "date": "2025-01-31"}
     result = write_result(tmp_path / "model.json", "s2i eval", facts | {"parts": parts})
     html = page(result, tmp_path)
     assert "two &lt;red&gt; dogs" in html
     assert "Speech to &lt;caption&gt;" in html
     assert "0.70 (0.40–0.89)" in html
+    assert html.count("Measured on 2025-01-31") == 1
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     text = card(result)
     assert "| speech → caption in 1,000, neural voices: R@1 | 0.70 (0.40–0.89) |" in text
+    assert "| seconds from 5 s of speech to the picture, 2 cores † | 3.00 (2.90–3.20) |" in text
+    assert "†: measured on 2025-01-31" in text
     assert "| image encoder | starts from EfficientNet" in text and "layout projection" not in text
-    assert "| missed |" in text and "| met |" in text
+    assert "| short |" in text and "| met |" in text
 
 
 def test_a_cell_is_as_exact_as_its_value_allows():

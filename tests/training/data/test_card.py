@@ -31,7 +31,7 @@ def test_the_card_counts_what_was_built(tmp_path: Path) -> None:
     library.save(tmp_path / "library")
     infos = [replace(info, style="sketch", source="Hand", licence="CC-BY-4.0") for info in library.infos]
     infos[1] = replace(infos[1], title=infos[0].title)
-    SpriteLibrary(infos, library._webp).save(tmp_path / CAPTIONED_FOLDER)
+    SpriteLibrary(infos, library.webp).save(tmp_path / CAPTIONED_FOLDER)
     config = DataConfig(scenes=6, bare=1, tests=2)
     build._build_scenes(tmp_path, config, SpriteBook(library))
     (tmp_path / "phrases.txt").write_text("lighthouse\na tall tower\n")

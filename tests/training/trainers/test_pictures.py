@@ -29,7 +29,7 @@ def styled(folder: Path, tmp_path: Path) -> Path:
     shutil.copytree(folder, tmp_path / "data")
     own = SpriteLibrary.load(folder / "library")
     infos = [replace(info, style="sketch") for info in own.infos[:2]]
-    SpriteLibrary(infos, own._webp[:2]).save(tmp_path / "data" / STYLES_FOLDER)
+    SpriteLibrary(infos, own.webp[:2]).save(tmp_path / "data" / STYLES_FOLDER)
     return tmp_path / "data"
 
 

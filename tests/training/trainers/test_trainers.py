@@ -37,7 +37,7 @@ def projection() -> QueryTransformer:
 def test_a_scene_is_drawn_in_another_style(folder: Path, tmp_path: Path) -> None:
     own = SpriteBook(SpriteLibrary.load(folder / "library"))
     infos = [replace(info, style="sketch") for info in own.library.infos[:2]]
-    SpriteLibrary(infos, own.library._webp[:2]).save(tmp_path / "styles")
+    SpriteLibrary(infos, own.library.webp[:2]).save(tmp_path / "styles")
     own.save(tmp_path / "library")
     books = diffuse._books(tmp_path, (*own.styles, "sketch"))
     config = diffuse.DiffuseConfig(restyled=1)

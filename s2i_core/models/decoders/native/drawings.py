@@ -2,7 +2,8 @@
 
 They lie beside the sprites in one ZIP file, `drawings.zip`, each by its sprite's id: `ID.svg`, `ID.FINISH.svg` for one
 that is finished after it was rendered, or `ID.webp`. Sprites name a library's pictures (`weights.part_digest`), and
-these, of which the sprites were made, don't: a library that gets them later keeps its name.
+these, of which the sprites were made, don't: a library that gets them later keeps its name. Where a sprite is not kept
+but redrawn of a drawing (`redraw.py`), maybe of one that several share, the library names the drawing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from s2i_core.errors import ModelError
+from s2i_core.models.decoders.native.redraw import Redrawing
 
 RGBA = npt.NDArray[np.uint8]
 FILE = "drawings.zip"
@@ -55,13 +57,14 @@ def tight_canvas(image: Image.Image, size: int, margin: int) -> RGBA | None:
     return np.asarray(canvas.convert("RGBA"))
 
 
-def opened(name: str, data: bytes, svg_px: int) -> Image.Image:
+def opened(name: str, data: bytes, svg_px: int, redrawing: str = "") -> Image.Image:
     """A drawing from its file, RGBA; an SVG is rendered that wide, on a ground that is transparent.
 
     Args:
         name: of the file: how it ends tells what it is.
         data: its bytes.
         svg_px: width of an SVG.
+        redrawing: how it is redrawn, see `Redrawing`, instead of finished; empty for not.
 
     Raises:
         ModelError: it cannot be read.
@@ -77,6 +80,8 @@ def opened(name: str, data: bytes, svg_px: int) -> Image.Image:
             rendered = image.convert("RGBA")
     except (OSError, ValueError) as error:
         raise ModelError(name, f"it cannot be read: {error}", "Save it again.") from error
+    if redrawing:
+        return Redrawing.of(redrawing)(rendered)
     finish = name.split(".")[-2]
     return FINISHES[finish](rendered) if finish in FINISHES else rendered
 
@@ -105,7 +110,7 @@ class Drawings:
                 stem, _, kind = name.rpartition(".")
                 before, _, finish = stem.rpartition(".")
                 self._names[before if kind == "svg" and finish in FINISHES else stem] = file, name
-        self._kept: OrderedDict[tuple[str, int], RGBA] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, str], RGBA] = OrderedDict()
         self._held = 0
 
     @classmethod
@@ -113,37 +118,43 @@ class Drawings:
         """Those of the library in a folder; `None` where it has none."""
         return cls(folder / FILE) if (folder / FILE).is_file() else None
 
-    def __contains__(self, sprite_id: str) -> bool:
-        return sprite_id in self._names
+    def __contains__(self, drawing: str) -> bool:
+        return drawing in self._names
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """All of them: names of files, and what is in them."""
+        for file, name in self._names.values():
+            yield name, file.read(name)
 
     def save(self, folder: Path) -> None:
         """Write all of them into a library's folder."""
         if self.paths == (folder / FILE,):
             return
-        save_drawings(folder, {name: file.read(name) for file, name in self._names.values()})
+        save_drawings(folder, dict(self.files()))
 
-    def rgba(self, sprite_id: str, side_px: int, margin: float) -> RGBA:
+    def rgba(self, drawing: str, side_px: int, margin: float, redrawing: str = "") -> RGBA:
         """A drawing cut and centred as its sprite is, `(S, S, 4)` uint8: S the next of `SIDES_PX`, or what it has.
 
         Args:
-            sprite_id: one that it contains.
+            drawing: one that it contains.
             side_px: wanted.
             margin: room around what is drawn, as a share of the canvas.
+            redrawing: see `opened`.
 
         Raises:
             ModelError: it is damaged.
         """
         side = next((each for each in SIDES_PX if each >= side_px), SIDES_PX[-1])
-        key = (sprite_id, side)
+        key = (drawing, side, redrawing)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        file, name = self._names[sprite_id]
+        file, name = self._names[drawing]
         try:
-            image = opened(name, file.read(name), round(_ROOM * side))
+            image = opened(name, file.read(name), round(_ROOM * side), redrawing)
         except (OSError, zipfile.BadZipFile, zlib.error) as error:
             raise ModelError(str(file.filename), f"{name}: {error}", "Copy or build the library again.") from error
         side = min(side, max(SIDES_PX[0], *image.size))

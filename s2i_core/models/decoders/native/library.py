@@ -4,15 +4,17 @@ The decoder is a semi-parametric diffusion model (Blattmann et al. 2022, "Retrie
 looks up illustrations near the speech in the shared space and gets them as a reference. The library is data beside the
 weights, so a customer may swap it for one of their own drawings without training again (`s2i library build`).
 
-On disk it is `sprites.safetensors` (WebP bytes end to end, their offsets, and the vectors), `sprites.json`, and, for
-pictures finer than the sprites, `drawings.zip`.
+On disk it is `sprites.safetensors` (WebP bytes end to end, their offsets, the vectors, and which of them is each
+sprite's), `sprites.json`, and, for pictures finer than the sprites, `drawings.zip`. Sprites that are redrawn have no
+WebP.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -55,6 +57,8 @@ class SpriteInfo:
         author: whom to credit.
         url: where it can be had, or the set where single drawings have no address.
         borrowed: it was drawn in another style, and redrawn in this one.
+        drawing: its name in `drawings.zip`, where that is not `id`.
+        redrawing: how that is redrawn in this style (`redraw.Redrawing`); empty where it is kept as it is.
     """
 
     id: str
@@ -67,6 +71,13 @@ class SpriteInfo:
     author: str = ""
     url: str = ""
     borrowed: bool = False
+    drawing: str = ""
+    redrawing: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in plain words: a radio tower, where its title is that of Tokyo."""
+        return self.concept.replace("_", " ")
 
 
 def tight_canvas(image: Image.Image) -> RGBA | None:
@@ -79,7 +90,8 @@ class SpriteLibrary:
 
     Args:
         infos: one entry a sprite.
-        webp: the sprites as WebP files, each `SPRITE_SIZE` square with alpha.
+        webp: the sprites as WebP files, each `SPRITE_SIZE` square with alpha; empty for one that is made of its drawing
+            when it is asked for.
         vectors: `(N, E)` float32, L2-normalised, in the model's shared space, or `None` before they are known.
         embedded_by: digest of the model that made the vectors; empty for those that a checkpoint was trained with.
         large: the same drawings for finer canvases, where it has them.
@@ -99,7 +111,7 @@ class SpriteLibrary:
         if len(infos) != len(webp):
             raise ModelError("sprite library", f"{len(infos)} entries for {len(webp)} images", "build it again")
         self.infos = tuple(infos)
-        self._webp = tuple(webp)
+        self.webp = tuple(webp)
         self._decoded: dict[int, RGBA] = {}
         self._extents: dict[int, tuple[float, float]] = {}
         self._figures: dict[int, Figure] = {}
@@ -107,10 +119,14 @@ class SpriteLibrary:
         for index, info in enumerate(self.infos):
             self._members.setdefault(info.concept, []).append(index)
         self._styled: dict[str, SpriteLibrary] = {}
-        self._vectors: npt.NDArray[np.float32] | None = None
-        self.vectors = vectors
+        self._distinct: npt.NDArray[np.float32] | None = None
+        self._vector_of = np.zeros(0, np.int32)
         self.embedded_by = embedded_by
         self.large = large
+        self.vectors = vectors
+        for info, data in zip(self.infos, self.webp, strict=True):
+            if not data and (large is None or (info.drawing or info.id) not in large):
+                raise ModelError(info.id, "it has neither a sprite nor a drawing", "copy or build the library again")
 
     @classmethod
     def from_arrays(cls, infos: Sequence[SpriteInfo], sprites: Iterable[RGBA]) -> SpriteLibrary:
@@ -123,7 +139,7 @@ class SpriteLibrary:
         infos = [info for each in libraries for info in each.infos]
         paths = [path for each in libraries if each.large for path in each.large.paths]
         large = Drawings(*paths) if paths else None
-        return cls(infos, [data for each in libraries for data in each._webp], large=large)
+        return cls(infos, [data for each in libraries for data in each.webp], large=large)
 
     def styled(self, style: str) -> SpriteLibrary:
         """The sprites of one style, with their vectors; all of them where there is none, as in a house style."""
@@ -131,10 +147,15 @@ class SpriteLibrary:
         if len(places) in (0, len(self)):
             return self
         if style not in self._styled:
-            vectors = None if self._vectors is None else self._vectors[places]
-            chosen = [self.infos[n] for n in places], [self._webp[n] for n in places]
-            self._styled[style] = SpriteLibrary(*chosen, vectors, self.embedded_by, self.large)
+            self._styled[style] = self.kept(lambda info: info.style == style)
         return self._styled[style]
+
+    def kept(self, wanted: Callable[[SpriteInfo], bool]) -> SpriteLibrary:
+        """Those of the sprites that are wanted, with their vectors."""
+        places = [place for place, info in enumerate(self.infos) if wanted(info)]
+        vectors = None if self._distinct is None else self._distinct[self._vector_of[places]]
+        chosen = [self.infos[n] for n in places], [self.webp[n] for n in places]
+        return SpriteLibrary(*chosen, vectors, self.embedded_by, self.large)
 
     def __len__(self) -> int:
         return len(self.infos)
@@ -146,8 +167,8 @@ class SpriteLibrary:
 
     @property
     def vectors(self) -> npt.NDArray[np.float32] | None:
-        """`(N, E)` float32, L2-normalised, or `None`."""
-        return self._vectors
+        """`(N, E)` float32, L2-normalised, or `None`; put together when it is asked for, since sprites share them."""
+        return None if self._distinct is None else self._distinct[self._vector_of]
 
     @vectors.setter
     def vectors(self, vectors: npt.NDArray[np.float32] | None) -> None:
@@ -160,7 +181,7 @@ class SpriteLibrary:
             if not np.all(np.isfinite(norms)) or np.any(norms < 1e-6):
                 raise ModelError("sprite library", "a vector is zero or not finite", "embed the sprites again")
             vectors = np.ascontiguousarray(vectors / norms, dtype=np.float32)
-        self._vectors = vectors
+        self._distinct, self._vector_of = (None, np.zeros(0, np.int32)) if vectors is None else _distinct(vectors)
         self._styled.clear()
 
     def embed(self, model: Model, batch: int = 64) -> None:
@@ -179,9 +200,14 @@ class SpriteLibrary:
         return tuple(self._members.get(concept, ()))
 
     def rgba(self, index: int) -> RGBA:
-        """`(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8 with straight alpha; decoded once and kept. Read-only."""
+        """`(SPRITE_SIZE, SPRITE_SIZE, 4)` uint8 with straight alpha; decoded or drawn once and kept. Read-only."""
+        if index not in self._decoded and not self.webp[index]:
+            fine = Image.fromarray(self.drawn(index, SPRITE_SIZE + 1)).convert("RGBa")
+            smaller = fine.resize((SPRITE_SIZE, SPRITE_SIZE), Image.Resampling.LANCZOS).convert("RGBA")
+            self._decoded[index] = np.asarray(smaller)
+            self._decoded[index].setflags(write=False)
         if index not in self._decoded:
-            with Image.open(io.BytesIO(self._webp[index]), formats=["WEBP"]) as image:
+            with Image.open(io.BytesIO(self.webp[index]), formats=["WEBP"]) as image:
                 if image.size != (SPRITE_SIZE, SPRITE_SIZE):
                     raise ModelError(
                         self.infos[index].id,
@@ -196,9 +222,10 @@ class SpriteLibrary:
     def drawn(self, index: int, side_px: int) -> RGBA:
         """The drawing for a canvas of that side, of a side of its own: the sprite where there is no larger one."""
         info = self.infos[index]
-        if side_px <= SPRITE_SIZE or self.large is None or info.id not in self.large:
+        name = info.drawing or info.id
+        if side_px <= SPRITE_SIZE or self.large is None or name not in self.large:
             return self.rgba(index)
-        return self.large.rgba(info.id, side_px, MARGIN / SPRITE_SIZE)
+        return self.large.rgba(name, side_px, MARGIN / SPRITE_SIZE, info.redrawing)
 
     def extent(self, index: int) -> tuple[float, float]:
         """Width and height of what is drawn, as shares of the canvas."""
@@ -231,15 +258,15 @@ class SpriteLibrary:
         Raises:
             ModelError: the library has no vectors, or of another width.
         """
-        if self._vectors is None:
+        if self._distinct is None:
             raise ModelError("sprite library", "it has no vectors", "embed its sprites with the model's image encoder")
-        if query.ndim != 2 or query.shape[1] != self._vectors.shape[1]:
+        if query.ndim != 2 or query.shape[1] != self._distinct.shape[1]:
             raise ModelError(
                 "sprite library",
-                f"a query {query.shape} does not fit vectors {self._vectors.shape}",
+                f"a query {query.shape} does not fit vectors of {self._distinct.shape[1]}",
                 "embed the sprites with the image encoder of the same checkpoint",
             )
-        scores = query.astype(np.float32) @ self._vectors.T
+        scores = (query.astype(np.float32) @ self._distinct.T)[:, self._vector_of]
         # A stable sort, so that ties resolve alike whatever else is in the batch.
         indices = np.argsort(-scores, axis=1, kind="stable")[:, : min(k, len(self))]
         return np.take_along_axis(scores, indices, axis=1), indices.astype(np.int64)
@@ -247,19 +274,22 @@ class SpriteLibrary:
     def save(self, folder: Path) -> None:
         """Write `sprites.safetensors` and `sprites.json` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        offsets = np.cumsum([0, *(len(data) for data in self._webp)], dtype=np.int64)
+        offsets = np.cumsum([0, *(len(data) for data in self.webp)], dtype=np.int64)
         arrays: dict[str, npt.NDArray[np.generic]] = {
-            "webp": np.frombuffer(b"".join(self._webp), dtype=np.uint8),
+            "webp": np.frombuffer(b"".join(self.webp), dtype=np.uint8),
             "offsets": offsets,
         }
-        if self._vectors is not None:
-            arrays["vectors"] = self._vectors
+        if self._distinct is not None:
+            arrays |= {"vectors": self._distinct, "vector_of": self._vector_of}
         save_file(
             arrays, folder / "sprites.safetensors", {_EMBEDDED_BY: self.embedded_by} if self.embedded_by else None
         )
-        (folder / "sprites.json").write_text(_listed(self.infos), encoding="utf-8")
         if self.large is not None:
             self.large.save(folder)
+        # Sprites that are redrawn are as their drawings are, which then count for the library's name.
+        redrawn = self.large is not None and not all(self.webp)
+        digest = hashlib.sha256((folder / drawings.FILE).read_bytes()).hexdigest() if redrawn else ""
+        (folder / "sprites.json").write_text(_listed(self.infos, digest), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> SpriteLibrary:
@@ -274,6 +304,9 @@ class SpriteLibrary:
                 embedded_by = (file.metadata() or {}).get(_EMBEDDED_BY, "")
             infos = _read(json.loads((folder / "sprites.json").read_text(encoding="utf-8")))
             data, offsets = arrays["webp"].tobytes(), arrays["offsets"]
+            vectors = arrays.get("vectors")
+            if vectors is not None and "vector_of" in arrays:  # libraries of before have one for each sprite
+                vectors = vectors[arrays["vector_of"]]
         except (OSError, SafetensorError, ValueError, TypeError, LookupError) as error:
             raise ModelError(
                 str(folder), f"not a sprite library: {error}", "copy or build the library again"
@@ -286,10 +319,18 @@ class SpriteLibrary:
         ):
             raise ModelError(str(folder), "its images and its entries do not fit", "copy or build the library again")
         webp = [data[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
-        return cls(infos, webp, arrays.get("vectors"), embedded_by, Drawings.load(folder))
+        return cls(infos, webp, vectors, embedded_by, Drawings.load(folder))
 
 
-def _listed(infos: Sequence[SpriteInfo]) -> str:
+def _distinct(vectors: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """The different rows in their order, and which of them each row is."""
+    places: dict[bytes, int] = {}
+    vector_of = np.array([places.setdefault(row.tobytes(), len(places)) for row in vectors], np.int32)
+    first = np.unique(vector_of, return_index=True)[1]
+    return np.ascontiguousarray(vectors[first]), vector_of
+
+
+def _listed(infos: Sequence[SpriteInfo], drawings_digest: str) -> str:
     """The sprites as JSON, a line each, and before them the credits that they share."""
     credits: dict[str, int] = {}
     sprites = []
@@ -297,10 +338,12 @@ def _listed(infos: Sequence[SpriteInfo]) -> str:
         entry = asdict(info)
         credit = json.dumps({name: entry.pop(name) for name in _CREDIT}, ensure_ascii=False)
         entry["credit"] = credits.setdefault(credit, len(credits))
-        if not entry["borrowed"]:
-            del entry["borrowed"]
+        for name in ("borrowed", "drawing", "redrawing"):
+            if not entry[name]:
+                del entry[name]
         sprites.append(json.dumps(entry, ensure_ascii=False))
-    return f'{{"credits": [\n{_LINE.join(credits)}\n],\n"sprites": [\n{_LINE.join(sprites)}\n]}}\n'
+    digest = f'"drawings": "{drawings_digest}",\n' if drawings_digest else ""
+    return f'{{{digest}"credits": [\n{_LINE.join(credits)}\n],\n"sprites": [\n{_LINE.join(sprites)}\n]}}\n'
 
 
 def _read(told: Any) -> list[SpriteInfo]:

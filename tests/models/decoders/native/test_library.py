@@ -53,7 +53,7 @@ def test_what_is_saved_is_loaded(library, tmp_path):
 def test_every_drawing_has_its_credit_and_they_are_written_once(library, tmp_path):
     first, *others = library.infos
     credited = replace(first, author="Ann", url="https://example.org/ann", borrowed=True)
-    SpriteLibrary([credited, *others, credited], [*library._webp, library._webp[0]]).save(tmp_path)
+    SpriteLibrary([credited, *others, credited], [*library.webp, library.webp[0]]).save(tmp_path)
     written = (tmp_path / "sprites.json").read_text(encoding="utf-8")
     assert written.count("https://example.org/ann") == 1
     assert SpriteLibrary.load(tmp_path).infos == (credited, *others, credited)
@@ -120,7 +120,7 @@ def test_a_style_is_a_library_of_its_own(library):
     infos = [
         SpriteInfo(f"{style}/a", "a", "a", "thing", style, "us", "CC0-1.0") for style in ("flat", "flat", "sketch")
     ]
-    mixed = SpriteLibrary.joined([SpriteLibrary(infos, library._webp)])
+    mixed = SpriteLibrary.joined([SpriteLibrary(infos, library.webp)])
     mixed.vectors = np.eye(3, dtype=np.float32)
     sketches = mixed.styled("sketch")
     assert [info.style for info in sketches.infos] == ["sketch"]

@@ -1,0 +1,1 @@
+"""What analysts ask of a destination: SQL over its tables, search, reports."""

@@ -1,0 +1,1 @@
+"""Where a picture comes from: signed credentials, a watermark, and what can still be said of a file."""
