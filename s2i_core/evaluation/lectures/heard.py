@@ -157,7 +157,13 @@ class HeardLectures:
         return self._hearings[voices, channel]
 
     def heard(self, lecture: Lecture, sound: NDArray[np.float32]) -> Hearing:
-        """A recording as the model hears it, which came through as `sound` `(T,)`; kept by its sound."""
+        """A recording as the model hears it, which came through as `sound` `(T,)`; kept by its sound.
+
+        What the library has no drawing for need not be found in it.
+        """
+        titles = set(self._titles)
+        said = tuple(replace(one, needed=one.needed and not titles.isdisjoint(one.accepted)) for one in lecture.said)
+        lecture = replace(lecture, said=said)
         path = self.kept / f"{hashlib.sha256(sound.tobytes()).hexdigest()[:24]}.safetensors"
         if not path.exists():
             made = hear(self.model, self.config, lecture, sound)

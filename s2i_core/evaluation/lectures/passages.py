@@ -2,7 +2,7 @@
 
 Lecturers, podcasters and story tellers, in their own syntax: several things in a sentence, and sentences that name
 none. `test.toml` is for reporting, `dev.toml` for choosing and stopping; none of it is in any training data.
-`accepted.toml` says which of the library's titles are right for what is named.
+`accepted.toml` says which of the library's titles are right for what is named, beside the one that it is the name of.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Literal
+
+from s2i_core.english.vocabulary import english
 
 Split = Literal["dev", "test"]
 
@@ -73,7 +75,8 @@ def line(marked: str) -> Line:
     for match in _MARK.finditer(marked):
         text += marked[at : match.start()]
         named = match[1] or match[2]
-        mentions.append(Marked(len(text), len(text) + len(named), _accepted()[named.lower()], match[1] is not None))
+        accepted = _accepted()[named.lower()] | called(named)
+        mentions.append(Marked(len(text), len(text) + len(named), accepted, match[1] is not None))
         text += named
         at = match.end()
     return Line(text + marked[at:], tuple(mentions))
@@ -82,6 +85,21 @@ def line(marked: str) -> Line:
 def accepted_for(named: str) -> frozenset[str]:
     """The titles that are right where this is named, of what the passages name; none for anything else."""
     return _accepted().get(named.lower(), frozenset())
+
+
+def called(named: str) -> frozenset[str]:
+    """The things whose plain name this is, in the singular or the plural: they are right without being written down."""
+    return _by_name().get(named.lower(), frozenset())
+
+
+@cache
+def _by_name() -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for concept in english().concepts.values():
+        for form in (concept.names[0].singular, concept.names[0].plural):
+            if form:
+                found.setdefault(form.lower(), set()).add(concept.name)
+    return {form: frozenset(names) for form, names in found.items()}
 
 
 @cache

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from s2i_core.corpus.sources import voices
+from s2i_core.english.vocabulary import english
 from s2i_core.evaluation.lectures import passages as lectures
 from s2i_core.evaluation.lectures.passages import line, passages
 from s2i_core.evaluation.lectures.spoken import NEURAL, ROBOTIC, TAKES
@@ -15,7 +16,7 @@ SPLITS = ("dev", "test")
 
 
 def titles():
-    return set(SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER).concepts)
+    return {*SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER).concepts, *english().concepts}
 
 
 def test_marks_become_places_in_the_plain_text():
@@ -26,12 +27,19 @@ def test_marks_become_places_in_the_plain_text():
     assert (found.text[monk.start : monk.end], monk.needed) == ("monk", False)
 
 
+def test_a_thing_is_right_where_its_plain_name_is_said(monkeypatch):
+    monkeypatch.setattr(lectures, "_accepted", lambda: {"owls": frozenset({"bird"}), "physicians": frozenset()})
+    owls, physicians = line("[Owls] and (physicians).").mentions
+    assert owls.accepted == {"owl", "bird"}
+    assert physicians.accepted == frozenset()  # a synonym has to be written down
+
+
 def test_a_thing_without_an_entry_is_refused():
     with pytest.raises(KeyError, match="quasar"):
         line("A [quasar].")
 
 
-def test_every_accepted_title_is_in_the_shipped_library():
+def test_every_accepted_title_is_one_of_a_library_or_of_the_vocabulary():
     accepted = lectures._accepted()
     assert {title for row in accepted.values() for title in row} <= titles()
     used = {
