@@ -51,6 +51,7 @@ EXAMPLES = {
     "focus_extras": "18,504 bytes",
     "shows": "[{thing: owl, count: 1, …}]",
     "alt": "An owl in a forest at night.",
+    "variant": "0",
     "setting": "forest",
     "time_of_day": "night",
     "failures.recording_id": "9a1f3c5e7b2d4f6a8c0e1b3d5f7a9c1e",

@@ -31,7 +31,7 @@ class Work:
 
     Attributes:
         unplanned: recordings without an outcome, at most `limit`.
-        unillustrated: scenes without an image.
+        unillustrated: images that scenes still lack.
         pages: recordings whose page is missing or out of date.
         unchanged: recordings that have an outcome and keep it.
         packs: recordings whose pack is missing or out of date, if packs are wanted.
@@ -80,6 +80,7 @@ class Archive:
         chosen = {"model.checkpoint": checkpoint} if checkpoint else {}
         self.config = changed(preset(preset_name), chosen | dict(settings or {}))
         self.digests = digests(self.config)
+        self._variants = [replace(self.digests, image=each.image_digest) for each in self.config.each_variant()]
         self.store = ObjectStore(S3Settings.from_env())
         self.lake = Lake(self.store.settings, self.destination)
         self.pages = Pages(self.store, self.lake, self.config, self.digests, self.place)
@@ -116,10 +117,12 @@ class Archive:
     def pending(self, limit: int | None = None, *, retry_failed: bool = False) -> Work:
         """What there is to do now; with `retry_failed`, including what failed for good."""
         unplanned = len(self.lake.unplanned(self.listing, self.digests, retry_failed=retry_failed))
-        scenes = self.lake.unillustrated(self.digests, ["scene_id"], retry_failed=retry_failed)
+        missing = sum(
+            self.lake.unillustrated(each, ["scene_id"], retry_failed=retry_failed).num_rows for each in self._variants
+        )
         return Work(
             unplanned=unplanned if limit is None else min(limit, unplanned),
-            unillustrated=scenes.num_rows,
+            unillustrated=missing,
             pages=len(self.pages.pending()),
             unchanged=len(self.listing) - unplanned,
             packs=self._packs_pending() if self.config.packs.write else 0,

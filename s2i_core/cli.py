@@ -31,7 +31,7 @@ EXIT_ERROR = 2
 #: Commands of the core that have a module of their own, and what the list of commands says of them.
 CORE = {
     "hear": ("s2i_core.hear_file:command", "List what is named in one recording, and when."),
-    "library": ("s2i_core.build_library:app", "Build a library of your own illustrations, for a house style."),
+    "library": ("s2i_core.build_library.command:app", "Build a library of your own illustrations, for a house style."),
     "publish": ("s2i_core.packs.command:command", "Write the packs for players: podcast apps, libraries, the web."),
     "verify": ("s2i_core.provenance.command:command", "Say where pictures come from, and whether they were changed."),
     "query": ("s2i_core.analysis.query:command", "Ask the tables of a destination in SQL."),

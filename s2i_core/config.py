@@ -166,6 +166,15 @@ class ImageConfig(Settings):
         0.8, gt=0, le=1, description="Share of noise over the ground that a picture with references starts from."
     )
     guidance: float = Field(1.0, ge=1, le=20, description="Classifier-free guidance; 1 turns it off.")
+    variants: int = Field(
+        1, ge=1, le=8, description="Pictures of each scene, which differ in their composition; pages show the first."
+    )
+    variant: int = Field(
+        0,
+        ge=0,
+        le=7,
+        description="The one of these that is drawn, from 0: set for each in turn where there are several.",
+    )
     style: str = Field("3d", description="Style token; `s2i styles` lists those that the model knows.")
     references: int = Field(4, ge=0, le=4, description="Library images that the decoder may look at; 0 draws without.")
     format: Literal["webp", "png", "jpeg"] = Field("webp", description="Format of the image file.")
@@ -438,12 +447,19 @@ class RunConfig(Settings):
             del scenes["precision"]
         return config_digest({"audio": audio, "scenes": scenes})
 
+    def each_variant(self) -> list[RunConfig]:
+        """These settings for each picture that a scene gets, the first one's first."""
+        images = [self.image.model_copy(update={"variant": number}) for number in range(self.image.variants)]
+        return [self.model_copy(update={"image": image}) for image in images] if len(images) > 1 else [self]
+
     @property
     def image_digest(self) -> str:
         """Digest of what shapes the images: the settings that the chosen decoder uses, and those of no other."""
         decoder = self.model.decoder
         own = decoder.own_settings
         image = self.image.model_dump(include=set(decoder.reads))
+        if self.image.variant:  # the first has the name that it had before there were others
+            image["variant"] = self.image.variant
         if self.image.usual_frame:  # came later, with pictures of other frames composed anew: those of then are valid
             image.pop("aspect", None)
         return config_digest({"image": image} | ({"decoder": own} if own else {}))

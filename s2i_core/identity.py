@@ -69,9 +69,17 @@ def image_id(scene: str, model_digest: str, image_digest: str) -> str:
     return digest("image", scene, model_digest, image_digest)
 
 
-def seed(scene: str) -> int:
-    """Seed of a scene's image: the low 63 bits of the scene id."""
-    return int(scene, 16) & ((1 << 63) - 1)
+MAX_SEED = (1 << 63) - 1
+
+
+def seed(scene: str, variant: int = 0) -> int:
+    """Seed of a scene's image: the low 63 bits of the scene id; of another variant, one made from it."""
+    return variation(int(scene, 16) & MAX_SEED, variant)
+
+
+def variation(seed: int, variant: int) -> int:
+    """Seed of a variant of the picture with this seed; of the first, that very one."""
+    return int(digest("variation", seed, variant), 16) & MAX_SEED if variant else seed
 
 
 def files_digest(paths: Iterable[Path], root: Path) -> str:

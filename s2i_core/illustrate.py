@@ -122,25 +122,27 @@ def illustrate_file(
     failures: list[Failure] = []
     frames: list[Frame] = []
     wanted = [scene for scene in scenes if scene.status == Status.OK]
-    tell("Drawing", 0, len(wanted))
-    for scene, drawn in _draw(wanted, config, model, seed, run_id):
+    variants = config.each_variant()
+    tell("Drawing", 0, len(wanted) * len(variants))
+    for scene, drawn in (each for variant in variants for each in _draw(wanted, variant, model, seed, run_id)):
         if isinstance(drawn, Failure):
             failures.append(drawn)
         else:
             image, data = drawn
             (folder / image.key).write_bytes(data)
             images.append(image)
-            kind = content_type(config.image.format)
-            measures = (image.similarity, scene.confidence)
-            frames.append(Frame(scene.start_s, scene.end_s, data, kind, *measures, image.alt, image.shows or ()))
-        tell("Drawing", len(images) + len(failures), len(wanted))
+            if image.variant == variants[0].image.variant:
+                kind = content_type(config.image.format)
+                measures = (image.similarity, scene.confidence)
+                frames.append(Frame(scene.start_s, scene.end_s, data, kind, *measures, image.alt, image.shows or ()))
+        tell("Drawing", len(images) + len(failures), len(wanted) * len(variants))
 
     tell("Writing the page", 0, None)
     with path.open("rb") as file:
         sound, sound_type = web_audio(file, str(path), config.audio)
     missing = [Stretch(one.start_s, one.end_s, one.reason or "") for one in scenes if one.status == Status.SKIPPED]
-    failed = {one.scene_id for one in failures}
-    missing += [Stretch(one.start_s, one.end_s, "No picture: failed") for one in wanted if one.scene_id in failed]
+    shown = {frame.start_s for frame in frames}
+    missing += [Stretch(one.start_s, one.end_s, "No picture: failed") for one in wanted if one.start_s not in shown]
     if not frames and not missing:
         missing = [Stretch(0.0, heard.duration_s, Skip.NO_SPEECH)]
     page = folder / PAGE
@@ -225,7 +227,8 @@ def _draw_batch(
 ) -> list[tuple[ImageSample, bytes]]:
     image = config.image
     image_digest = config.image_digest if seed is None else identity.digest(config.image_digest, seed)
-    pictures = steps.draw_batch(scenes, [_seed(scene.scene_id, seed) for scene in scenes], image, model)
+    seeds = [_seed(scene.scene_id, seed, image.variant) for scene in scenes]
+    pictures = steps.draw_batch(scenes, seeds, image, model)
     drawn: list[tuple[ImageSample, bytes]] = []
     for scene, picture in zip(scenes, pictures, strict=True):
         data = encode_image(picture.pixels, image, picture.contents)
@@ -238,8 +241,8 @@ def _draw_batch(
     return drawn
 
 
-def _seed(scene_id: str, seed: int | None) -> int:
-    return identity.seed(scene_id if seed is None else identity.digest("seed", scene_id, seed))
+def _seed(scene_id: str, seed: int | None, variant: int) -> int:
+    return identity.seed(scene_id if seed is None else identity.digest("seed", scene_id, seed), variant)
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

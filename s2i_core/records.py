@@ -315,6 +315,8 @@ class ImageSample:
     width_px: Int32
     height_px: Int32
     seed: int
+    variant: Int32 | None
+    """Which of the scene's pictures it is, from 0; None in rows of before, which are the first."""
     style: str
     steps: Int32
     guidance: float

@@ -310,6 +310,7 @@ def image_row(
         width_px=width,
         height_px=height,
         seed=picture.seed,
+        variant=image.variant,
         style=image.style,
         steps=image.steps,
         guidance=image.guidance,

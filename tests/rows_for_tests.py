@@ -79,6 +79,7 @@ def image(of: Scene, run: str = "one", **changes: object) -> ImageSample:
         width_px=64,
         height_px=64,
         seed=1,
+        variant=0,
         style="3d",
         steps=1,
         guidance=1.0,

@@ -53,6 +53,27 @@ def lines(path):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+def test_several_pictures_of_a_scene_lie_beside_each_other_and_the_page_shows_the_first(
+    pipeline, config, made, tmp_path
+):
+    first, _, _ = made
+    image = config.image.model_copy(update={"variants": 2})
+    several = illustrate_file(TALK, tmp_path, config.model_copy(update={"image": image}), pipeline.model)
+    rows = lines(tmp_path / "images.jsonl")
+    assert [row["variant"] for row in rows] == [0] * len(first.images) + [1] * len(first.images)
+    assert [(row["image_id"], row["sha256"]) for row in rows[: len(first.images)]] == [
+        (one.image_id, one.sha256) for one in first.images
+    ]
+    assert len({row["image_id"] for row in rows}) == len({row["seed"] for row in rows}) == 2 * len(first.images)
+    assert [row["scene_id"] for row in rows[len(first.images) :]] == [one.scene_id for one in first.images]
+    assert all((tmp_path / row["key"]).is_file() for row in rows)
+    assert several.page.read_text("utf-8") == first.page.read_text("utf-8")
+    # One of them can be drawn alone.
+    image = config.image.model_copy(update={"variant": 1})
+    alone = illustrate_file(TALK, tmp_path / "alone", config.model_copy(update={"image": image}), pipeline.model)
+    assert [one.image_id for one in alone.images] == [row["image_id"] for row in rows[len(first.images) :]]
+
+
 def test_every_scene_has_its_picture_and_its_row(made):
     result, out, _ = made
     rows = lines(out / "images.jsonl")

@@ -61,6 +61,10 @@ def test_settings_that_a_decoder_does_not_read_leave_its_pictures(config: RunCon
         assert changed(collage, other).image_digest == collage.image_digest
     frames = [{"image.size_px": "512"}, {"image.aspect": "16:9"}, {"image.size_px": "512", "image.aspect": "16:9"}, {}]
     assert len({changed(collage, frame).image_digest for frame in frames}) == len(frames)
+    # More pictures of a scene rename none; each further one has a name of its own.
+    assert changed(collage, {"image.variants": 4}).image_digest == collage.image_digest
+    names = [each.image_digest for each in changed(collage, {"image.variants": 4}).each_variant()]
+    assert names[0] == collage.image_digest and len(set(names)) == 4
 
 
 def test_another_library_of_a_checkpoint_leaves_its_scenes(config: RunConfig, tmp_path: Path) -> None:

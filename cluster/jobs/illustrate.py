@@ -20,6 +20,7 @@ from cluster.jobs import pending as source
 from cluster.jobs import rows
 from cluster.jobs.driver import Job, drive
 from cluster.jobs.execute import StageCall, run
+from cluster.jobs.limits import remaining
 from cluster.jobs.report import Report, Watcher
 from cluster.jobs.request import JobRequest, JobSummary, WorkerDied
 from cluster.jobs.stages import Draw
@@ -46,8 +47,23 @@ class DrawnScene:
 
 
 def illustrate(request: JobRequest, watcher: Watcher | None = None) -> JobSummary:
-    """Draw the scenes of `request.destination` that have no image yet, whatever `request.limit` says; see `drive`."""
-    return drive(_Illustrate, request, watcher)
+    """Draw the scenes of `request.destination` that have no image yet, whatever `request.limit` says; see `drive`.
+
+    Where scenes get several images, all of them get their first, then their second, and so on.
+    """
+    done: list[JobSummary] = []
+    for config in request.config.each_variant():
+        limits = remaining(
+            request.config.limits,
+            elapsed_s=sum(each.elapsed_s for each in done),
+            cpu_s=sum(each.cpu_s for each in done),
+            gpu_s=sum(each.gpu_s for each in done),
+        )
+        if limits is None or (done and done[-1].stopped):
+            break
+        within = config.model_copy(update={"limits": limits})
+        done.append(drive(_Illustrate, request.model_copy(update={"config": within}), watcher))
+    return JobSummary.together(done)
 
 
 class _Illustrate(Job[DrawnScene]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -92,6 +94,20 @@ class JobSummary(Settings):
     decoder_digest: str = Field(description="With `image_digest`, names the images.")
     image_digest: str
     elapsed_s: float
+
+    @classmethod
+    def together(cls, passes: Sequence[JobSummary]) -> JobSummary:
+        """That of several passes of a job, each over the rows of its own; named as the first."""
+        first, *others = passes
+        if not others:
+            return first
+        nodes: Counter[str] = Counter()
+        for each in passes:
+            nodes.update(each.nodes)
+        summed = ("rows_in", "ok", "skipped", "failed", "left", "cpu_s", "gpu_s", "cost", "scenes", "images", "adopted")
+        sums = {name: sum(getattr(each, name) for each in passes) for name in (*summed, "elapsed_s")}
+        stopped = next((each.stopped for each in passes if each.stopped), None)
+        return first.model_copy(update={**sums, "nodes": dict(nodes), "stopped": stopped})
 
     def told(self) -> dict[str, object]:
         """Its fields for the log."""

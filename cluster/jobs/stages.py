@@ -257,7 +257,7 @@ class Draw:
 
     @metrics.timed("draw")
     def _draw(self, scenes: Sequence[Planned]) -> list[steps.Picture]:
-        seeds = [identity.seed(each.scene_id) for each in scenes]
+        seeds = [identity.seed(each.scene_id, self._config.image.variant) for each in scenes]
         return steps.draw_batch(scenes, seeds, self._config.image, self._model)
 
     def _write(self, scene: Planned, drawn: steps.Picture | dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from s2i_core import steps
+from s2i_core.identity import MAX_SEED
 from s2i_core.records import Contents
-
-MAX_SEED = (1 << 63) - 1
 
 Format = Literal["webp", "png", "jpeg"]
 _THINGS = "What is named and the picture is to show, in order of time; null where the model hears no single things."
@@ -68,7 +67,7 @@ class ImageOptions(Options):
         examples=[7],
     )
     n: Annotated[int, Field(ge=1, le=16)] = Field(
-        1, description="Pictures of the same clip; the second and later ones have seeds made from the first's."
+        1, description="Pictures of the same clip, which differ in composition; their seeds are made from the first's."
     )
     timeout_s: Annotated[float, Field(gt=0, le=120)] | None = Field(
         None, description="Longest wait for the answer; after it, 503 with the code `deadline`.", examples=[30]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 
@@ -25,6 +26,7 @@ from s2i_core.evaluation.lectures.score import judge
 from s2i_core.evaluation.lectures.spoken import CHANNELS, through
 from s2i_core.evaluation.lectures.spoken import lectures as spoken_lectures
 from s2i_core.evaluation.native import blind
+from s2i_core.evaluation.native import contents as written_down
 from s2i_core.evaluation.native import judges as judging
 from s2i_core.evaluation.native.namer import NamerConfig
 from s2i_core.evaluation.native.scenery import SceneryConfig
@@ -35,6 +37,7 @@ from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.presets import cpu
+from s2i_core.results import write_result
 from s2i_core.weights import LIBRARY_FOLDER, least_heard, shipped_checkpoint
 
 T = TypeVar("T")
@@ -172,6 +175,26 @@ def bad_input(
         typer.echo(f"{kind:<20} {seconds[kind]:>3} s  {len(titles):>2} told  {', '.join(titles)}")
     wrong = sum(map(len, told.values()))
     typer.echo(f"{wrong / sum(seconds.values()) * 60:.1f} wrong things a minute of what names nothing")
+
+
+@app.command()
+def contents(
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    judge: Annotated[Path | None, typer.Option(help="Folder of judges that know the model's library.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON, with machine and versions.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
+) -> None:
+    """Ask whether pictures show what is written down of them, by the judges of pictures and by their pixels."""
+    if threads:
+        torch.set_num_threads(threads)
+    model = registry.load(changed(cpu(), {"model.checkpoint": checkpoint}).model)
+    image = ImageConfig()
+    judges = judging.Judges.load(judge or judging.shipped(), model.decoder.library.styled(image.style).concepts)
+    found = written_down.measure(model, judges, recorded.load()[0], image)
+    if out is not None:
+        command = "python -m s2i_core.evaluation contents"
+        write_result(out, command, {name: asdict(figure) for name, figure in found.items()})
+    typer.echo(", ".join(f"{name} {figure.value:.3f} of {figure.n}" for name, figure in found.items()))
 
 
 @app.command()

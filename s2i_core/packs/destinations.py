@@ -115,7 +115,11 @@ class Folder:
     def recordings(self) -> list[Rows]:
         """The one recording."""
         (recording,) = self._lines("recording.json")
-        return [Rows(recording, self._lines("scenes.jsonl"), self._lines("images.jsonl"))]
+        images = self._lines("images.jsonl")
+        # Of several pictures of a scene, the first.
+        first = min((image.get("variant") or 0 for image in images), default=0)
+        shown = [image for image in images if (image.get("variant") or 0) == first]
+        return [Rows(recording, self._lines("scenes.jsonl"), shown)]
 
     def title(self, rows: Rows) -> str:
         """The name of the file."""
@@ -211,7 +215,7 @@ class Bucket:
         done = pc.field("status") != Status.FAILED.value
         found = self._read(self.lake.recordings, _OF_RECORDING, done if mine is None else mine & done)
         scenes = _grouped(self._read(self.lake.scenes, _OF_SCENE, mine).sort_by("start_s"))
-        theirs = drawn(self.digests) if self.digests else None
+        theirs = drawn(self.digests) if self.digests else pc.field("variant").is_null() | (pc.field("variant") == 0)
         images = _grouped(
             self.lake.images.read([*_OF_IMAGE, "model_digest", "image_digest", "created_at"], theirs).sort_by("start_s")
         )

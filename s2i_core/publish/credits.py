@@ -23,7 +23,7 @@ class Credit:
     Attributes:
         titles: of its drawings, in the order of their first use.
         source: its name.
-        author: who made it; None where that is not known.
+        author: who made it; None where the source says so, or nobody knows.
         url: where it is found.
         licence: for people.
         licence_url: its text.
@@ -49,7 +49,8 @@ def credits_of(things: Iterable[Shown]) -> list[Credit]:
     titles: dict[tuple[str, str, str, str], dict[str, None]] = {}
     for thing in things:
         if thing.licence != OWN:
-            whom = thing.source, thing.author or "", thing.url or "", thing.licence
+            author = thing.author or ""
+            whom = thing.source, "" if author in thing.source else author, thing.url or "", thing.licence
             titles.setdefault(whom, {})[thing.title] = None
     return [
         Credit(tuple(own), source, author or None, url or None, *_licence(licence))

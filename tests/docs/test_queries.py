@@ -96,6 +96,7 @@ def image(of, similarity):
         width_px=128,
         height_px=128,
         seed=1,
+        variant=0,
         style="3d",
         steps=8,
         guidance=2.0,

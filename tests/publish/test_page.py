@@ -20,7 +20,8 @@ FRAMES = [
 ]
 OWL_URL = "https://example.org/owl?a=1&b=2"
 _OWL = Shown("owl", "owl", 2, None, Box(0, 0, 1, 1), "Twemoji", "Twitter", "CC-BY-4.0", OWL_URL, 1, 0)
-_THINGS = [_OWL, replace(_OWL, title="<i>ship"), replace(_OWL, title="mine", licence="own")]
+_SAID = replace(_OWL, source="Owls by Twitter", url=None)
+_THINGS = [_SAID, _OWL, replace(_OWL, title="<i>ship"), replace(_OWL, title="mine", licence="own")]
 SHOWING = Frame(0.0, 3.0, RED, "image/webp", 0.25, 0.75, 'Two owls and <i>"ship".', _THINGS)
 
 
@@ -81,9 +82,10 @@ def test_what_a_picture_shows_is_read_and_heard_in_place_of_figures():
 
 def test_the_drawings_are_credited_with_source_licence_and_links():
     html = recording_page("Owls", AUDIO, "audio/wav", [SHOWING, replace(SHOWING, start_s=3.0)], 9.0)
+    assert "<li>owl: Owls by Twitter, <a" in html  # nobody is named twice
     page = Page(html)
     assert re.search(r"<li>owl, &lt;i&gt;ship: <a [^>]*>Twemoji</a> by Twitter, <a [^>]*>CC BY 4.0</a></li>", html)
-    assert [link["href"] for link in page.all("a")] == [
+    assert [link["href"] for link in page.all("a")][1:] == [
         OWL_URL,
         "https://creativecommons.org/licenses/by/4.0/",
     ]

@@ -24,7 +24,7 @@ from cluster.serve.clips.decoding import Decoders
 from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, PreviewFile, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
-from cluster.serve.schemas import MAX_SEED, ImageOptions, Options
+from cluster.serve.schemas import ImageOptions, Options
 from cluster.serve.settings import ServeSettings
 from s2i_core import identity, steps, tracing
 from s2i_core.audio.listen import Heard, Utterance
@@ -208,15 +208,22 @@ class Service:
             raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, or ask for a larger one.", wait_s)
 
     async def draw(self, scene: Scene, seeds: tuple[int, ...], image: ImageConfig, time_left: TimeLeft) -> DrawnFiles:
-        """Pictures of a scene.
+        """Pictures of a scene: a variant for each seed.
 
         Raises:
             Refusal: no place, or not in time.
         """
         started = time.monotonic()
         with tracing.span("draw", {"s2i.images": len(seeds)}):
-            request = DrawRequest(scene, seeds, image, time_left.begin_by)
-            drawn: DrawnFiles = self._or_refuse(await self._answer(self._generator.draw.remote(request)), time_left)
+            variants = [
+                image.model_copy(update={"variant": number}) if number else image for number in range(len(seeds))
+            ]
+            requests = [
+                DrawRequest(scene, (seed,), each, time_left.begin_by)
+                for seed, each in zip(seeds, variants, strict=True)
+            ]
+            answers = await asyncio.gather(*(self._answer(self._generator.draw.remote(each)) for each in requests))
+            drawn = DrawnFiles.together([self._or_refuse(each, time_left) for each in answers])
         self.meter.step("draw", time.monotonic() - started)
         return drawn
 
@@ -261,9 +268,4 @@ def sureness(scene: Scene) -> tuple[bool, float]:
 def seeds(scene: Scene, options: ImageOptions) -> tuple[int, ...]:
     """Seeds of the pictures of a clip: the client's or the scene's own, and then others made from it."""
     first = identity.seed(scene.scene_id) if options.seed is None else options.seed
-    return (first, *(variation(first, index) for index in range(1, options.n)))
-
-
-def variation(seed: int, index: int) -> int:
-    """Seed of the picture number `index` beside one with this seed."""
-    return int(identity.digest("variation", seed, index), 16) & MAX_SEED
+    return (first, *(identity.variation(first, index) for index in range(1, options.n)))

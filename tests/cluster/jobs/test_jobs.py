@@ -210,6 +210,20 @@ def test_two_jobs_at_once_do_not_spoil_each_other(objects, bucket, request_for, 
     assert sorted(check_images(objects, bucket, lake)) == sorted(scene.scene_id for scene in scenes)
 
 
+def test_several_pictures_of_each_scene(objects, bucket, request_for, make_scenes, lake, config) -> None:
+    request = request_for()
+    scenes = make_scenes(request, 3)
+    assert illustrate(request).images == 3
+    several = request_for(config=changed(config, {"image.variants": 3}))
+    summary = illustrate(several)
+    assert (summary.rows_in, summary.ok, summary.images) == (6, 6, 6)  # the first ones are there
+    rows = lake.images.read(["scene_id", "variant", "key"]).to_pylist()
+    wanted = {(scene.scene_id, variant) for scene in scenes for variant in range(3)}
+    assert {(each["scene_id"], each["variant"]) for each in rows} == wanted and len(rows) == 9
+    assert all(objects.head(bucket, each["key"]) for each in rows)
+    assert illustrate(several).rows_in == 0
+
+
 def test_a_store_that_refuses_every_tenth_request(
     store, objects, bucket, request_for, make_scenes, lake, record_property
 ) -> None:

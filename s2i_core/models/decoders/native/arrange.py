@@ -54,6 +54,8 @@ _STEPS = (-0.15, -0.08, 0.0, 0.05)
 """How far from where it would stand a thing may be moved back and forth, so that it is seen beside others."""
 _ROUNDS, _SHRUNK = 12, 0.92
 _ACROSS, _DOWN = 25, 6
+_VARIED = (1.0, 0.76, 1.14)
+"""Sizes of things in the variants of a picture over those in its first, by turns."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ class Spot:
     aloft: bool = False
 
 
-def arrange(things: Sequence[Thing], stage: Stage, seed: int, aspect: float = 1.0) -> tuple[Spot, ...]:
+def arrange(
+    things: Sequence[Thing], stage: Stage, seed: int, aspect: float = 1.0, variant: int = 0
+) -> tuple[Spot, ...]:
     """A place for each of up to four things.
 
     Args:
@@ -120,12 +124,13 @@ def arrange(things: Sequence[Thing], stage: Stage, seed: int, aspect: float = 1.
         stage: of their setting.
         seed: decides what nothing else does.
         aspect: width of the frame over its height.
+        variant: of several pictures of the same, which differ in the side that is weighty and in sizes; 0 is the first.
     """
     if not things:
         return ()
-    long_sides = _sizes(things, aspect)
+    long_sides = [side * _VARIED[variant % len(_VARIED)] for side in _sizes(things, aspect)]
     for _ in range(_ROUNDS):
-        work = _Work(things, stage, np.random.default_rng(seed), aspect, long_sides)
+        work = _Work(things, stage, np.random.default_rng(seed), aspect, long_sides, variant)
         boxes = work.placed()
         if not work.crowded(boxes):
             break
@@ -186,6 +191,7 @@ class _Work:
         rng: np.random.Generator,
         aspect: float,
         long_sides: Sequence[float],
+        variant: int = 0,
     ) -> None:
         self.things, self.stage, self.rng, self.aspect = things, stage, rng, aspect
         self.extents = [
@@ -198,6 +204,8 @@ class _Work:
         self.left_of, self.above, self.before = self._said()
         # A third of the frame that the seed chooses, unless what was said decides.
         self.side = 1 / 3 if rng.random() < 0.5 else 2 / 3
+        if variant:
+            self.side = 2 / 3 if variant % 2 else 1 / 3
         self.twins = {n: self._turn(n) for n in range(len(things))}
 
     def _turn(self, n: int) -> int:

@@ -71,7 +71,7 @@ class Said:
         if library is None:
             return None, None
         confidence, start_s = self._named[(self._vectors @ library[sprite]).argmax()].tolist()
-        return (confidence, start_s) if confidence > 0 else (None, None)
+        return (round(confidence, 4), round(start_s, 3)) if confidence > 0 else (None, None)
 
 
 def _around(extents: Sequence[tuple[float, float, float, float]]) -> Box:

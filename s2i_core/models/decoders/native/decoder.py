@@ -144,14 +144,14 @@ class NativeDecoder:
             surest = sorted(filled, key=lambda n: -presence[row, n])[: image.references]
             chosen = []
             if surest:
-                chosen = sorted(zip(surest, self._looked_up(library, queries[row, surest]), strict=True))
+                chosen = sorted(zip(surest, self._looked_up(library, queries[row, surest], image.variant), strict=True))
             things = [self._thing(library, sprite, boxes[row, n]) for n, sprite in chosen]
             kinds = [library.infos[sprite].category for _, sprite in chosen]
             fit = fitted(settings[row], [(thing.support, thing.size_m) for thing in things], kinds)
             setting, time = (int(logits.argmax()) if len(logits) else 0 for logits in (fit, times[row]))
             stage = place_of(setting, len(fit)).stage
             height, width = image.frame_px
-            arranged = arrange(things, stage, seed, width / height)
+            arranged = arrange(things, stage, seed, width / height, image.variant)
             slots = tuple(
                 Slot(sprite, library.infos[sprite].concept, at.box, _colour(colours[row, n]), at.turned, at.aloft)
                 for (n, sprite), at in zip(chosen, arranged, strict=True)
@@ -159,8 +159,11 @@ class NativeDecoder:
             plans.append(Composition(slots, setting, time, any(thing.support == "sky" for thing in things)))
         return plans
 
-    def _looked_up(self, library: SpriteLibrary, queries: NDArray[np.float32]) -> list[int]:
-        """The drawing nearest to each query; of those that are as near and show the same, one that shows all of it."""
+    def _looked_up(self, library: SpriteLibrary, queries: NDArray[np.float32], variant: int = 0) -> list[int]:
+        """The drawing nearest to each query; of those that are as near and show the same, one that shows all of it.
+
+        Where there are several, variants of a picture take them by turns.
+        """
         scores, found = library.nearest(_agreed(queries), k=_ALIKE)
         sprites = []
         for near, few in zip(scores, found.tolist(), strict=True):
@@ -169,7 +172,8 @@ class NativeDecoder:
                 for score, sprite in zip(near, few, strict=True)
                 if score > near[0] - _AS_NEAR and library.infos[sprite].concept == library.infos[few[0]].concept
             ]
-            sprites.append(next((sprite for sprite in same if library.figure(sprite) == "whole"), few[0]))
+            whole = [sprite for sprite in same if library.figure(sprite) == "whole"] or few[:1]
+            sprites.append(whole[variant % len(whole)])
         return sprites
 
     def _thing(self, library: SpriteLibrary, sprite: int, box: NDArray[np.float32]) -> Thing:

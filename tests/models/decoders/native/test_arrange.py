@@ -109,3 +109,24 @@ def test_several_of_a_kind_can_be_counted(count: int) -> None:
 def test_half_a_figure_stands_below_the_frame() -> None:
     (bust,) = arrange([thing(1, 1.7, figure="bust")], MEADOW, 0)
     assert foot(bust) > 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_variants_differ_in_sides_and_sizes_and_the_first_is_the_picture_of_before(count: int) -> None:
+    things = [thing(n, size_m) for n, size_m in enumerate((2.0, 0.4, 20, 1.0)[:count])]
+    assert arrange(things, MEADOW, 5, variant=0) == arrange(things, MEADOW, 5)
+    variants = [arrange(things, MEADOW, 5 + number, variant=number) for number in range(8)]
+    for one, other in itertools.pairwise(variants):
+        moved = max(abs(a - b) for x, y in zip(one, other, strict=True) for a, b in zip(x.box, y.box, strict=True))
+        assert moved > 0.08, "seen side by side, nobody takes them for the same"
+    for places in variants:
+        assert all(
+            min(x - w / 2, y - h / 2, 1 - x - w / 2, 1 - y - h / 2) > -1e-6 for x, y, w, h in (p.box for p in places)
+        )
+
+
+def test_what_was_heard_of_order_holds_in_every_variant() -> None:
+    left, right = (0.25, 0.6, 0.3, 0.4), (0.75, 0.6, 0.3, 0.4)
+    for number in range(8):
+        one, other = arrange([thing(1, 25, told=left), thing(2, 0.1, told=right)], MEADOW, number, variant=number)
+        assert one.box[0] < other.box[0]

@@ -1,0 +1,1 @@
+"""`s2i library build`: a library of a customer's own illustrations."""
