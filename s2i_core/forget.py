@@ -211,8 +211,8 @@ class Forgetting:
         # Recordings last: as long as its row is there, whatever broke off can be done again by its address.
         for name, table in sorted(self.lake.tables.items(), key=lambda each: each[0] == "recordings"):
             self._tell(f"Erase rows of {name}")
-            receipt.rows[name] = erase_rows(table, self.trace.values)
-            receipt.old_files += forget_history(table)
+            receipt.rows[name] = erase_rows(table, self.trace.values, self.store)
+            receipt.old_files += forget_history(table, self.store)
         if versions and self.keeps_versions:
             receipt.versions = self._forget_versions({*deleted, *redacted})
         self._say_what_is_left(receipt, versions=versions)

@@ -24,7 +24,6 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from s2i_core.errors import StorageUnavailable
-from s2i_core.storage.folders import s3_filesystem
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import parse_uri
 from s2i_core.storage.tables import APPLICATION, LakeTable
@@ -40,8 +39,13 @@ def rows_of(table: LakeTable, values: Mapping[str, Collection[str]]) -> int:
     return sum(int(pc.sum(_hits(batch, values)).as_py() or 0) for batch in table.batches(columns)) if columns else 0
 
 
-def erase_rows(table: LakeTable, values: Mapping[str, Collection[str]]) -> int:
+def erase_rows(table: LakeTable, values: Mapping[str, Collection[str]], store: ObjectStore) -> int:
     """Write every data file that has such rows anew without them, in one commit; returns the number of rows.
+
+    Args:
+        table: of a destination.
+        values: what rows to erase have, by column.
+        store: where the table is.
 
     Raises:
         StorageError: the store refuses it.
@@ -62,7 +66,7 @@ def erase_rows(table: LakeTable, values: Mapping[str, Collection[str]]) -> int:
                 erased += hits
                 removes.append(RemoveAction(path=fragment.path, data_change=True, deletion_timestamp=now_ms))
                 if hits < narrow.num_rows:
-                    adds.append(_rewritten(table, fragment, values, now_ms))
+                    adds.append(_rewritten(table, fragment, values, now_ms, store))
         if not erased:
             return 0
         properties = CommitProperties(app_transactions=[Transaction(APPLICATION, delta.version() + 1)])
@@ -79,9 +83,13 @@ def erase_rows(table: LakeTable, values: Mapping[str, Collection[str]]) -> int:
 
 
 def _rewritten(
-    table: LakeTable, fragment: pa.dataset.Fragment, values: Mapping[str, Collection[str]], now_ms: int
+    table: LakeTable,
+    fragment: pa.dataset.Fragment,
+    values: Mapping[str, Collection[str]],
+    now_ms: int,
+    store: ObjectStore,
 ) -> AddAction:
-    """A new file with the other rows of a data file; in bounded memory, as rows with embeddings are large."""
+    """A new file with the other rows of a data file; no more is in memory than the new file, which is compressed."""
     name, rows = f"part-{uuid.uuid4()}.parquet", 0
     with tempfile.TemporaryDirectory(prefix="s2i-") as folder:
         path = Path(folder) / name
@@ -91,7 +99,7 @@ def _rewritten(
                 writer.write_table(kept.cast(table.schema))
                 rows += kept.num_rows
         bucket, prefix = parse_uri(table.uri)
-        s3_filesystem(table.settings).put_file(str(path), f"{bucket}/{prefix.rstrip('/')}/{name}")
+        store.put(bucket, f"{prefix.rstrip('/')}/{name}", path.read_bytes())
         return AddAction(name, path.stat().st_size, {}, now_ms, True, json.dumps({"numRecords": rows}))
 
 
@@ -105,7 +113,7 @@ def _hits(rows: pa.Table | pa.RecordBatch, values: Mapping[str, Collection[str]]
     return hits
 
 
-def forget_history(table: LakeTable) -> int:
+def forget_history(table: LakeTable, store: ObjectStore) -> int:
     """Delete every data file and log entry that the current version does not need; returns how many.
 
     Whoever reads or writes an older version meanwhile fails.
@@ -121,7 +129,6 @@ def forget_history(table: LakeTable) -> int:
     assert delta is not None
     delta.create_checkpoint()
     bucket, prefix = parse_uri(table.uri)
-    store = ObjectStore(table.settings)
     for item in list(store.list(bucket, f"{prefix.rstrip('/')}/_delta_log/")):
         entry = _LOG_ENTRY.search(item.key)
         if entry is not None and int(entry[1]) < delta.version():

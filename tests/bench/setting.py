@@ -9,19 +9,25 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from deltalake import write_deltalake
 
 from s2i_core.identity import Digests
-from s2i_core.records import IMAGES, SCENES, Status, now
+from s2i_core.records import IMAGES, RECORDINGS, SCENES, THINGS, Status, now
 from s2i_core.storage.embedded import EmbeddedStore
 from s2i_core.storage.objects import ObjectStore
+from s2i_core.storage.tables import Lake, LakeTable
 from tests.bench.results import ROOT
 
+DIGESTS = Digests("m" * 16, "p" * 16, "m" * 16, "i" * 16)
 _KINDS = 64
+_ROWS_A_FILE = 20_000
+_NAMES = [f"thing {number}" for number in range(900)]
 _OTHER_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 
 
@@ -118,4 +124,83 @@ def image_rows(scenes: pa.Table, digests: Digests) -> pa.Table:
     kept = {name: scenes[name] for name in ("scene_id", "recording_id", "start_s", "end_s")}
     keys = [f"images/{each}.webp" for each in scenes["scene_id"].to_pylist()]
     table = columns | kept | {"image_id": scenes["scene_id"], "key": keys}
-    return pa.table({name: table[name] for name in IMAGES.names}, schema=IMAGES)
+    # What else a row has may be null: it is not measured here.
+    return pa.table({name: table.get(name, [None] * count) for name in IMAGES.names}, schema=IMAGES)
+
+
+def recording_name(number: int) -> str:
+    """Id of a recording, which no scene has."""
+    return f"a{number:031x}"
+
+
+def fill_lake(lake: Lake, scenes: int, *, things_a_scene: int, vectors: int, scenes_a_recording: int = 100) -> None:
+    """Recordings, scenes with vectors that are all different, pictures and things, without looking for equal keys."""
+    day = timedelta(days=1)
+    for first in range(0, scenes, _ROWS_A_FILE):
+        count = min(_ROWS_A_FILE, scenes - first)
+        random = np.random.default_rng(first)
+        rows = scene_rows(first, count, DIGESTS, tokens=(1, 1), width=vectors)
+        vector = np.stack(rows["pooled"].to_pylist()).astype(np.float32) * 2
+        vector += random.normal(size=vector.shape).astype(np.float32) / vectors**0.5
+        vector /= np.linalg.norm(vector, axis=1, keepdims=True)
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(vector.ravel()), vectors).cast(pa.list_(pa.float32()))
+        number = np.arange(first, first + count)
+        names = pa.array([recording_name(int(each)) for each in number // scenes_a_recording])
+        when = pa.array(
+            [now() - day * int(each) for each in number // max(1, scenes // 30)], SCENES.field("created_at").type
+        )
+        rows = _with(rows, pooled=flat, recording_id=names, created_at=when)
+        pictures = _with(
+            image_rows(rows, DIGESTS),
+            similarity=pa.array(random.uniform(0, 1, count).astype(np.float32)),
+            created_at=when,
+        )
+        _append(lake.scenes, rows)
+        _append(lake.images, pictures)
+        _append(lake.things, _thing_rows(rows, things_a_scene, random))
+        print(f"  {first + count:,} of {scenes:,} scenes written", file=sys.stderr, flush=True)
+    _append(lake.recordings, _recording_rows(-(-scenes // scenes_a_recording), scenes_a_recording))
+
+
+def _with(table: pa.Table, **columns: Any) -> pa.Table:
+    for name, values in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
+    return table
+
+
+def _thing_rows(scenes: pa.Table, each: int, random: np.random.Generator) -> pa.Table:
+    take = pa.array(np.repeat(np.arange(scenes.num_rows), each))
+    chosen = random.integers(0, len(_NAMES), len(take))
+    kept = {name: scenes[name].take(take) for name in THINGS.names if name in scenes.schema.names}
+    made = {
+        "thing_id": [f"c{number % each}{scene[2:]}" for number, scene in enumerate(kept["scene_id"].to_pylist())],
+        "thing": pa.array(_NAMES).take(pa.array(chosen)),
+        "shown": [True] * len(take),
+    }
+    return pa.table({name: (kept | made)[name] for name in THINGS.names}, schema=THINGS)
+
+
+def _recording_rows(count: int, scenes: int) -> pa.Table:
+    columns = {
+        "source_uri": [f"s3://in/{number}.mp3" for number in range(count)],
+        "recording_id": [recording_name(number) for number in range(count)],
+        "status": ["ok"] * count,
+        "duration_s": [scenes * 5.0] * count,
+        "speech_s": [scenes * 4.0] * count,
+        "scenes": [scenes] * count,
+        "etag": ["e"] * count,
+        "size_bytes": [1] * count,
+        "retryable": [False] * count,
+        "model_digest": [DIGESTS.encoder] * count,
+        "plan_digest": [DIGESTS.plan] * count,
+        "run_id": ["bench"] * count,
+        "created_at": [now()] * count,
+    }
+    rows = [columns.get(name, [None] * count) for name in RECORDINGS.names]
+    return pa.table(
+        [pa.array(values, field.type) for values, field in zip(rows, RECORDINGS, strict=True)], schema=RECORDINGS
+    )
+
+
+def _append(table: LakeTable, rows: pa.Table) -> None:
+    write_deltalake(table.delta() or table.create(), rows, mode="append")
