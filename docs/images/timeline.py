@@ -7,6 +7,7 @@ import base64
 import io
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -42,7 +43,12 @@ def main() -> None:
         pictures = {image.scene_id: _small(Path(folder) / image.key) for image in made.images}
         sound = np.concatenate(list(decode(file, arguments.sample.name, config.audio)))
     least = least_confidence(config)
-    told = [thing for thing in made.things if least is not None and thing.confidence >= least]
+    names = {info.title: info.name for info in model.decoder.library.infos}
+    told = [
+        replace(thing, thing=names.get(thing.thing, thing.thing))
+        for thing in made.things
+        if least is not None and thing.confidence >= least
+    ]
     arguments.picture.write_text(timeline(made, told, pictures, sound), encoding="utf-8")
 
 
