@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -56,7 +57,7 @@ def embed(pixels: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
         # Rounding and clipping take and add a little: 0.1 dB keeps the promise.
         sigma = 255.0 * 10 ** (-(db + 0.1) / 20)
         marked = np.clip(np.rint(pixels + sigma * pattern[:, :, None]), 0, 255).astype(np.uint8)
-        if _peak(_coded(marked), key) >= _SURE_Z:
+        if _peak(_phases(_coded(marked)), key) >= _SURE_Z:
             break
     return marked
 
@@ -68,7 +69,13 @@ def detect(pixels: NDArray[np.uint8], key: bytes) -> float:
         pixels: `(H, W, 3)` RGB of a picture that may have been cropped, scaled to half or double, or saved again.
         key: that it may be marked with.
     """
-    return max((_peak(_scaled(pixels, scale), key) for scale in SCALES), default=0.0)
+    return detect_each(pixels, [key])[0]
+
+
+def detect_each(pixels: NDArray[np.uint8], keys: Sequence[bytes]) -> list[float]:
+    """The same for several keys, such as those of earlier years, for little more than one costs."""
+    phases = [_phases(_scaled(pixels, scale)) for scale in SCALES]
+    return [max(_peak(each, key) for each in phases) for key in keys]
 
 
 def _scaled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -79,11 +86,14 @@ def _scaled(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))[:_MAX_PX, :_MAX_PX]
 
 
-def _peak(pixels: NDArray[np.uint8], key: bytes) -> float:
-    folded = np.fft.rfft2(_folded(_residue(pixels)))
-    pattern = np.fft.rfft2(_tile(key))
-    # Only the phases count: what is strong in the picture itself would drown the mark.
-    agreed = np.fft.irfft2(folded / (np.abs(folded) + 1e-6) * np.conj(pattern), s=(TILE_PX, TILE_PX))
+def _phases(pixels: NDArray[np.uint8]) -> NDArray[np.complex128]:
+    """Phases of the spectrum of all tiles together; what is strong in the picture itself would drown the mark."""
+    spectrum = np.fft.rfft2(_folded(_residue(pixels)))
+    return np.asarray(spectrum / (np.abs(spectrum) + 1e-6))
+
+
+def _peak(phases: NDArray[np.complex128], key: bytes) -> float:
+    agreed = np.fft.irfft2(phases * np.conj(np.fft.rfft2(_tile(key))), s=(TILE_PX, TILE_PX))
     spread = float(agreed.std())
     return float((agreed.max() - agreed.mean()) / spread) if spread > 0 else 0.0
 
