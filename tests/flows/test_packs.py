@@ -20,7 +20,7 @@ from s2i_core.storage.tables import Lake
 if TYPE_CHECKING:
     from flows.archive import RunSummary
 
-pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("prefect"), pytest.mark.timeout(900)]
 
 
 def test_packs_are_written_by_setting_and_a_failure_stands_until_its_pack_is_there(
