@@ -6,7 +6,6 @@ on its way through Ray.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -71,17 +70,6 @@ class DrawnFiles:
     """What each shows, where the decoder knows."""
     compute_ms: float
     """The share of the batch's time."""
-
-    @classmethod
-    def together(cls, several: Sequence[DrawnFiles]) -> DrawnFiles:
-        """Those of several answers, in their order."""
-        return cls(
-            tuple(file for each in several for file in each.files),
-            several[0].content_type,
-            tuple(similarity for each in several for similarity in each.similarity),
-            tuple(contents for each in several for contents in each.contents),
-            sum(each.compute_ms for each in several),
-        )
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class ImageOptions(Options):
         examples=[7],
     )
     n: Annotated[int, Field(ge=1, le=16)] = Field(
-        1, description="Pictures of the same clip, which differ in composition; their seeds are made from the first's."
+        1, description="Pictures of the same clip; the second and later ones have seeds made from the first's."
     )
     timeout_s: Annotated[float, Field(gt=0, le=120)] | None = Field(
         None, description="Longest wait for the answer; after it, 503 with the code `deadline`.", examples=[30]

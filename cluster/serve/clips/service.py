@@ -208,22 +208,15 @@ class Service:
             raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, or ask for a larger one.", wait_s)
 
     async def draw(self, scene: Scene, seeds: tuple[int, ...], image: ImageConfig, time_left: TimeLeft) -> DrawnFiles:
-        """Pictures of a scene: a variant for each seed.
+        """Pictures of a scene.
 
         Raises:
             Refusal: no place, or not in time.
         """
         started = time.monotonic()
         with tracing.span("draw", {"s2i.images": len(seeds)}):
-            variants = [
-                image.model_copy(update={"variant": number}) if number else image for number in range(len(seeds))
-            ]
-            requests = [
-                DrawRequest(scene, (seed,), each, time_left.begin_by)
-                for seed, each in zip(seeds, variants, strict=True)
-            ]
-            answers = await asyncio.gather(*(self._answer(self._generator.draw.remote(each)) for each in requests))
-            drawn = DrawnFiles.together([self._or_refuse(each, time_left) for each in answers])
+            request = DrawRequest(scene, seeds, image, time_left.begin_by)
+            drawn: DrawnFiles = self._or_refuse(await self._answer(self._generator.draw.remote(request)), time_left)
         self.meter.step("draw", time.monotonic() - started)
         return drawn
 
