@@ -22,7 +22,7 @@ pictures in `docs/results/model/index.html`. Digest `{digest}`.
 | all | | {total:.1f} M |
 | vocabulary of the grounding | {vocabulary} | none |
 | library | {sprites} illustrations of {concepts} things, in {styles} styles (credits in `NOTICE`) | none |
-| grounds | coarse grounds of places, by style and time of day | none |
+| grounds | places painted by code, by style and time of day | none |
 
 **It hears things, one by one.** The encoder runs once over an utterance; the grounding moves windows of 0.6 to 1.2 s
 over its frames and says of each how probable it is that this or that thing is named in it, or another noun, or nothing
@@ -31,11 +31,11 @@ voices). Scenes are cut by what is named as well as by likeness and pauses, and 
 scene, whoever of its utterances named them. The place and the time of day come from one utterance, the scene's focus.
 
 **It is retrieval-augmented.** What is to be shown is looked up in the library, and the denoiser sees the illustrations
-laid out on a canvas. Much of what you recognise in a picture was looked up: on average {taken} of the pixels under a
-reference are taken over from it, in the light that the denoiser gives them, which makes {changed} of them visibly
-different. What stands where, how many, and which place and time of day it is come from the speech. Of a place it begins
-with one of a dozen coarse grounds, 16 × 16 colours under noise; edges, texture and light are drawn, and {ground} of the
-pixels of a ground end up visibly different from it.
+laid out on a canvas. All that you recognise in a picture was looked up or painted by code: {taken} of the pixels under
+a reference are taken over from it, and the ground is a painted drawing of the place. The denoiser draws the light on
+both, which makes {changed} of the pixels of the things and {ground} of those of the ground visibly different. What
+there is, how many, in which order, and which place and time of day it is come from the speech; sizes, distances and
+where things stand follow from what they are.
 
 ## What it does
 
