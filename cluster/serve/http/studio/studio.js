@@ -63,7 +63,7 @@ const shelf = new Shelf({ section: $("shelf"), list: $("made"), onPick: (picture
 
 const altOf = (picture) => {
   const label = styles.find((one) => one.name === picture.style)?.label;
-  return `${picture.alt ?? "Picture of what you said."}${label ? ` In the style ${label}.` : ""}`;
+  return `${picture.alt || "Picture of what you said."}${label ? ` In the style ${label}.` : ""}`;
 };
 
 /** Show a finished picture, and what can be done with it. */
