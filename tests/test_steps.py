@@ -29,7 +29,7 @@ ROWS = {"s2i_core.records": {"ImageSample", "Recording"}, "s2i_core.scenes": {"p
 STEPS = {"encode_features", "encode_speech", "generate", "embed_images"}
 PARTS = {"encode": ("encoder",), "draw": ("decoder", "pipeline", "model"), "confidence": ("space", "pipeline", "model")}
 #: Not of ours: transformers' decoding; a vector of pictures that is not of a scene; the pipeline's own call.
-ALLOWED = {("s2i_core/evaluation/cascade.py", "generate")}
+ALLOWED = {("s2i_core/evaluation/cascade.py", "generate"), ("s2i_core/analysis/search.py", "embed_images")}
 
 
 def copies(source: str, path: str) -> Iterator[str]:
