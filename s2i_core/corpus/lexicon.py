@@ -7,7 +7,7 @@ of these apart, each by the text teacher's vector of what it is called; which pi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -88,6 +88,10 @@ class Lexicon:
     def of(self, words: str) -> int | None:
         """The thing that is called so, in the singular or the plural."""
         return self._forms.get(words.lower())
+
+    def beyond(self, drawn: Collection[str]) -> list[Nameable]:
+        """What may be named and is not among these plain names: what a library of them cannot show."""
+        return [thing for thing in self.things if not any(name.singular in drawn for name in thing.names)]
 
     def named_in(self, text: str) -> list[Named]:
         """Where a text names things, the longest name at each place.

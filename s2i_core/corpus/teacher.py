@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,10 @@ def _sentence_transformer(folder: Path) -> Any:
     return SentenceTransformer(str(folder), device="cpu")
 
 
-def other_nouns() -> NDArray[np.float32]:
-    """Vectors of what talk may name beyond the shipped library's things, `(M, WIDTH)`."""
-    known = lexicon.shipped()
-    return TextTeacher()([thing.caption for thing in known.things[known.drawn :]])
+def other_nouns(drawn: Collection[str]) -> NDArray[np.float32]:
+    """Vectors of what talk may name beyond the things of a library, `(M, WIDTH)`.
+
+    Args:
+        drawn: the plain names of what that library shows. What the vocabulary knows and the library lacks is another noun.
+    """
+    return TextTeacher()([thing.caption for thing in lexicon.shipped().beyond(drawn)])

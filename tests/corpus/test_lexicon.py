@@ -66,3 +66,7 @@ def test_what_begins_with_a_capital_or_a_digit_names_nothing(lexicon):
 
 def test_a_name_does_not_go_on_across_one_that_names_nothing(lexicon):
     assert found(lexicon, "the polar B bear") == [("bear", "a bear")]
+
+
+def test_what_a_library_lacks_is_beyond_it_whatever_the_vocabulary_knows(lexicon):
+    assert [thing.caption for thing in lexicon.beyond({"bear", "watch"})] == ["a polar bear", "a train", "a lantern"]

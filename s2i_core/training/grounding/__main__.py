@@ -109,7 +109,7 @@ def export(
     """Put a grounding into a checkpoint, with the things of its library in the style that is drawn by default."""
     library = SpeechToImagePipeline.from_pretrained(checkpoint).library.styled(ImageConfig().style)
     titles, vectors = [info.name for info in library.infos], np.asarray(library.vectors, np.float32)
-    vocabulary = Vocabulary(titles, vectors, other_nouns())
+    vocabulary = Vocabulary(titles, vectors, other_nouns(set(titles)))
     target = checkpoint / GROUNDING_FOLDER
     made = load_part(grounding, Grounding, torch.float16)
     made.register_to_config(_name_or_path=GROUNDING_FOLDER)  # not the folder of this machine

@@ -264,7 +264,7 @@ def test_the_target_is_spread_over_what_is_alike():
 
 def test_a_checkpoint_gets_it_with_the_things_of_its_library(tmp_path, monkeypatch):
     others = np.eye(8, dtype=np.float32)[:5]
-    monkeypatch.setattr(command, "other_nouns", lambda: others)
+    monkeypatch.setattr(command, "other_nouns", lambda drawn: others)
     checkpoint = tmp_path / "checkpoint"
     tiny_pipeline().save_pretrained(checkpoint)
     Grounding(8, 1, 2, 16, 4, 8, slope=0.5).save_pretrained(tmp_path / "trained")
