@@ -73,6 +73,6 @@ def other_nouns(drawn: Collection[str]) -> NDArray[np.float32]:
     """Vectors of what talk may name beyond the things of a library, `(M, WIDTH)`.
 
     Args:
-        drawn: the plain names of what that library shows. What the vocabulary knows and the library lacks is another noun.
+        drawn: the plain names of what that library shows; what the vocabulary knows beside it is another noun.
     """
     return TextTeacher()([thing.caption for thing in lexicon.shipped().beyond(drawn)])

@@ -128,7 +128,8 @@ def listener_named(name: str, checkpoint: str | None, work: Path) -> ThingListen
 def grounded(grounding: Grounding, checkpoint: str | None) -> Grounded:
     """A grounding with the encoder and the library of a checkpoint, None for the shipped one."""
     pipeline, titles, vectors = _known(checkpoint)
-    return Grounded(pipeline.speech_encoder, grounding, Vocabulary(titles, vectors, other_nouns({title.replace("_", " ") for title in titles})))
+    others = other_nouns({title.replace("_", " ") for title in titles})
+    return Grounded(pipeline.speech_encoder, grounding, Vocabulary(titles, vectors, others))
 
 
 def _known(checkpoint: str | None) -> tuple[SpeechToImagePipeline, list[str], NDArray[np.float32]]:
