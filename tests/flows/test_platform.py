@@ -192,8 +192,8 @@ def test_nothing_is_left_of_what_is_interrupted_while_it_comes_up(tmp_path: Path
             mine = digest(str(home.folder))
             assert processes.marked(mine)
             up.send_signal(signal.SIGINT)
-            assert up.wait(5) == 130
-            until(lambda: not processes.marked(mine), 2)
+            assert up.wait(20) == 130
+            until(lambda: not processes.marked(mine), 5)
             assert home.read() is None and EmbeddedStore(home.root / "store").status() is None
             until(lambda: not left(before), 5)
         finally:
