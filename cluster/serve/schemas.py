@@ -6,7 +6,7 @@ Seeds are decimal strings in answers: they have 63 bits, and a browser's numbers
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -108,10 +108,10 @@ class PictureContents(Message):
     time_of_day: str | None = Field(None, description="`day`, `sunset` or `night`; null where no sky is seen.")
 
     @classmethod
-    def facts(cls, contents: Contents | None) -> dict[str, Any]:
-        """These fields, of what a decoder knows."""
-        told = steps.shown(contents)
-        return told | {"shows": None if contents is None else [asdict(each) for each in contents.things]}
+    def of(cls, contents: Contents | None) -> PictureContents:
+        """What a decoder knows of a picture."""
+        things = None if contents is None else [asdict(each) for each in contents.things]
+        return cls.model_validate(steps.shown(contents) | {"shows": things})
 
 
 class Picture(PictureContents):

@@ -36,7 +36,7 @@ class ImageSpace:
     @torch.inference_mode()
     def embed_images(self, rgb: U8) -> torch.Tensor:
         """RGB images `(B, H, W, 3)` uint8 to L2-normalised vectors `(B, E)`."""
-        x = torch.from_numpy(np.ascontiguousarray(rgb)).permute(0, 3, 1, 2)
+        x = torch.from_numpy(np.require(rgb, requirements=["C", "W"])).permute(0, 3, 1, 2)
         encoder = self._encoder
         return encoder(x.to(encoder.device, encoder.dtype) / 127.5 - 1)  # type: ignore[no-any-return]
 

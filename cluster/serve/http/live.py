@@ -331,7 +331,7 @@ class _Clip:
                 "similarity": drawn.similarity[0],
                 "confidence": scene.confidence,
                 "things": scene.things,
-                **PictureContents.facts(drawn.contents[0]),
+                **PictureContents.of(drawn.contents[0]).model_dump(),
                 "sure": scene.status == Status.OK,
                 "style": self._image.style,
                 "start_s": round(said.segment.start_s, 3),

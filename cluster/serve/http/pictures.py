@@ -174,7 +174,7 @@ def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) ->
             height_px=image.frame_px[0],
             seed=str(seed),
             similarity=similarity,
-            **PictureContents.facts(contents),
+            **dict(PictureContents.of(contents)),
         )
         for file, seed, similarity, contents in zip(drawn.files, chosen, drawn.similarity, drawn.contents, strict=True)
     ]

@@ -196,7 +196,7 @@ class Illustrator:
                 "image_url": f"{recording.url}/scenes/{scene.index}/image",
                 "seed": str(seed),
                 "similarity": drawn.similarity[0],
-                **PictureContents.facts(drawn.contents[0]),
+                **dict(PictureContents.of(drawn.contents[0])),
             }
         )
         recording.scenes[scene.index] = view
