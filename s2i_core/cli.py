@@ -36,6 +36,7 @@ CORE = {
     "verify": ("s2i_core.provenance.command:command", "Say where pictures come from, and whether they were changed."),
     "query": ("s2i_core.analysis.query:command", "Ask the tables of a destination in SQL."),
     "search": ("s2i_core.analysis.search:command", "Find scenes by a spoken question, a picture, a thing or a scene."),
+    "report": ("s2i_core.analysis.report.command:command", "Report how runs went, and whether anything drifts."),
     "forget": ("s2i_core.forget:command", "Forget one recording: everything that was made of it, and old versions."),
     "models": ("s2i_core.models.commands:models", "List the parts that a model can be put together from."),
     "train": ("s2i_core.training.__main__:app", "Build training data and train the model that ships."),

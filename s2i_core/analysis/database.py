@@ -86,6 +86,7 @@ class Database:
         self.limits = limits or QueryLimits()
         self.uri = lake.uri
         self._connection = _closed_off(self.limits)
+        self._connection.execute("SET TimeZone = 'UTC'")  # or days would be those of whoever asks
         empty = True
         for name, table in lake.tables.items():
             dataset = table.dataset()

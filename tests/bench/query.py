@@ -14,9 +14,8 @@ from typing import Any
 from s2i_core.analysis.database import Database, QueryLimits
 from s2i_core.storage.tables import Lake
 from tests.bench.results import Options
-from tests.bench.setting import fill_lake, own_store, recording_name
+from tests.bench.setting import large_lake, recording_name
 
-_SCENES = 1_000_000
 _TIMES = 5
 
 QUESTIONS = {
@@ -38,13 +37,9 @@ QUESTIONS = {
 
 def run(options: Options) -> dict[str, Any]:
     """Build the tables, open them, and ask."""
-    scenes = 20_000 if options.quick else _SCENES
-    with own_store() as store:
-        store.create_bucket("bench")
-        lake = Lake(store.settings, "s3://bench/out")
-        fill_lake(lake, scenes, things_a_scene=3, vectors=384)
+    with large_lake(options) as lake:
         started = time.monotonic()
-        with Database(Lake(store.settings, lake.uri), QueryLimits(memory="2GB")) as database:
+        with Database(Lake(lake.settings, lake.uri), QueryLimits(memory="2GB")) as database:
             figures: dict[str, Any] = {"open_s": round(time.monotonic() - started, 3)}
             for name, sql in QUESTIONS.items():
                 took = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,10 +21,11 @@ from deltalake import write_deltalake
 
 from s2i_core.identity import Digests
 from s2i_core.records import IMAGES, RECORDINGS, SCENES, THINGS, Status, now
+from s2i_core.state import state_home
 from s2i_core.storage.embedded import EmbeddedStore
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake, LakeTable
-from tests.bench.results import ROOT
+from tests.bench.results import ROOT, Options
 
 DIGESTS = Digests("m" * 16, "p" * 16, "m" * 16, "i" * 16)
 _KINDS = 64
@@ -32,11 +35,13 @@ _OTHER_AWS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPO
 
 
 @contextmanager
-def own_store() -> Iterator[ObjectStore]:
-    """An embedded S3 server in a temporary folder; the environment leads to it for as long as the block lasts."""
+def own_store(kept: Path | None = None) -> Iterator[ObjectStore]:
+    """An embedded S3 server in a temporary folder, or in one that is kept; the environment leads to it in the block."""
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="s2i-bench-") as folder:
-        embedded = EmbeddedStore(Path(folder))
+    with contextlib.ExitStack() as ends:
+        folder = kept or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="s2i-bench-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        embedded = EmbeddedStore(folder)
         info = embedded.up()
         try:
             for name in _OTHER_AWS:
@@ -47,6 +52,24 @@ def own_store() -> Iterator[ObjectStore]:
             embedded.down()
             os.environ.clear()
             os.environ.update(before)
+
+
+@contextmanager
+def large_lake(options: Options) -> Iterator[Lake]:
+    """1,000,000 scenes of 30 runs, their pictures and 3,000,000 things; made once, and kept in `.s2i/bench`."""
+    scenes = 20_000 if options.quick else 1_000_000
+    kept = None if options.quick else state_home() / "bench" / "large"
+    done = kept / "done" if kept else None
+    if kept and done and not done.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+    with own_store(kept) as store:
+        lake = Lake(store.settings, "s3://bench/out")
+        if not (done and done.exists()):
+            store.create_bucket("bench")
+            fill_lake(lake, scenes, things_a_scene=3, vectors=384, runs=30)
+            if done:
+                done.touch()
+        yield lake
 
 
 def in_own_process(program: str, *arguments: str) -> dict[str, Any]:
@@ -133,8 +156,13 @@ def recording_name(number: int) -> str:
     return f"a{number:031x}"
 
 
-def fill_lake(lake: Lake, scenes: int, *, things_a_scene: int, vectors: int, scenes_a_recording: int = 100) -> None:
-    """Recordings, scenes with vectors that are all different, pictures and things, without looking for equal keys."""
+def fill_lake(
+    lake: Lake, scenes: int, *, things_a_scene: int, vectors: int, scenes_a_recording: int = 100, runs: int = 1
+) -> None:
+    """Recordings, scenes with vectors that are all different, pictures and things, without looking for equal keys.
+
+    They are of the last thirty days, and of as many runs, in order of time.
+    """
     day = timedelta(days=1)
     for first in range(0, scenes, _ROWS_A_FILE):
         count = min(_ROWS_A_FILE, scenes - first)
@@ -149,17 +177,24 @@ def fill_lake(lake: Lake, scenes: int, *, things_a_scene: int, vectors: int, sce
         when = pa.array(
             [now() - day * int(each) for each in number // max(1, scenes // 30)], SCENES.field("created_at").type
         )
-        rows = _with(rows, pooled=flat, recording_id=names, created_at=when)
+        run = pa.array([_run(int(each) * runs // scenes, runs) for each in number])
+        rows = _with(rows, pooled=flat, recording_id=names, created_at=when, run_id=run)
         pictures = _with(
             image_rows(rows, DIGESTS),
             similarity=pa.array(random.uniform(0, 1, count).astype(np.float32)),
             created_at=when,
+            run_id=run,
         )
         _append(lake.scenes, rows)
         _append(lake.images, pictures)
         _append(lake.things, _thing_rows(rows, things_a_scene, random))
         print(f"  {first + count:,} of {scenes:,} scenes written", file=sys.stderr, flush=True)
     _append(lake.recordings, _recording_rows(-(-scenes // scenes_a_recording), scenes_a_recording))
+
+
+def _run(number: int, runs: int) -> str:
+    """Names of runs, the newest first."""
+    return f"run-{runs - 1 - number:03}" if runs > 1 else "bench"
 
 
 def _with(table: pa.Table, **columns: Any) -> pa.Table:
