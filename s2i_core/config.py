@@ -161,7 +161,13 @@ class ImageConfig(Settings):
 
     size_px: int = Field(256, ge=64, le=2048, description="Longer side of the image.")
     aspect: Literal["1:1", "16:9", "9:16", "4:3"] = Field("1:1", description="Width to height of the image.")
-    steps: int = Field(6, ge=1, le=100, description="Denoising steps.")
+    steps: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="Denoising steps. Two give the light of a picture that is composed on a painted ground; six or more "
+        "are for a model without such grounds, and for `references` 0, which are drawn whole.",
+    )
     start_noise: float = Field(
         0.8, gt=0, le=1, description="Share of noise over the ground that a picture with references starts from."
     )

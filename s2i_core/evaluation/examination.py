@@ -34,6 +34,8 @@ from s2i_core.records import SpeechEmbedding
 
 Mode = Literal["references", "plain", "cascade"]
 _BATCH = 8
+_STEPS_ALONE = 6
+"""Denoising steps of a picture that is drawn whole; one that is composed needs fewer."""
 _NAMES, _CAPTIONS = 300, 600
 """What the cascade's condition tokens are fitted on."""
 
@@ -162,10 +164,15 @@ class Examination:
             return self.tokens_of_text(self.read(self.drawn_clips))
         return self.listen([clip.waveform for clip in self.drawn_clips])
 
+    @property
+    def image_alone(self) -> ImageConfig:
+        """The settings of pictures that are drawn whole, without references."""
+        return self.image.model_copy(update={"references": 0, "steps": max(_STEPS_ALONE, self.image.steps)})
+
     def draw(self, mode: Mode) -> Drawn:
         """The drawn scenes: with references, without any (`plain`), or by the cascade; kept in `own_folder`."""
         self.own_folder.mkdir(parents=True, exist_ok=True)
-        image = self.image.model_copy(update={"references": 0} if mode == "plain" else {})
+        image = self.image_alone if mode == "plain" else self.image
         count = len(self.drawn_clips)
         paths = {first: self.own_folder / f"drawn-{mode}-{first:03d}.safetensors" for first in range(0, count, _BATCH)}
         embedding: SpeechEmbedding | None = None

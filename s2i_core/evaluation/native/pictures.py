@@ -31,7 +31,7 @@ def run(exam: Examination) -> Part:
     figures = {}
     exam.tell(f"blind test of {len(waveforms)}")
     seen = blind.blind_test(exam.pipeline, waveforms, captions, exam.image)
-    alone = blind.blind_test(exam.pipeline, waveforms, captions, exam.image.model_copy(update={"references": 0}))
+    alone = blind.blind_test(exam.pipeline, waveforms, captions, exam.image_alone)
     for name, title, right in (
         ("references", "the model", seen.right),
         ("plain", "the model without references", alone.right),
