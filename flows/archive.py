@@ -31,13 +31,13 @@ from cluster.jobs.limits import remaining
 from cluster.jobs.request import JobFailed, JobName, JobRequest, JobSummary, Progress
 from flows.artifacts import ProgressArtifact, artifact_key, image_sheet, outcomes_table
 from flows.overview import FailureRow, Found, Totals, overview, taken_up
-from flows.pages import Published
 from flows.progress import Step, report, step, watching
 from flows.work import Archive, Work
 from s2i_core import logs, tracing
 from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import digest
 from s2i_core.logs import Log
+from s2i_core.pages import Published
 from s2i_core.presets import PRESETS
 from s2i_core.records import row
 from s2i_core.storage.artifacts import run_key

@@ -226,14 +226,20 @@ def totals(lake: Lake, objects: Iterable[AudioObject], digests: Digests) -> Tota
     images = lake.images.read(["scene_id"], drawn(digests) & pc.field("recording_id").isin(ids))[
         "scene_id"
     ].combine_chunks()
-    images = images.filter(pc.is_in(images, value_set=wanted))
-    missing = wanted.filter(pc.invert(pc.is_in(wanted, value_set=images)))
+    decided = lake.decisions(pc.field("recording_id").isin(ids))
+    rejected = decided.filter(decided["rejected"])["scene_id"].combine_chunks()
+    chosen = decided.filter(decided["image_id"].is_valid())["scene_id"].combine_chunks()
+    images = pc.unique(pa.concat_arrays([images, chosen]))
+    images = images.filter(pc.and_not(pc.is_in(images, value_set=wanted), pc.is_in(images, value_set=rejected)))
+    missing = wanted.filter(pc.invert(pc.is_in(wanted, value_set=pa.concat_arrays([images, rejected]))))
     failed_scenes = lake.failures.read(["scene_id"], pc.field("scene_id").isin(missing))["scene_id"]
     return Totals(
         recordings=recordings.num_rows,
         scenes=len(wanted),
         images=len(images),
-        skipped=_count(recordings, Status.SKIPPED) + _count(scenes, Status.SKIPPED),
+        skipped=_count(recordings, Status.SKIPPED)
+        + _count(scenes, Status.SKIPPED)
+        + (pc.sum(pc.is_in(wanted, value_set=rejected)).as_py() or 0),
         failures=_count(recordings, Status.FAILED) + len(pc.unique(failed_scenes)),
     )
 
@@ -264,7 +270,7 @@ def overview(lake: Lake) -> Overview:
     """Everything in the destination of the lake, by run, with the failures that still stand."""
     recordings = lake.recordings.read(["source_uri", "status", "damage", "run_id", "created_at"])
     scenes = lake.scenes.read(["scene_id", "status", "run_id", "created_at"])
-    images = lake.images.read(["image_id", "scene_id", "run_id", "created_at"])
+    images = lake.images.read(["image_id", "scene_id", "run_id", "created_at", "edit_id"])
     failures = lake.failures.read()
     standing = _standing(failures, recordings, images, lake)
     wanted = scenes.filter(pc.field("status") == Status.OK.value)
@@ -274,7 +280,7 @@ def overview(lake: Lake) -> Overview:
     counted = {
         "recordings": recordings,
         "scenes": wanted,
-        "images": images,
+        "images": images.filter(pc.field("edit_id").is_null()),  # an edit is no run
         "skipped": skipped,
         "failures": failures,
     }

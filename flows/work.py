@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flows.overview import Found, Totals, found, outcomes, totals
-from flows.pages import Pages
 from s2i_core.config import changed
 from s2i_core.listing import Listed, Listing
 from s2i_core.options import counted
+from s2i_core.pages import Pages
 from s2i_core.presets import preset
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings

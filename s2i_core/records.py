@@ -43,6 +43,8 @@ class Skip(StrEnum):
     BELOW_CONFIDENCE = "below_confidence"
     DUPLICATE = "duplicate"
     """The same bytes were planned under another key."""
+    REJECTED = "rejected"
+    """An editor leaves the scene out: a row of `edits` says so, never one of `scenes`."""
 
 
 class Stage(StrEnum):
@@ -337,6 +339,54 @@ class ImageSample:
     image_digest: str
     run_id: str
     created_at: datetime
+    settings: str | None = None
+    """JSON of all that drew it beside its scene and its seed: `image`, and `things` where an editor named them.
+
+    None in rows of before."""
+    edit_id: str | None = None
+    """The edit that asked for it; None where a run drew it."""
+
+
+class EditKind(StrEnum):
+    """What an editor can do with a scene."""
+
+    REDO = "redo"
+    """Have its picture drawn again, otherwise."""
+    REJECT = "reject"
+    """Leave the scene out."""
+    PIN = "pin"
+    """Keep the picture that it has."""
+    SWAP = "swap"
+    """Show another one of its pictures."""
+    UNDO = "undo"
+    """Take an earlier edit back."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What an editor decided of a scene: a row of `edits`, which only ever grows.
+
+    The last one of a scene says what is shown of it: the picture `image_id`, nothing (`rejected`), or what runs draw.
+    """
+
+    edit_id: str
+    recording_id: str
+    scene_id: str
+    kind: str
+    image_id: str | None
+    """The picture that is shown from then on."""
+    rejected: bool
+    """Whether the scene is left out from then on."""
+    before: str | None
+    """The picture that was shown until then."""
+    undoes: str | None
+    """The edit that an `undo` takes back."""
+    note: str | None
+    """Why, in the editor's words."""
+    editor: str
+    via: str
+    """`command` or `api`."""
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -392,7 +442,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def row(record: Recording | Scene | HeardThing | ImageSample | Failure) -> dict[str, Any]:
+def row(record: Recording | Scene | HeardThing | ImageSample | Edit | Failure) -> dict[str, Any]:
     """A record as a table row; column order as in its schema."""
     return {field.name: _cell(getattr(record, field.name)) for field in dataclasses.fields(record)}
 
@@ -434,4 +484,6 @@ _KINDS: dict[Any, pa.DataType] = {
     datetime: pa.timestamp("us", tz="UTC"),
 }
 
-RECORDINGS, SCENES, THINGS, IMAGES, FAILURES = map(_schema, (Recording, Scene, HeardThing, ImageSample, Failure))
+RECORDINGS, SCENES, THINGS, IMAGES, EDITS, FAILURES = map(
+    _schema, (Recording, Scene, HeardThing, ImageSample, Edit, Failure)
+)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,18 @@ class Planned:
 
 
 Drawable: TypeAlias = Scene | Planned
+
+
+class DrawnBy(Protocol):
+    """What a row says of who drew its picture: a `Model`, or a service's."""
+
+    @property
+    def decoder_digest(self) -> str:
+        """Digest of the decoder and its library."""
+
+    @property
+    def device(self) -> str:
+        """Where it draws."""
 
 
 @dataclass(frozen=True)
@@ -291,11 +304,18 @@ def image_row(
     key: str,
     *,
     image: ImageConfig,
-    model: Model,
+    model: DrawnBy,
     image_digest: str,
     run_id: str,
+    things: Sequence[str] | None = None,
+    edit_id: str | None = None,
 ) -> ImageSample:
-    """The row of a picture whose file has this content and this key."""
+    """The row of a picture whose file has this content and this key.
+
+    Args:
+        things: titles of what it was to show, where an editor named them.
+        edit_id: the edit that asked for it.
+    """
     height, width = picture.pixels.shape[:2]
     return ImageSample(
         image_id=identity.image_id(scene.scene_id, model.decoder_digest, image_digest),
@@ -322,7 +342,26 @@ def image_row(
         image_digest=image_digest,
         run_id=run_id,
         created_at=now(),
+        settings=settings_cell(image, things),
+        edit_id=edit_id,
     )
+
+
+def settings_cell(image: ImageConfig, things: Sequence[str] | None = None) -> str:
+    """For the column `settings`: what `settings_of` reads."""
+    told: dict[str, Any] = {"image": image.model_dump()}
+    return json.dumps(told if things is None else told | {"things": list(things)}, separators=(",", ":"))
+
+
+def settings_of(cell: str) -> tuple[ImageConfig, list[str] | None]:
+    """The image settings of a row of `images`, and the titles of what it was to show, where an editor named them.
+
+    Raises:
+        ValueError: `settings_cell` of this version or an earlier one did not write it.
+    """
+    told = json.loads(cell)
+    things = told.get("things")
+    return ImageConfig.model_validate(told["image"]), None if things is None else [str(each) for each in things]
 
 
 def shown(contents: Contents | None) -> dict[str, Any]:

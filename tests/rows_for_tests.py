@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from s2i_core.identity import Digests
 from s2i_core.presets import cpu
-from s2i_core.records import HeardThing, ImageSample, Recording, Scene, Status
+from s2i_core.records import Edit, HeardThing, ImageSample, Recording, Scene, Status
 
 CONFIG = cpu()
 DIGESTS = Digests("m", CONFIG.plan_digest, "m", CONFIG.image_digest)
@@ -111,6 +111,24 @@ def thing(of: Scene, title: str, **changes: object) -> HeardThing:
         model_digest=of.model_digest,
         plan_digest=of.plan_digest,
         run_id=of.run_id,
+        created_at=of.created_at,
+    )
+    return replace(made, **changes)
+
+
+def edit(of: Scene, **changes: object) -> Edit:
+    made = Edit(
+        edit_id=f"{of.scene_id}-edit",
+        recording_id=of.recording_id,
+        scene_id=of.scene_id,
+        kind="reject",
+        image_id=None,
+        rejected=False,
+        before=None,
+        undoes=None,
+        note=None,
+        editor="ann",
+        via="api",
         created_at=of.created_at,
     )
     return replace(made, **changes)

@@ -32,6 +32,7 @@ def fill(objects: ObjectStore, bucket: str) -> Lake:
             lake.scenes.merge([row(scene)])
             lake.images.merge([row(image)])
             lake.things.merge([row(rows.thing(scene, "owl"))])
+            lake.edits.merge([row(rows.edit(scene, image_id=image.image_id))])
             objects.put(bucket, image.key, b"picture")
         error = ValueError("broken")
         failed = Failure.of(error, subject=URIS[one], stage=Stage.DECODE, run_id="one", recording_id=one)
@@ -68,7 +69,7 @@ def s2i(*words: str, code: int = 0) -> str:
 def test_a_dry_run_says_what_would_go_and_changes_nothing(lake: Lake, objects: ObjectStore, bucket: str) -> None:
     before = held(objects, bucket)
     told = s2i(URIS[GONE], "-d", lake.uri)
-    assert "1 recordings, 3 scenes, 3 things, 3 images, 1 failures" in told
+    assert "1 recordings, 3 scenes, 3 things, 3 images, 3 edits, 1 failures" in told
     assert "3 in images/" in told and "nothing was changed: --yes does it" in told and "delete it there" in told
     assert held(objects, bucket) == before
 
@@ -84,7 +85,14 @@ def test_it_is_gone_from_every_byte_and_the_other_is_whole(
     s2i(URIS[GONE], "-d", lake.uri, "--yes", "--receipt", str(receipt))
     assert s2i("--verify", str(receipt)).strip().endswith("nothing is left of it")
     made = Receipt.read(receipt)
-    assert made.done and made.rows == {"recordings": 1, "scenes": 3, "things": 3, "images": 3, "failures": 1}
+    assert made.done and made.rows == {
+        "recordings": 1,
+        "scenes": 3,
+        "things": 3,
+        "images": 3,
+        "edits": 3,
+        "failures": 1,
+    }
     # By plain bytes too, and by what each table holds.
     everything = held(objects, bucket)
     for key, data in everything.items():

@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("steps",),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "provenance", "catalog", "analysis"),
-    ("illustrate", "hear_file", "build_library", "doctor", "forget", "packs"),
+    ("illustrate", "hear_file", "build_library", "doctor", "forget", "packs", "pages"),
+    ("editing",),
     ("cli",),
 )
 

@@ -253,7 +253,8 @@ class Draw:
         if image.image_id != self._image_id(scene) or image.size_bytes != there.size_bytes:
             return None
         shown = steps.shown(xmp.contents_of(self._store.get(self._bucket, image.key)))
-        return row(replace(image, **shown, run_id=self._run_id)) | {"adopted": True}
+        settings = steps.settings_cell(self._config.image)
+        return row(replace(image, **shown, run_id=self._run_id, settings=settings)) | {"adopted": True}
 
     @metrics.timed("draw")
     def _draw(self, scenes: Sequence[Planned]) -> list[steps.Picture]:
@@ -274,8 +275,8 @@ class Draw:
             image_digest=self._image_digest,
             run_id=self._run_id,
         )
-        # Metadata have room for 2 KB: what it shows is in the file.
-        facts = {_FACTS: rows.to_json(replace(image, **steps.shown(None)))}
+        # Metadata have room for 2 KB: what it shows is in the file, and the settings are those of who adopts it.
+        facts = {_FACTS: rows.to_json(replace(image, **steps.shown(None), settings=None))}
         self._store.put(self._bucket, image.key, data, content_type(self._config.image.format), metadata=facts)
         return row(image) | {"adopted": False}
 

@@ -1,7 +1,8 @@
 """Ready views over the tables: what is true now of each recording, whatever earlier models and settings have left.
 
 A table keeps a row for each model and each settings that a recording was ever planned and drawn with. The views take
-the newest outcome of each address, the scenes that belong to it, and the newest picture of each scene.
+the newest outcome of each address, the scenes that belong to it, and of each scene the picture that an editor chose, or
+else the newest.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ VIEWS: dict[str, str] = {
         SELECT * FROM recordings
         QUALIFY row_number() OVER (PARTITION BY source_uri ORDER BY created_at DESC, etag) = 1
     """,
+    "decisions": """
+        SELECT * FROM (
+            SELECT * FROM edits
+            QUALIFY row_number() OVER (PARTITION BY scene_id ORDER BY created_at DESC, edit_id DESC) = 1
+        ) WHERE rejected OR image_id IS NOT NULL
+    """,
     "moments": """
         SELECT
             r.source_uri, s.recording_id, s.scene_id, s."index", s.start_s, s.end_s, s.end_s - s.start_s AS seconds,
-            CASE WHEN p.image_id IS NOT NULL THEN 'illustrated'
+            CASE WHEN d.rejected THEN 'rejected'
+                 WHEN p.image_id IS NOT NULL THEN 'illustrated'
                  WHEN s.status = 'ok' THEN 'to draw'
                  ELSE coalesce(s.reason, s.status) END AS what,
             s.confidence, s.things, p.image_id, p.key, p.style, p.width_px, p.height_px, p.similarity, p.compute_ms,
@@ -22,9 +30,14 @@ VIEWS: dict[str, str] = {
         FROM latest AS r
         JOIN scenes AS s
           ON s.recording_id = r.recording_id AND s.model_digest = r.model_digest AND s.plan_digest = r.plan_digest
+        LEFT JOIN decisions AS d ON d.recording_id = s.recording_id AND d.scene_id = s.scene_id
         LEFT JOIN (
-            SELECT * FROM images
-            QUALIFY row_number() OVER (PARTITION BY recording_id, scene_id ORDER BY created_at DESC, image_id) = 1
+            SELECT i.* FROM images AS i
+            LEFT JOIN decisions AS c ON c.recording_id = i.recording_id AND c.scene_id = i.scene_id
+            WHERE CASE WHEN c.scene_id IS NULL THEN i.edit_id IS NULL ELSE i.image_id = c.image_id END
+            QUALIFY row_number() OVER (
+                PARTITION BY i.recording_id, i.scene_id ORDER BY i.created_at DESC, i.image_id
+            ) = 1
         ) AS p ON p.recording_id = s.recording_id AND p.scene_id = s.scene_id
         WHERE r.status <> 'failed' AND r.reason IS DISTINCT FROM 'duplicate'
     """,
@@ -68,7 +81,8 @@ VIEWS: dict[str, str] = {
 
 MEANINGS: dict[str, str] = {
     "latest": "the newest row of `recordings` for each address",
-    "moments": "each scene as it is planned now, with its newest picture, or why it has none (`what`)",
+    "decisions": "what editors decided last of a scene, where they have not taken it back",
+    "moments": "each scene as it is planned now, with the picture that is shown, or why it has none (`what`)",
     "episodes": "each recording with its pictures, and how much of it they cover",
     "mentions": "the things heard in what is planned now, with the recording's address",
     "coverage": "seconds of each recording by what became of them",
@@ -77,7 +91,10 @@ MEANINGS: dict[str, str] = {
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "name": ("", "The object's name, without folders and suffix."),
-    "what": ("", "`illustrated`, `to draw`, or the reason why there is no picture."),
+    "what": (
+        "",
+        "`illustrated`, `to draw`, or the reason why there is no picture (`rejected`: an editor left it out).",
+    ),
     "seconds": ("s", "Length; of the scenes counted in the row, where it counts some."),
     "pictures": ("", "Pictures; of scenes as they are planned now."),
     "illustrated_s": ("s", "Seconds of scenes that have a picture."),

@@ -28,12 +28,13 @@ from s2i_core.listing import title_of
 from s2i_core.packs.episode import Rows
 from s2i_core.packs.pack import MANIFEST, Pack, media_type
 from s2i_core.packs.pictures import FOLDER as PICTURES
-from s2i_core.records import AudioObject, Status
+from s2i_core.records import AudioObject, Skip, Status
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import destination as place_of
 from s2i_core.storage.places import parse_uri
 from s2i_core.storage.tables import Lake, LakeTable, drawn, planned
+from s2i_core.storage.versions import VersionedStore
 
 PACKS = "packs"
 INDEX = "index.html"
@@ -69,8 +70,8 @@ class Destination(Protocol):
     def image(self, row: Mapping[str, Any]) -> bytes:
         """The file of a row of `images`."""
 
-    def packs(self, recording_ids: Sequence[str]) -> dict[str, Pack]:
-        """The packs that there are of these recordings."""
+    def packs(self, recording_ids: Sequence[str] | None = None) -> dict[str, Pack]:
+        """The packs that there are of these recordings; of all if none are named."""
 
     def deliver(self, pack: Pack, folder: Path) -> None:
         """Put a pack, made in a folder of this disk, where it belongs."""
@@ -150,9 +151,11 @@ class Folder:
             raise DecodeError(str(row["key"]), "the picture is not there any more", "Illustrate the recording again.")
         return path.read_bytes()
 
-    def packs(self, recording_ids: Sequence[str]) -> dict[str, Pack]:
+    def packs(self, recording_ids: Sequence[str] | None = None) -> dict[str, Pack]:
         """The packs that there are."""
         found = {}
+        if recording_ids is None:
+            recording_ids = [path.parent.name for path in (self._folder / PACKS).glob(f"*/{MANIFEST}")]
         for each in recording_ids:
             with contextlib.suppress(OSError, ValueError):
                 found[each] = Pack.from_json((self._folder / PACKS / each / MANIFEST).read_bytes())
@@ -195,7 +198,8 @@ class Bucket:
     Attributes:
         store: the object store.
         lake: its tables.
-        digests: which rows to take; without, of each recording those of the latest run.
+        digests: which rows to take; without, of each recording those of the latest run. Where an editor has decided, it
+            is the editor's.
         holds: whether the object of this bucket and key may be read: what else is in the tables is left alone.
     """
 
@@ -203,6 +207,8 @@ class Bucket:
     lake: Lake
     digests: Digests | None = None
     holds: Callable[[str, str], bool] | None = None
+    recording_id: str | None = None
+    """The only recording to take."""
 
     @property
     def uri(self) -> str:
@@ -211,24 +217,31 @@ class Bucket:
 
     def recordings(self) -> list[Rows]:
         """The recordings of the tables that have a picture."""
-        mine = planned(self.digests) if self.digests else None
-        done = pc.field("status") != Status.FAILED.value
-        found = self._read(self.lake.recordings, _OF_RECORDING, done if mine is None else mine & done)
+        whole = pc.scalar(True) if self.recording_id is None else pc.field("recording_id") == self.recording_id
+        mine = planned(self.digests) & whole if self.digests else whole
+        found = self._read(self.lake.recordings, _OF_RECORDING, (pc.field("status") != Status.FAILED.value) & mine)
         scenes = _grouped(self._read(self.lake.scenes, _OF_SCENE, mine).sort_by("start_s"))
-        theirs = drawn(self.digests) if self.digests else pc.field("variant").is_null() | (pc.field("variant") == 0)
-        images = _grouped(
-            self.lake.images.read([*_OF_IMAGE, "model_digest", "image_digest", "created_at"], theirs).sort_by("start_s")
+        # Of several pictures of a scene, the first that a run drew.
+        first = (pc.field("variant").is_null() | (pc.field("variant") == 0)) & pc.field("edit_id").is_null()
+        shown = self.lake.as_edited(
+            [*_OF_IMAGE, "model_digest", "image_digest", "created_at"],
+            drawn(self.digests) if self.digests else first,
+            self.recording_id,
         )
+        images, chosen = _grouped(shown.drawn), _grouped(shown.chosen)
         made = []
         for each in _latest(found):
+            recording_id = each["recording_id"]
             mine_only = [
-                scene
-                for scene in scenes.get(each["recording_id"], ())
+                _left_out(scene) if scene["scene_id"] in shown.left_out else scene
+                for scene in scenes.get(recording_id, ())
                 if (scene["model_digest"], scene["plan_digest"]) == (each["model_digest"], each["plan_digest"])
             ]
-            shown = _of_one_decoder(images.get(each["recording_id"], ()), {one["scene_id"] for one in mine_only})
-            if shown:
-                made.append(Rows(each, mine_only, shown))
+            ids = {one["scene_id"] for one in mine_only}
+            pictures = _of_one_decoder(images.get(recording_id, ()), ids)
+            pictures += [one for one in chosen.get(recording_id, ()) if one["scene_id"] in ids]
+            if pictures or ids & shown.left_out:
+                made.append(Rows(each, mine_only, sorted(pictures, key=lambda one: one["start_s"])))
         return sorted(made, key=lambda rows: (self.title(rows).casefold(), str(rows.recording["recording_id"])))
 
     def title(self, rows: Rows) -> str:
@@ -251,8 +264,13 @@ class Bucket:
         """The file of a row of `images`."""
         return self.store.get(self._bucket, str(row["key"]))
 
-    def packs(self, recording_ids: Sequence[str]) -> dict[str, Pack]:
-        """The packs that there are of these recordings."""
+    def packs(self, recording_ids: Sequence[str] | None = None) -> dict[str, Pack]:
+        """The packs that there are of these recordings; of all if none are named."""
+        if recording_ids is None:
+            home = join(self._prefix, PACKS) + "/"
+            store = VersionedStore(self.store.settings)
+            folders = (name for name in store.folders(self._bucket, home) if name.endswith("/"))
+            recording_ids = [name.removeprefix(home).rstrip("/") for name in folders]
 
         def manifest(recording_id: str) -> Pack | None:
             with contextlib.suppress(ObjectGone, ValueError):
@@ -324,6 +342,10 @@ def _latest(recordings: pa.Table) -> list[dict[str, Any]]:
         if same and row["source_uri"] < kept["source_uri"]:
             latest[row["recording_id"]] = row
     return list(latest.values())
+
+
+def _left_out(scene: Mapping[str, Any]) -> dict[str, Any]:
+    return {**scene, "status": Status.SKIPPED.value, "reason": Skip.REJECTED.value}
 
 
 def _of_one_decoder(images: Sequence[dict[str, Any]], scenes: set[str]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -80,6 +80,7 @@ class Pack:
         files: all but the manifest.
         left_out: what could not be made.
         signed_by: whose credentials the pictures have; empty for nobody's.
+        settings: of the packs, with which it was made; none in manifests of before.
     """
 
     recording_id: str
@@ -95,6 +96,7 @@ class Pack:
     files: list[File]
     left_out: list[LeftOut]
     signed_by: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The manifest."""
@@ -196,6 +198,7 @@ def write_pack(
         files=list(_files(folder)),
         left_out=left_out,
         signed_by=stamp.signed_by,
+        settings=config.model_dump(exclude={"write"}),
     )
     (folder / MANIFEST).write_bytes(pack.to_json())
     return pack

@@ -70,6 +70,8 @@ def publish(
     run_id: str,
     only: Sequence[str] = (),
     counted: Counted = lambda done, total: None,
+    *,
+    with_gallery: bool = True,
 ) -> Published:
     """Make the packs that are missing or out of date, and the gallery of all.
 
@@ -81,13 +83,13 @@ def publish(
         run_id: for the rows of failures.
         only: recordings by id or by the end of their address; all if none are named.
         counted: told of progress.
+        with_gallery: write it where a pack was made.
 
     Raises:
         ConfigError: none of the recordings is called so, or the keys can't be used.
         StorageError: the destination can't be read or written.
     """
-    all_of_it = place.recordings()
-    chosen = _chosen(all_of_it, only, place.uri)
+    chosen = _chosen(place.recordings(), only, place.uri)
     waiting = pending(place, config, provenance, chosen)
     if waiting:
         stamp_of(provenance)  # keys that can't be used are no recording's fault
@@ -105,7 +107,9 @@ def publish(
                     Failure.of(error, subject=subject, stage=Stage.PUBLISH, run_id=run_id, recording_id=recording_id)
                 )
             counted(done, len(waiting))
-    return Published(made, len(chosen) - len(waiting), failures, write_gallery(place, all_of_it) if made else None)
+    return Published(
+        made, len(chosen) - len(waiting), failures, write_gallery(place) if made and with_gallery else None
+    )
 
 
 def _chosen(recordings: Sequence[Rows], only: Sequence[str], uri: str) -> list[Rows]:
@@ -176,9 +180,9 @@ def _make(place: Destination, rows: Rows, config: PackConfig, audio: AudioConfig
     return pack
 
 
-def write_gallery(place: Destination, recordings: Sequence[Rows]) -> str:
+def write_gallery(place: Destination) -> str:
     """Write the page with the pictures of all packs; returns its address."""
-    packs = place.packs([str(each.recording["recording_id"]) for each in recordings])
+    packs = place.packs()
     episodes: list[Exhibited] = []
     room, more = MOST_SHOWN, 0
     for pack in sorted(packs.values(), key=lambda pack: pack.title.casefold()):

@@ -34,6 +34,7 @@ REASONS = {
     Skip.NO_SPEECH.value: "Music or noise",
     Skip.BELOW_CONFIDENCE.value: "Nothing to draw",
     Skip.DUPLICATE.value: "Same as another recording",
+    Skip.REJECTED.value: "Left out",
 }
 
 # Bars of the waveform: as many as a wide screen can show apart.

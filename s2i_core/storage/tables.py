@@ -36,7 +36,7 @@ from s2i_core import identity, tracing
 from s2i_core.errors import ObjectArchived, S2IError, StorageError, StorageUnavailable
 from s2i_core.identity import Digests
 from s2i_core.network import trouble
-from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, AudioObject, Status
+from s2i_core.records import EDITS, FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, AudioObject, Status
 from s2i_core.storage.objects import LOGIN_REMEDY, ObjectStore, S3Settings
 from s2i_core.storage.places import destination, parse_uri
 
@@ -432,6 +432,21 @@ def drawn(digests: Digests) -> pc.Expression:
     return (pc.field("image_digest") == digests.image) & (pc.field("model_digest") == digests.decoder)
 
 
+@dataclass(frozen=True)
+class AsEdited:
+    """What is shown of scenes.
+
+    Attributes:
+        drawn: rows of `images` of scenes that no editor has decided of.
+        chosen: those that editors chose.
+        left_out: ids of the scenes that they left out.
+    """
+
+    drawn: pa.Table
+    chosen: pa.Table
+    left_out: frozenset[str]
+
+
 class Lake:
     """The tables of a destination, `tables/<name>/` under its prefix."""
 
@@ -443,6 +458,7 @@ class Lake:
         self.scenes = self._table("scenes", SCENES, "scene_id")
         self.things = self._table("things", THINGS, "thing_id")
         self.images = self._table("images", IMAGES, "image_id")
+        self.edits = self._table("edits", EDITS, "edit_id")
         self.failures = self._table("failures", FAILURES, "subject", "stage", "run_id")
 
     def compact(self) -> dict[str, tuple[int, int]]:
@@ -462,6 +478,7 @@ class Lake:
             "scenes": self.scenes,
             "things": self.things,
             "images": self.images,
+            "edits": self.edits,
             "failures": self.failures,
         }
 
@@ -502,7 +519,8 @@ class Lake:
     ) -> pa.Table:
         """The rows of `scenes` with status `ok` that have no image with these image settings and this decoder.
 
-        Scenes whose image failed for good are left out, unless `retry_failed` asks for them.
+        Scenes whose image failed for good are left out, unless `retry_failed` asks for them; and those of which an
+        editor has chosen a picture or none.
 
         Args:
             columns: columns wanted; all of them by default. Without the wide ones (`pooled`, `focus_pooled`,
@@ -531,6 +549,33 @@ class Lake:
             for path, start, end in zip(ends.values.to_pylist(), starts, starts[1:], strict=False)
         ]
 
+    def decisions(self, rows: pc.Expression | None = None) -> pa.Table:
+        """The last row of `edits` of each scene that an editor has something decided of, of those that are asked for.
+
+        Scenes whose edits were all taken back are left out.
+        """
+        last = self.edits.read(filter=rows).sort_by([("created_at", "ascending"), ("edit_id", "ascending")])
+        last = _distinct(last, ("scene_id",), keep="last")
+        return last.filter(pc.or_(last["rejected"], last["image_id"].is_valid()))
+
+    def as_edited(self, columns: Sequence[str], rows: pc.Expression, recording_id: str | None = None) -> AsEdited:
+        """Pictures as editors left them.
+
+        Args:
+            columns: of `images`, `scene_id` among them.
+            rows: which of `images` are shown where no editor has decided.
+            recording_id: of this recording alone.
+        """
+        mine = None if recording_id is None else pc.field("recording_id") == recording_id
+        decided = self.decisions(mine)
+        images = self.images.read(columns, rows if mine is None else rows & mine)
+        if not decided.num_rows:
+            return AsEdited(images, images.slice(0, 0), frozenset())
+        images = images.filter(pc.invert(pc.is_in(images["scene_id"], value_set=decided["scene_id"].combine_chunks())))
+        chosen = pc.field("image_id").isin(decided["image_id"].drop_null().combine_chunks())
+        left_out = decided.filter(decided["rejected"])["scene_id"].to_pylist()
+        return AsEdited(images, self.images.read(columns, chosen), frozenset(left_out))
+
     def failed_runs(self) -> Counter[str]:
         """In how many runs each subject has failed; runs in which it lay in an archive do not count."""
         others = pc.field("error") != ObjectArchived.__name__
@@ -541,9 +586,12 @@ class Lake:
         return planned(digests) & (pc.field("status") == Status.OK.value)
 
     def _without_image(self, scenes: pa.Table, digests: Digests, retry_failed: bool) -> pa.Table:
-        """Those of the given rows (with a `scene_id`) that have no image and did not fail for good."""
+        """Those of the given rows (with a `scene_id`) that have no image, did not fail for good and are no editor's."""
         done = self.images.read(["scene_id"], drawn(digests))["scene_id"].combine_chunks()
         pending = scenes.filter(pc.invert(pc.is_in(scenes["scene_id"], value_set=done)))
+        if pending.num_rows:
+            decided = self.decisions()["scene_id"].combine_chunks()
+            pending = pending.filter(pc.invert(pc.is_in(pending["scene_id"], value_set=decided)))
         if retry_failed or not pending.num_rows:
             return pending
         final = self._given_up(digests)

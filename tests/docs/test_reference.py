@@ -30,7 +30,7 @@ def columns():
 def test_every_column_is_explained_as_the_schemas_have_it():
     text = (DOCS / "tables.md").read_text("utf-8")
     assert columns().page(text) == text, "run `python docs/columns.py`"
-    for name in ("recordings", "scenes", "things", "images", "failures"):
+    for name in ("recordings", "scenes", "things", "images", "edits", "failures"):
         section = re.search(rf"^## `{name}`$(.*?)(?=^## |\Z)", text, re.M | re.S)[1]
         rows = re.findall(r"^\| `(\w+)`(?: \*)? \| ([^|]+) \|[^|]*\| (?:yes|never) \|", section, re.M)
         assert rows == [(field.name, str(field.type)) for field in getattr(records, name.upper())]

@@ -22,7 +22,7 @@ from fronts import front, refusal
 
 from s2i_core.errors import ConfigError, StorageError, StorageUnavailable
 from s2i_core.identity import Digests, digest, image_id
-from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, AudioObject
+from s2i_core.records import EDITS, FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, AudioObject
 from s2i_core.storage.embedded import StoreInfo
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.objects import archived as archived_error
@@ -90,7 +90,7 @@ def test_nothing_is_there_before_the_first_write(lake: Lake) -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    [RECORDINGS, SCENES, THINGS, IMAGES, FAILURES],
+    [RECORDINGS, SCENES, THINGS, IMAGES, EDITS, FAILURES],
     ids=["recordings", "scenes", "things", "images", "failures"],
 )
 def test_every_type_round_trips(store: StoreInfo, bucket: str, schema: pa.Schema) -> None:

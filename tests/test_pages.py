@@ -9,8 +9,8 @@ import pytest
 from rows_for_tests import CONFIG, DIGESTS, image, recording, scene
 from small_archive import clip, keys
 
-from flows.pages import Pages
 from s2i_core.identity import digest
+from s2i_core.pages import Pages
 from s2i_core.publish.images import encode_image
 from s2i_core.publish.page import Fault
 from s2i_core.records import Status, row
@@ -50,7 +50,9 @@ def test_pages_are_written_once_and_again_when_an_image_is_added(
     assert made.pages == 1
     assert made.unpublished == [f"s3://{bucket}/in/gone.wav"]
     assert counts[-1] == (2, 2)
-    assert keys(objects, f"s3://{bucket}", "pages/") == ["pages/id-a.html", "pages/index.html", "pages/manifest.json"]
+    assert keys(objects, f"s3://{bucket}", "pages/") == [
+        f"pages/{name}" for name in ("faults.json", "id-a.html", "index.html", "manifest.json")
+    ]
     index = objects.get(bucket, "pages/index.html").decode()
     assert 'href="id-a.html"' in index
     assert "id-gone.html" not in index

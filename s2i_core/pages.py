@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -25,7 +25,7 @@ from s2i_core.config import RunConfig
 from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import Digests, digest, files_digest
 from s2i_core.listing import title_of
-from s2i_core.records import AudioObject, Status, shown_of
+from s2i_core.records import AudioObject, Skip, Status, shown_of
 from s2i_core.storage.artifacts import index_key, join, page_key
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import Place, parse_uri
@@ -42,6 +42,7 @@ MAX_CARDS = 300
 """Most recordings on the index page; the tables have all."""
 MAX_FAULTS = 100
 _PREVIEWS = 5
+_CONNECTIONS = 8
 _WORKERS = 2
 """Pages made at a time: each holds the compressed audio of one recording in memory."""
 _NO_PAGE = ("", False)
@@ -56,11 +57,13 @@ class PageContent:
         recording: a row of `recordings`, the first of several objects with the same bytes.
         images: its rows of `images`, in order of time.
         readable: a row of it whose object lies in the source of the run; if None, its page is not made.
+        left_out: ids of the scenes that an editor left out.
     """
 
     recording: dict[str, Any]
     images: list[dict[str, Any]]
     readable: dict[str, Any] | None
+    left_out: tuple[str, ...] = ()
 
     @property
     def recording_id(self) -> str:
@@ -77,7 +80,8 @@ class PageContent:
     def digest(self) -> str:
         """Digest of what the page is made from, its design included."""
         damage = [str(self.recording["damage"])] if self.recording["damage"] else []
-        return digest("page", _design(), self.title, *damage, *(image["image_id"] for image in self.images))
+        shown = [image["image_id"] for image in self.images]
+        return digest("page", _design(), self.title, *damage, *shown, *(f"without {one}" for one in self.left_out))
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,13 @@ class Pages:
         lake: tables of the destination.
         config: settings of the run.
         digests: what chooses the rows.
-        source: of the run. Nothing outside it is read: pages of what other runs illustrated are left to those.
+        source: of the run. Nothing outside it is read: pages of what other runs illustrated are left to those. None for
+            the source of whatever run.
     """
 
-    def __init__(self, store: ObjectStore, lake: Lake, config: RunConfig, digests: Digests, source: Place) -> None:
+    def __init__(
+        self, store: ObjectStore, lake: Lake, config: RunConfig, digests: Digests, source: Place | None
+    ) -> None:
         self._store = store
         self._lake = lake
         self._config = config
@@ -108,21 +115,27 @@ class Pages:
         self._source = source
         self._bucket, self._prefix = parse_uri(lake.uri)
         self._manifest_key = join(self._prefix, "pages", "manifest.json")
+        self._faults_key = join(self._prefix, "pages", "faults.json")
 
-    def pending(self) -> list[PageContent]:
-        """The recordings of the source with images whose page is missing or shows something else."""
+    def pending(self, recording_id: str | None = None) -> list[PageContent]:
+        """The recordings of the source, or this one of them, whose page is missing or shows something else."""
         made = self._manifest()
         return [
             one
-            for one in self._illustrated()
-            if one.images and one.readable and made.get(one.recording_id, _NO_PAGE)[0] != one.digest
+            for one in self._illustrated(recording_id)
+            if (one.images or one.left_out) and one.readable and made.get(one.recording_id, _NO_PAGE)[0] != one.digest
         ]
 
-    def publish(self, pending: Sequence[PageContent], faults: Sequence[Fault], counted: Counted) -> Published:
+    def publish(self, pending: Sequence[PageContent], faults: Sequence[Fault] | None, counted: Counted) -> Published:
         """Write the pages of `pending`, then the index of all.
 
         A recording that cannot be read any more has no page; it is named in the result and not tried again until its
         images change.
+
+        Args:
+            pending: what `pending` gave.
+            faults: what failed, for the index; None for what the last run said.
+            counted: told of progress.
         """
         from s2i_core.audio.isolated import DecoderProcess
 
@@ -149,7 +162,11 @@ class Pages:
                     made[one.recording_id] = (one.digest, written)
                     done += 1
                     counted(done, len(pending))
-        self._put(index_key(self._prefix), self._index(faults, made).encode(), _HTML)
+        told = self._faults() if faults is None else list(faults[:MAX_FAULTS])
+        self._put(index_key(self._prefix), self._index(told, made).encode(), _HTML)
+        if faults is not None:
+            told_json = json.dumps([asdict(each) for each in told], ensure_ascii=False, indent=0)
+            self._put(self._faults_key, told_json.encode(), "application/json")
         self._put(self._manifest_key, json.dumps(made, indent=0, sort_keys=True).encode(), "application/json")
         index = f"s3://{self._bucket}/{index_key(self._prefix)}"
         return Published(len(pending) - len(unpublished), unpublished, index)
@@ -159,8 +176,10 @@ class Pages:
         made = self._manifest()
         return {one: page_key(self._prefix, one) for one in recording_ids if made.get(one, _NO_PAGE)[1]}
 
-    def _illustrated(self) -> list[PageContent]:
+    def _illustrated(self, recording_id: str | None = None) -> list[PageContent]:
         read = planned(self._digests) & (pc.field("status") != Status.FAILED.value)
+        if recording_id is not None:
+            read = read & (pc.field("recording_id") == recording_id)
         columns = [
             "source_uri",
             "etag",
@@ -173,27 +192,31 @@ class Pages:
             "created_at",
         ]
         recordings = self._lake.recordings.read(columns, read).sort_by("source_uri").to_pylist()
-        images = self._images(None)
+        images, left_out = self._images(recording_id)
         unique: dict[str, PageContent] = {}
         for row in recordings:  # the same bytes under two keys are one recording and one page
-            first = unique.setdefault(row["recording_id"], PageContent(row, images.get(row["recording_id"], []), None))
-            if first.readable is None and self._source.holds(*parse_uri(row["source_uri"])):
-                unique[row["recording_id"]] = replace(first, readable=row)
+            own = row["recording_id"]
+            first = unique.setdefault(own, PageContent(row, images.get(own, []), None, tuple(left_out.get(own, ()))))
+            if first.readable is None and (self._source is None or self._source.holds(*parse_uri(row["source_uri"]))):
+                unique[own] = replace(first, readable=row)
         return list(unique.values())
 
-    def _images(self, recording_id: str | None) -> dict[str, list[dict[str, Any]]]:
-        mine = drawn(self._digests)
-        if recording_id is not None:
-            mine = mine & (pc.field("recording_id") == recording_id)
+    def _images(self, recording_id: str | None) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
+        """By recording: the rows of the pictures that are shown, and the ids of the scenes that editors left out."""
         columns = ["recording_id", "scene_id", "image_id", "start_s", "end_s", "key", "format", "similarity"]
         columns += ["alt", "shows"]
-        scenes = self._scenes(recording_id, ["scene_id"])["scene_id"].combine_chunks()
-        table = self._lake.images.read(columns, mine)
-        table = table.filter(pc.is_in(table["scene_id"], value_set=scenes))
-        grouped = defaultdict(list)
+        scenes = self._scenes(recording_id, ["scene_id", "recording_id"])
+        shown = self._lake.as_edited(columns, drawn(self._digests), recording_id)
+        table = pa.concat_tables([shown.drawn, shown.chosen])
+        table = table.filter(pc.is_in(table["scene_id"], value_set=scenes["scene_id"].combine_chunks()))
+        images, left_out = defaultdict(list), defaultdict(list)
         for row in table.sort_by([("recording_id", "ascending"), ("start_s", "ascending")]).to_pylist():
-            grouped[row["recording_id"]].append(row)
-        return grouped
+            images[row["recording_id"]].append(row)
+        if shown.left_out:
+            gone = scenes.filter(pc.is_in(scenes["scene_id"], value_set=pa.array(sorted(shown.left_out), pa.string())))
+            for row in gone.sort_by("scene_id").to_pylist():
+                left_out[row["recording_id"]].append(row["scene_id"])
+        return images, left_out
 
     def _scenes(self, recording_id: str | None, columns: list[str]) -> pa.Table:
         mine = planned(self._digests)
@@ -227,11 +250,11 @@ class Pages:
             audio,
             audio_type,
             [self._frame(image, scene_of.get(image["scene_id"], {})) for image in one.images],
-            max(float(row["duration_s"]), *(image["end_s"] for image in one.images)),
+            max([float(row["duration_s"]), *(image["end_s"] for image in one.images)]),
             skipped=[
-                Stretch(scene["start_s"], scene["end_s"], scene["reason"] or Status.SKIPPED.value)
+                Stretch(scene["start_s"], scene["end_s"], Skip.REJECTED if left_out else scene["reason"] or "skipped")
                 for scene in scenes
-                if scene["status"] == Status.SKIPPED.value
+                if (left_out := scene["scene_id"] in one.left_out) or scene["status"] == Status.SKIPPED.value
             ],
             home=PurePosixPath(index_key("")).name,
             damage=row["damage"],
@@ -245,8 +268,10 @@ class Pages:
         recordings = self._illustrated()
         recordings.sort(key=lambda one: (not one.images, one.title))
         note = f"The first {MAX_CARDS} of {len(recordings)} recordings." if len(recordings) > MAX_CARDS else ""
-        cards = [self._card(one, made.get(one.recording_id, _NO_PAGE)[1]) for one in recordings[:MAX_CARDS]]
-        return index_page(cards, faults[:MAX_FAULTS], note=note or self._lake.uri)
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            has_page = [made.get(one.recording_id, _NO_PAGE)[1] for one in recordings[:MAX_CARDS]]
+            cards = list(pool.map(self._card, recordings[:MAX_CARDS], has_page))
+        return index_page(cards, faults, note=note or self._lake.uri)
 
     def _card(self, one: PageContent, has_page: bool) -> Card:
         from s2i_core.publish.page import REASONS, Card
@@ -278,6 +303,15 @@ class Pages:
             image["alt"],
             [shown_of(each) for each in image["shows"] or ()],
         )
+
+    def _faults(self) -> list[Fault]:
+        """What the last run said of failures."""
+        from s2i_core.publish.page import Fault
+
+        try:
+            return [Fault(**each) for each in json.loads(self._store.get(self._bucket, self._faults_key))]
+        except ObjectGone:
+            return []
 
     def _manifest(self) -> dict[str, tuple[str, bool]]:
         """For each recording, what its page was made from, and whether there is a page."""

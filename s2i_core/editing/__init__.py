@@ -1,0 +1,1 @@
+"""What an editor changes of what runs drew: pictures drawn again, swapped, kept, left out; with its history."""
