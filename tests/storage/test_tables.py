@@ -91,7 +91,7 @@ def test_nothing_is_there_before_the_first_write(lake: Lake) -> None:
 @pytest.mark.parametrize(
     "schema",
     [RECORDINGS, SCENES, THINGS, IMAGES, EDITS, FAILURES],
-    ids=["recordings", "scenes", "things", "images", "failures"],
+    ids=["recordings", "scenes", "things", "images", "edits", "failures"],
 )
 def test_every_type_round_trips(store: StoreInfo, bucket: str, schema: pa.Schema) -> None:
     table = LakeTable(store.settings(), f"s3://{bucket}/t", schema, (schema.names[0],))
