@@ -165,8 +165,8 @@ class ImageConfig(Settings):
         2,
         ge=1,
         le=100,
-        description="Denoising steps. Two give the light of a picture that is composed on a painted ground; six or more "
-        "are for a model without such grounds, and for `references` 0, which are drawn whole.",
+        description="Denoising steps. Two give the light of a picture that is composed on a painted ground; a model "
+        "without such grounds, and `references` 0, draw the whole picture and need six or more.",
     )
     start_noise: float = Field(
         0.8, gt=0, le=1, description="Share of noise over the ground that a picture with references starts from."
