@@ -32,6 +32,11 @@ class Caller:
         """Whose share is counted."""
         return self.key.name if self.key else None
 
+    @property
+    def may_edit(self) -> bool:
+        """Whether they may change what runs drew."""
+        return self.key is None or self.key.edits
+
 
 class Doorkeeper:
     """Finds out who a caller is, and whether they still are.

@@ -27,6 +27,14 @@ _Allow = Annotated[
         "--allow", metavar="s3://BUCKET/FOLDER", help="May be read by /v1/recordings, also one object; repeat for more."
     ),
 ]
+_Edit = Annotated[
+    str | None,
+    typer.Option(
+        "--edit",
+        metavar="s3://BUCKET/FOLDER",
+        help="What runs illustrated, to be changed here by this machine, or by keys made with --edits.",
+    ),
+]
 
 
 @app.callback()
@@ -45,6 +53,7 @@ def serve(
     changed: options.SetOptions = None,
     keys: Annotated[Path | None, typer.Option(help="File of API keys: every request needs one of them.")] = None,
     allow: _Allow = None,
+    edit: _Edit = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Serve the model on this machine: a page to speak into, and an API, until it is interrupted.
@@ -74,6 +83,7 @@ def serve(
         access="keys" if keys is not None else "loopback",
         keys_file="" if keys is None else str(keys.absolute()),
         s3_prefixes=tuple(allow or ()),
+        destination=edit or "",
     )
     stopped = threading.Event()
     gpus = 0
@@ -98,12 +108,13 @@ def key(
     keys: _Keys = _KEYS,
     images_per_minute: Annotated[int, typer.Option(min=1, help="Pictures a minute.")] = 60,
     audio_hours_per_day: Annotated[float, typer.Option(min=0.01, help="Hours of recordings a day.")] = 24.0,
+    edits: Annotated[bool, typer.Option("--edits", help="It may change what runs drew, under its name.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Make an API key. It is printed now and never again; the file keeps its hash."""
     from cluster.serve.keys import add
 
-    made = add(keys, name, images_per_minute, audio_hours_per_day * 3600)
+    made = add(keys, name, images_per_minute, audio_hours_per_day * 3600, edits=edits)
     typer.echo(json.dumps({"name": name, "key": made}) if as_json else made)
 
 
@@ -119,7 +130,10 @@ def list_keys(keys: _Keys = _KEYS, as_json: options.AsJson = False) -> None:
         return
     for one in shown:
         hours = one["audio_s_per_day"] / 3600
-        typer.echo(f"{one['name']}  {one['images_per_minute']} pictures a minute, {hours:g} hours of recordings a day")
+        may = ", may edit" if one["edits"] else ""
+        typer.echo(
+            f"{one['name']}  {one['images_per_minute']} pictures a minute, {hours:g} hours of recordings a day{may}"
+        )
 
 
 @app.command()
@@ -140,6 +154,7 @@ def config(
     changed: options.SetOptions = None,
     keys: Annotated[str, typer.Option(help="Path of the file of keys on the nodes.")] = "/etc/s2i/keys.json",
     allow: _Allow = None,
+    edit: _Edit = None,
 ) -> None:
     """Print a Serve config file, for `serve deploy` and for RayService."""
     from cluster.serve.settings import serve_config
@@ -151,4 +166,4 @@ def config(
         images_per_hour=images_per_hour,
         settings=changed,
     )
-    typer.echo(serve_config(preset, keys, tuple(allow or ()), changes), nl=False)
+    typer.echo(serve_config(preset, keys, tuple(allow or ()), changes, edit or ""), nl=False)

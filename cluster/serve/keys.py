@@ -31,6 +31,7 @@ class Key(Settings):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the key.")
     images_per_minute: int = Field(60, ge=1, description="Pictures, clips and recordings together.")
     audio_s_per_day: float = Field(24 * 3600.0, gt=0, description="Seconds of recordings.")
+    edits: bool = Field(False, description="Whether it may change what runs drew, under its name.")
 
 
 class KeyFile(Settings):
@@ -143,7 +144,7 @@ def read(path: Path) -> KeyFile:
         raise ConfigError(str(path), "the file of keys is damaged", "Restore it, or make new keys.") from error
 
 
-def add(path: Path, name: str, images_per_minute: int, audio_s_per_day: float) -> str:
+def add(path: Path, name: str, images_per_minute: int, audio_s_per_day: float, *, edits: bool = False) -> str:
     """Make a key, write its hash into the file (mode 0600), and return it: the only time that it is seen.
 
     Raises:
@@ -154,7 +155,13 @@ def add(path: Path, name: str, images_per_minute: int, audio_s_per_day: float) -
         raise ConfigError(f"key {name!r}", "the name is taken", "Choose another, or withdraw that key first.")
     key = PREFIX + secrets.token_urlsafe(32)
     try:
-        new = Key(name=name, sha256=digest(key), images_per_minute=images_per_minute, audio_s_per_day=audio_s_per_day)
+        new = Key(
+            name=name,
+            sha256=digest(key),
+            images_per_minute=images_per_minute,
+            audio_s_per_day=audio_s_per_day,
+            edits=edits,
+        )
     except ValidationError as error:
         raise ConfigError(
             f"key {name!r}", str(error.errors()[0]["msg"]), "Use letters, digits, dots, dashes."

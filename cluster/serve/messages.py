@@ -35,6 +35,7 @@ class ModelInfo:
 
     model_digest: str
     encoder_digest: str
+    decoder_digest: str
     decoder: DecoderInfo
     device: str
 

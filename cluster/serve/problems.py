@@ -15,7 +15,7 @@ from ray.serve.exceptions import RayServeException
 from starlette.exceptions import HTTPException
 
 from cluster.serve.schemas import ErrorBody, Problem
-from s2i_core.errors import DecodeError, LimitExceeded, ObjectGone, S2IError, StorageError
+from s2i_core.errors import ConfigError, DecodeError, LimitExceeded, ModelError, ObjectGone, S2IError, StorageError
 
 log = logging.getLogger("ray.serve")
 
@@ -97,6 +97,19 @@ def of_audio(error: S2IError) -> Refusal:
         return missing("There is no such object, or it has changed.")
     if isinstance(error, StorageError):
         return Refusal(502 if not error.transient else 503, "storage", "The object store refused.", "Try later.", 10)
+    raise error
+
+
+def of_edit(error: S2IError) -> Refusal:
+    """Why an edit can't be made."""
+    message = _sentence(f"{error.subject}: {error.reason}")
+    if isinstance(error, StorageError):
+        return Refusal(502 if not error.transient else 503, "storage", "The object store refused.", "Try later.", 10)
+    if isinstance(error, ConfigError):
+        missing_one = error.reason.startswith("there is no such")
+        return Refusal(404 if missing_one else 422, "not_found" if missing_one else "invalid", message, error.remedy)
+    if isinstance(error, ModelError):
+        return Refusal(409, "conflict", message, error.remedy)
     raise error
 
 

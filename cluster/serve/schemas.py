@@ -195,6 +195,106 @@ class RecordingView(Message):
     events_url: str = Field(description="Path of its server-sent events.")
 
 
+class EditRequest(Message):
+    """What an editor decides of a scene."""
+
+    kind: Literal["redo", "reject", "pin", "swap", "undo"] = Field(
+        description="`redo`: draw it again; `reject`: leave it out; `pin`: keep its picture whatever runs draw; "
+        "`swap`: show another of its pictures; `undo`: take an edit back."
+    )
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
+        None, description="Of `redo`; without, one that the scene had not yet."
+    )
+    style: str | None = Field(None, max_length=64, description="Of `redo`: a name from `/v1/styles`.")
+    steps: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Of `redo`: denoising steps.")
+    things: Annotated[list[Annotated[str, Field(max_length=80)]], Field(min_length=1, max_length=4)] | None = Field(
+        None, description="Of `redo`: what the picture shows instead of what was heard.", examples=[["cow", "barn"]]
+    )
+    image_id: str | None = Field(None, max_length=64, description="Of `swap`: which picture; without, the next one.")
+    edit_id: str | None = Field(None, max_length=64, description="Of `undo`: which edit; without, the last one.")
+    note: str | None = Field(None, max_length=2000, description="Why, for those who read the history.")
+
+
+class EditView(Message):
+    """An edit that was made: a row of the table `edits`."""
+
+    edit_id: str
+    recording_id: str
+    scene_id: str
+    kind: str
+    image_id: str | None = Field(description="The picture that is shown from then on; null where none was chosen.")
+    rejected: bool = Field(description="Whether the scene is left out from then on.")
+    before: str | None = Field(description="The picture that was shown until then.")
+    undoes: str | None
+    note: str | None
+    editor: str
+    via: str
+    created_at: str = Field(description="ISO 8601, UTC.")
+
+
+class PictureOfScene(Message):
+    """One of a scene's pictures."""
+
+    image_id: str
+    url: str = Field(description="Path of the file.")
+    seed: str
+    style: str
+    steps: int
+    things: list[str] | None = Field(description="What it was to show, where an editor named it.")
+    variant: int | None
+    edit_id: str | None = Field(description="The edit that asked for it; null where a run drew it.")
+    similarity: float
+    alt: str | None = Field(description=_ALT)
+
+
+class EditedScene(Message):
+    """A scene of an illustrated recording, with its pictures and what editors did."""
+
+    scene_id: str
+    start_s: float
+    end_s: float
+    status: Literal["ok", "skipped"]
+    reason: str | None = Field(description="Why it was skipped.")
+    things: list[str] | None = Field(description=_THINGS)
+    shown: str | None = Field(description="Id of the picture that is shown.")
+    decision: Literal["none", "chosen", "rejected"] = Field(description="What editors came to.")
+    pictures: list[PictureOfScene]
+    edits: list[EditView]
+
+
+class Episode(Message):
+    """An illustrated recording."""
+
+    recording_id: str
+    title: str
+    duration_s: float | None
+    pictures: int
+    url: str
+
+
+class EpisodesAnswer(Message):
+    """The illustrated recordings that may be edited."""
+
+    destination: str
+    episodes: list[Episode]
+
+
+class EpisodeView(Message):
+    """An illustrated recording with its scenes."""
+
+    recording_id: str
+    scenes: list[EditedScene]
+    publishing: bool = Field(description="Whether its page and its pack are being written.")
+    stale: list[str] = Field(description="What could not be written last time and shows what was, and what to do.")
+
+
+class EditAnswer(Message):
+    """An edit, and the scene as it is now."""
+
+    edit: EditView
+    scene: EditedScene
+
+
 class Style(Message):
     """A style that the model knows."""
 

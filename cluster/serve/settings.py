@@ -12,7 +12,7 @@ from s2i_core.config import RunConfig, Settings, changed
 from s2i_core.errors import ConfigError
 from s2i_core.presets import preset
 from s2i_core.storage.objects import S3Settings
-from s2i_core.storage.places import Place
+from s2i_core.storage.places import Place, destination
 
 
 class Limits(Settings):
@@ -129,6 +129,11 @@ class ServeSettings(Settings):
     s3_prefixes: tuple[str, ...] = Field(
         (), description="Folders and objects that may be read, such as `s3://bucket/folder`; none by default."
     )
+    destination: str = Field(
+        "",
+        description="What runs illustrated and editors may change here, such as `s3://pictures/talks`: on this "
+        "machine, or with a key that has the right to (`s2i serve key --edits`). None by default.",
+    )
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="Addresses or networks of proxies on other machines that HAProxy believes where a request comes "
@@ -163,6 +168,8 @@ class ServeSettings(Settings):
     def _closed(self) -> ServeSettings:
         for each in self.s3_prefixes:
             Place.of(each)
+        if self.destination:
+            destination(self.destination)
         if self.access == "keys" and not self.keys_file:
             raise ConfigError(
                 "access=keys", "there is no file of keys", "Make a key with `s2i serve key`, and name the file."
@@ -223,6 +230,7 @@ def serve_config(
     keys_file: str,
     s3_prefixes: tuple[str, ...] = (),
     changes: Mapping[str, Any] | None = None,
+    edited: str = "",
 ) -> str:
     """A Serve config file (YAML) for a cluster, where every request needs a key.
 
@@ -233,12 +241,19 @@ def serve_config(
 
     told = dict(changes or {})
     settings = ServeSettings(
-        preset=preset_name, access="keys", keys_file=keys_file, s3_prefixes=s3_prefixes, settings=told
+        preset=preset_name,
+        access="keys",
+        keys_file=keys_file,
+        s3_prefixes=s3_prefixes,
+        settings=told,
+        destination=edited,
     )
     settings.config()
     arguments: dict[str, Any] = {"preset": preset_name, "access": "keys", "keys_file": keys_file}
     if s3_prefixes:
         arguments["s3_prefixes"] = list(s3_prefixes)
+    if edited:
+        arguments["destination"] = edited
     if told:
         arguments["settings"] = told
     application = {"name": "s2i", "route_prefix": "/", "import_path": "cluster.serve.app:app", "args": arguments}

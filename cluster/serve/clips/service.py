@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -207,7 +209,20 @@ class Service:
         if caller.key is not None and (wait_s := await self.desk.spend_images.remote(caller.key, images)):
             raise Refusal(429, "quota", "The quota of this key is used up.", "Wait, or ask for a larger one.", wait_s)
 
-    async def draw(self, scene: Scene, seeds: tuple[int, ...], image: ImageConfig, time_left: TimeLeft) -> DrawnFiles:
+    async def things(self, titles: Sequence[str]) -> NDArray[np.float16]:
+        """Vectors `(n, E)` of things by what they are called.
+
+        Raises:
+            Refusal: the model does not know one.
+        """
+        found: NDArray[np.float16] | str = await self._encoder.things.remote(titles)
+        if isinstance(found, str):
+            raise Refusal(422, "invalid", found, "Name other things, or none.")
+        return found
+
+    async def draw(
+        self, scene: steps.Drawable, seeds: tuple[int, ...], image: ImageConfig, time_left: TimeLeft
+    ) -> DrawnFiles:
         """Pictures of a scene.
 
         Raises:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Response
 
 from cluster.serve import faults, metrics, problems
 from cluster.serve.clips.service import Service
-from cluster.serve.http import documentation, live, page, pictures, recordings
+from cluster.serve.http import documentation, editing, live, page, pictures, recordings
 from cluster.serve.http.dependencies import ERRORS, CallerOf, ServiceOf
 from cluster.serve.http.guard import Guard
 from cluster.serve.schemas import ErrorBody, Health
@@ -60,7 +60,7 @@ def build(service: Service) -> FastAPI:
     app.state.style_images = {}
     app.state.style_lock = asyncio.Lock()
     problems.install(app)
-    for each in (pictures, recordings, live, documentation, page):
+    for each in (pictures, recordings, live, editing, documentation, page):
         app.include_router(each.router)
     app.include_router(router)
     documentation.install(app, keys=settings.access == "keys")

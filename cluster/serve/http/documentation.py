@@ -36,6 +36,10 @@ KEY = HTTPBearer(auto_error=False, scheme_name="key", description="A key, as `s2
 TAGS = [
     {"name": "pictures", "description": "A clip of up to a minute to a picture."},
     {"name": "recordings", "description": "A long recording to a picture for each scene."},
+    {
+        "name": "editing",
+        "description": "What runs drew, as editors want it; only where the service was given a destination.",
+    },
     {"name": "operation", "description": "For those who run the service."},
 ]
 

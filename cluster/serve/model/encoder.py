@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cluster.jobs.model import load
 from cluster.serve import faults
@@ -17,6 +18,8 @@ from cluster.serve.settings import ServeSettings
 from s2i_core import steps
 from s2i_core.audio.listen import Utterance
 from s2i_core.config import PoolConfig
+from s2i_core.editing.redraw import thing_vectors
+from s2i_core.errors import ConfigError
 from s2i_core.scenes import Embedded
 from s2i_core.weights import least_heard
 
@@ -49,7 +52,14 @@ class Encoder:
     async def facts(self) -> ModelInfo:
         """What the model is."""
         known = self._model
-        return ModelInfo(known.digest, known.encoder_digest, known.decoder.info, known.device)
+        return ModelInfo(known.digest, known.encoder_digest, known.decoder_digest, known.decoder.info, known.device)
+
+    async def things(self, titles: Sequence[str]) -> NDArray[np.float16] | str:
+        """Vectors `(n, E)` of things by what they are called; of what it does not know, what is wrong."""
+        try:
+            return thing_vectors(self._model, titles)
+        except ConfigError as error:
+            return str(error)
 
     async def encode(self, utterances: Sequence[Utterance], begin_by: float = float("inf")) -> Encoded | Refused:
         """Embeddings of the utterances of one clip; what has not begun by then is not begun."""

@@ -1,0 +1,1 @@
+"""Editing what runs drew, over the service's own model."""
