@@ -212,7 +212,7 @@ class SpeechToImagePipeline(DiffusionPipeline):  # type: ignore[misc]
     @property
     def styles(self) -> list[str]:
         """Names of the styles that the decoder knows."""
-        return list(self.denoiser.config.styles)
+        return list(self.model.decoder.info.styles)
 
     # ---------------------------------------------------------------------------------------------------- steps
 

@@ -65,7 +65,7 @@ def judges(
     if threads:
         torch.set_num_threads(threads)
     library = SpriteLibrary.load((Path(checkpoint) if checkpoint else shipped_checkpoint()) / LIBRARY_FOLDER)
-    book = SpriteBook(library.styled(ImageConfig().style))
+    book = SpriteBook(library.as_drawn.styled(ImageConfig().style))
     config = judging.JudgesConfig(scenery=SceneryConfig(steps=steps), namer=NamerConfig(steps=namer_steps))
     judging.train(work / "judges", book, config, typer.echo)
 
@@ -189,7 +189,9 @@ def contents(
         torch.set_num_threads(threads)
     model = registry.load(changed(cpu(), {"model.checkpoint": checkpoint}).model)
     image = ImageConfig()
-    judges = judging.Judges.load(judge or judging.shipped(), model.decoder.library.styled(image.style).concepts)
+    judges = judging.Judges.load(
+        judge or judging.shipped(), model.decoder.library.as_drawn.styled(image.style).concepts
+    )
     found = written_down.measure(model, judges, recorded.load()[0], image)
     if out is not None:
         command = "python -m s2i_core.evaluation contents"

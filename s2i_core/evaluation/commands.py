@@ -150,7 +150,7 @@ def measure(
         torch.set_num_threads(threads)
     pipeline = SpeechToImagePipeline.from_pretrained(checkpoint)
     image = ImageConfig()
-    tests = TestSet(work, pipeline.library.styled(image.style))
+    tests = TestSet(work, pipeline.library.as_drawn.styled(image.style))
     judge_folder = Path(judge) if judge else None
     exam = Examination(
         pipeline, tests, image, work, data / "scenes.jsonl", checkpoint, judge_folder, takes, before, tell

@@ -102,8 +102,8 @@ class Examination:
 
     @cached_property
     def judges(self) -> Judges:
-        """The judges of pictures."""
-        return Judges.load(self.judge or shipped(), self.library.concepts)
+        """The judges of pictures: they know the things that are drawn in the style, which the test set is made of."""
+        return Judges.load(self.judge or shipped(), self.tests.book.library.concepts)
 
     def hear(self, clips: Sequence[SpokenPhrase]) -> NDArray[np.float32]:
         """The model's pooled vectors of clips `(N, E)`."""

@@ -12,12 +12,13 @@ import typer
 from s2i_core.config import changed, chosen
 from s2i_core.corpus.folder import PARTS
 from s2i_core.errors import ConfigError
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.results import write_result
 from s2i_core.storage.folders import SCHEME, kept_copy, written
 from s2i_core.training import library as libraries
 from s2i_core.training import recipe as recipes
 from s2i_core.training.scaling import ScalingConfig, chart, measure, table
-from s2i_core.weights import shipped_checkpoint
+from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 app = typer.Typer(
     help="Train the model that ships: run data, pictures, align, place, diffuse, export in this order; each resumes. "
@@ -103,6 +104,17 @@ def library(
     typer.echo(
         f"{facts['things']} things, {facts['drawings']} drawings, {facts['borrowed']} of them borrowed: {styles}"
     )
+
+
+@app.command()
+def credits(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Folder of a saved model; by default the shipped one.")
+    ] = None,
+) -> None:
+    """Print whom a library's icons are to be credited to, as NOTICE has it."""
+    library = SpriteLibrary.load((checkpoint or shipped_checkpoint()) / LIBRARY_FOLDER)
+    typer.echo("\n".join(libraries.credits_of(library)))
 
 
 @app.command()

@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 from s2i_core.corpus.sources.packages import Package, fetch
 from s2i_core.english.vocabulary import Concept, Vocabulary, english
 from s2i_core.errors import ModelError
-from s2i_core.models.decoders.native.drawings import Drawings, save_drawings
+from s2i_core.models.decoders.native.drawings import Drawings, opened, save_drawings
 from s2i_core.models.decoders.native.library import SpriteInfo, SpriteLibrary
-from s2i_core.models.decoders.native.redraw import ROOM, STYLES, Redrawing, Shape
+from s2i_core.models.decoders.native.redraw import PRINTS, ROOM, STYLES, Redrawing, Shape, shape_of
 
-PRINTS = ("line", "silhouette")
-"""Styles that have no drawings of their own: they are made of those of others."""
 _SQUARE = 32
 """Side of the emoji's outlines, as they were drawn."""
 _OUTLINES = "outline"
 _STROKED = re.compile(r'stroke="(?!none)')
 _FOLDER = "icons"
+_SHAPE_PX = 128
+"""Side at which is seen whether an outline is a body."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +239,7 @@ def redrawn(
 ) -> Iterator[tuple[SpriteInfo, dict[str, bytes]]]:
     """What the styles lack, redrawn, each with the file that it needs, if that is not one of the emoji's."""
     places = {(info.concept, info.style): place for place, info in enumerate(emoji.infos)}
+    files = {} if emoji.large is None else {name.split(".")[0]: data for name, data in emoji.large.files()}
     for concept in vocabulary.concepts.values():
         if concept.drawing:
             data, shape = file_of(concept, cache_dir)
@@ -265,10 +266,11 @@ def redrawn(
                 known = emoji.infos[vector]
                 drawing = known.id
             colour = _main_colour(emoji, concept.name)
+            own: Shape = "solid" if outline is None else shape_of(opened("outline.svg", files[drawing], _SHAPE_PX))
             for style in STYLES:
                 if (concept.name, style) in places:
                     continue
-                shape = "line" if style == "line" and outline is not None else "solid"
+                shape = "line" if style == "line" and outline is not None else own
                 yield (
                     replace(
                         known,

@@ -87,6 +87,8 @@ def _judge(
         if contents.setting:
             judged.settings.append(SETTING_NAMES[setting] == contents.setting)
         for shown in contents.things:
+            if shown.thing not in place:  # redrawn: the judges learned what is drawn in the style
+                continue
             concept = place[shown.thing]
             judged.drawn.append(seen.count(concept) > 0)
             judged.composed.append(there.count(concept) > 0)

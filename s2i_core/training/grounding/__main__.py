@@ -9,16 +9,17 @@ import numpy as np
 import torch
 import typer
 
-from s2i_core.config import ImageConfig, changed, chosen
+from s2i_core.config import changed, chosen
 from s2i_core.corpus import lexicon
 from s2i_core.corpus.sources import voices
-from s2i_core.corpus.teacher import TextTeacher, other_nouns
+from s2i_core.corpus.teacher import TextTeacher
 from s2i_core.models.parts import load_part
-from s2i_core.models.speech.grounding import Grounding, Vocabulary
+from s2i_core.models.speech.grounding import Grounding
 from s2i_core.pipeline import SpeechToImagePipeline
 from s2i_core.training.grounding import frames as frame_shards
 from s2i_core.training.grounding import sentences, spoken, trainer
 from s2i_core.training.grounding.trainer import GroundingConfig
+from s2i_core.training.library import to_be_heard
 from s2i_core.weights import GROUNDING_FOLDER
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -107,9 +108,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of the saved model that gets it, in float16.")],
 ) -> None:
     """Put a grounding into a checkpoint, with the things of its library in the style that is drawn by default."""
-    library = SpeechToImagePipeline.from_pretrained(checkpoint).library.styled(ImageConfig().style)
-    titles, vectors = [info.name for info in library.infos], np.asarray(library.vectors, np.float32)
-    vocabulary = Vocabulary(titles, vectors, other_nouns(set(titles)))
+    vocabulary = to_be_heard(SpeechToImagePipeline.from_pretrained(checkpoint).library)
     target = checkpoint / GROUNDING_FOLDER
     made = load_part(grounding, Grounding, torch.float16)
     made.register_to_config(_name_or_path=GROUNDING_FOLDER)  # not the folder of this machine

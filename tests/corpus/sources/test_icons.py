@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from s2i_core.english.vocabulary import Concept, Name, Vocabulary, english
 from s2i_core.errors import ModelError
 from s2i_core.models.decoders.native.drawings import Drawings, opened, save_drawings
 from s2i_core.models.decoders.native.library import SpriteInfo, SpriteLibrary, tight_canvas
-from s2i_core.models.decoders.native.redraw import STYLES
+from s2i_core.models.decoders.native.redraw import STYLES, shape_of
+from s2i_core.training.library import credits_of
+from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 RING = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
@@ -101,6 +104,18 @@ def test_every_icon_that_is_named_is_of_a_set_that_is_credited():
     things = [each for each in english().concepts.values() if each.drawing]
     assert {each.drawing.partition("/")[0] for each in things} == set(icons.ICON_SOURCES)
     assert all(each.colour.startswith("#") and len(each.colour) == 7 for each in things)
+
+
+def test_everybody_whose_icons_ship_is_credited():
+    library = SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER)
+    lines = credits_of(library)
+    assert len(lines) == len({info.source for info in library.infos if info.drawing.startswith("icons/")})
+    assert "\n".join(lines) in (Path(__file__).parents[3] / "NOTICE").read_text(encoding="utf-8")
+
+
+def test_an_outline_that_is_a_body_becomes_its_silhouette():
+    ring, disc = (opened("a.svg", svg, 256) for svg in (RING, RING.replace(b'fill="none"', b"")))
+    assert (shape_of(ring), shape_of(disc)) == ("line", "solid")
 
 
 def test_a_sprite_with_neither_picture_nor_drawing_is_refused():

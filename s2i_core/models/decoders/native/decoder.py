@@ -33,6 +33,7 @@ from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.painted import paint
 from s2i_core.models.decoders.native.places import fitted, place_of
 from s2i_core.models.decoders.native.recolour import COLOURS
+from s2i_core.models.decoders.native.redraw import PRINTS
 from s2i_core.models.decoders.native.reference import Slot, SpritePainter
 from s2i_core.models.parts import load_part
 from s2i_core.records import SHOWN_THINGS, Contents, SpeechEmbedding
@@ -113,7 +114,7 @@ class NativeDecoder:
         self.digest = digest
         knows = denoiser.config
         self.info = DecoderInfo(
-            styles=tuple(knows.styles),
+            styles=(*knows.styles, *_prints(library)),
             unit_px=denoiser.unit_px,
             native_px=knows.sample_size,
             token_width=knows.token_width,
@@ -196,6 +197,12 @@ class NativeDecoder:
         """Whether it has the grounds of the places that are told apart here, which are painted at any size."""
         return self.grounds is not None and self.layout.config.num_settings == len(places.PLACES)
 
+    def _style_token(self, style: str) -> int:
+        """The number of a style among those of the denoiser; of a print, that of what it is taken for."""
+        known: Sequence[str] = self.denoiser.config.styles
+        as_drawn = style if style in known else PRINTS.get(style, style)
+        return known.index(as_drawn) if as_drawn in known else 0
+
     def ground(self, plan: Composition, seed: int, style: str, height: int, width: int, aspect: float = 0) -> U8:
         """The painted ground of a place `(height, width, 3)`, as it looks in proportions of `aspect`."""
         setting, time = places.SETTINGS[plan.setting], places.TIMES[plan.time]
@@ -214,7 +221,7 @@ class NativeDecoder:
             return None
         rows = list(zip(plans, seeds, strict=True))
         if not self.paints:
-            number = self.info.styles.index(image.style)
+            number = self._style_token(image.style)
             return np.stack([self.grounds.choose(number, plan.setting, plan.time, seed) for plan, seed in rows])
         height, width = image.frame_px
         return np.stack([self.ground(plan, seed, image.style, *size, width / height) for plan, seed in rows])
@@ -260,12 +267,18 @@ class NativeDecoder:
         painter = SpritePainter(self.library.styled(image.style))
         canvas = np.stack([_canvas(painter, plan.slots, (height, width), wanted) for plan in plans])
         reference = canvas_tensor(canvas).to(device, dtype)
-        styles = torch.full((batch,), self.info.styles.index(image.style), dtype=torch.long, device=device)
+        styles = torch.full((batch,), self._style_token(image.style), dtype=torch.long, device=device)
         # One generator a picture, on the CPU: the same noise on every device and in every batch.
         noise = [torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         x = torch.stack(noise).to(device)
         grounds = self.starts(plans, seeds, image, (height, width))
         work = _Work(plans, seeds, image, canvas, grounds)
+        if self.paints and grounds is not None and image.style in PRINTS:
+            if on_step is not None:
+                for step in range(image.steps):
+                    on_step(step, functools.partial(self._printed, work, grounds, size=(height, width)))
+            images = self._printed(work, grounds, range(batch), wanted)
+            return self._drawing(images, plans, speech, image, [float(bool(plan.slots)) for plan in plans], grounds)
         most = 1.0
         if grounds is not None:
             most = image.start_noise
@@ -284,8 +297,18 @@ class NativeDecoder:
             else:
                 fine = SpritePainter(painter.library, fine=True)
                 images = np.stack([_composed(parts, reference, n, fine, plans[n].slots, image) for n in range(batch)])
-        slots = [plan.slots for plan in plans]
-        return NativeDrawing(images, self.shows(plans, speech, image), slots, share, grounds)
+        return self._drawing(images, plans, speech, image, share, grounds)
+
+    def _drawing(
+        self,
+        images: U8,
+        plans: Sequence[Composition],
+        speech: SpeechEmbedding,
+        image: ImageConfig,
+        share: list[float],
+        grounds: U8 | None,
+    ) -> NativeDrawing:
+        return NativeDrawing(images, self.shows(plans, speech, image), [plan.slots for plan in plans], share, grounds)
 
     def _denoised(
         self,
@@ -326,7 +349,6 @@ class NativeDecoder:
     def _composed(self, parts: Parts, work: _Work, grounds: U8, rows: Sequence[int], size: tuple[int, int]) -> U8:
         """Pictures of these rows at a size, on their painted grounds, in the light of the parts `(N, H, W, 3)`."""
         painter = SpritePainter(self.library.styled(work.image.style), fine=True)
-        frame_h, frame_w = work.image.frame_px
         pictures = []
         for n in rows:
             given, on = canvas_tensor(work.canvas[n : n + 1]), grounds[n]
@@ -334,15 +356,30 @@ class NativeDecoder:
             if len(parts.drawn) > len(work.plans):
                 said = said.beyond(parts.row(n + len(work.plans)), work.image.guidance)
             shade = shade_of(said, given, torch.from_numpy(on.copy()).permute(2, 0, 1)[None] / 127.5 - 1)
-            plan, seed = work.plans[n], work.seeds[n]
-            ground = on
-            if on.shape[:2] != size:
-                ground = self.ground(plan, seed, work.image.style, *size, frame_w / frame_h)
+            slots = work.plans[n].slots
+            ground = self._ground_at(work, grounds, n, size)
             if work.image.style not in SHADELESS:
-                ground = cast_shadows(ground, plan.slots)
-            canvas = painter.painted(plan.slots, *size)
-            pictures.append(composed(ground, shade, canvas, said.gains))
+                ground = cast_shadows(ground, slots)
+            pictures.append(composed(ground, shade, painter.painted(slots, *size), said.gains))
         return np.stack(pictures)
+
+    def _printed(self, work: _Work, grounds: U8, rows: Sequence[int], size: tuple[int, int]) -> U8:
+        """Pictures of these rows as prints: on their grounds, in no light `(N, H, W, 3)`."""
+        painter = SpritePainter(self.library.styled(work.image.style), fine=True)
+        even = torch.ones(1, 1, 1, 1)
+        return np.stack(
+            [
+                composed(self._ground_at(work, grounds, n, size), even, painter.painted(work.plans[n].slots, *size))
+                for n in rows
+            ]
+        )
+
+    def _ground_at(self, work: _Work, grounds: U8, n: int, size: tuple[int, int]) -> U8:
+        """The ground of a row at a size."""
+        if grounds[n].shape[:2] == size:
+            return grounds[n]
+        height, width = work.image.frame_px
+        return self.ground(work.plans[n], work.seeds[n], work.image.style, *size, width / height)
 
     def _preview(self, parts: Parts, clean: torch.Tensor, work: _Work, rows: Sequence[int]) -> U8:
         if self.paints and work.grounds is not None:
@@ -386,6 +423,12 @@ def load(config: NativeDecoderConfig, folder: Path, device: str, dtype: torch.dt
         Grounds.load(folder / GROUNDS_FOLDER),
         digest,
     )
+
+
+def _prints(library: SpriteLibrary) -> list[str]:
+    """The styles of prints that a library has."""
+    found = {info.style for info in library.infos}
+    return [style for style in PRINTS if style in found]
 
 
 def pixels(x: torch.Tensor) -> U8:

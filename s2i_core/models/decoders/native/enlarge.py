@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from s2i_core.models.decoders.native.denoiser import Parts
+from s2i_core.models.decoders.native.redraw import PRINTS
 from s2i_core.models.decoders.native.reference import Slot
 
 _RADIUS = 6
@@ -33,12 +34,12 @@ _SHADE_PX = 16
 _DARKEST, _BRIGHTEST = 0.82, 1.04
 _SHADOW, _CORE = 0.34, 0.30
 """Darkness of what a thing on the ground shades, and of where it touches it."""
-SHADELESS = frozenset({"flat", "outline", "sketch"})
+SHADELESS = frozenset({"flat", "outline", "sketch", *PRINTS})
 """Styles whose things throw no soft shadow."""
 
 
 def composed(
-    ground: NDArray[np.uint8], shade: torch.Tensor, canvas: NDArray[np.float32], gains: torch.Tensor | None
+    ground: NDArray[np.uint8], shade: torch.Tensor, canvas: NDArray[np.float32], gains: torch.Tensor | None = None
 ) -> NDArray[np.uint8]:
     """One picture of its ground and its things, in the light that the denoiser gave them.
 

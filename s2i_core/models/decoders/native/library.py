@@ -150,6 +150,11 @@ class SpriteLibrary:
             self._styled[style] = self.kept(lambda info: info.style == style)
         return self._styled[style]
 
+    @property
+    def as_drawn(self) -> SpriteLibrary:
+        """Those of the sprites that somebody drew in their style; the others are redrawn."""
+        return self.kept(lambda info: not info.redrawing)
+
     def kept(self, wanted: Callable[[SpriteInfo], bool]) -> SpriteLibrary:
         """Those of the sprites that are wanted, with their vectors."""
         places = [place for place, info in enumerate(self.infos) if wanted(info)]

@@ -25,6 +25,9 @@ RGB: TypeAlias = tuple[float, float, float]
 
 ROOM = 0.08
 """Room that a drawing to be redrawn needs around it, as a share of its side: an edge or a shadow goes there."""
+PRINTS = {"line": "outline", "silhouette": "flat"}
+"""Styles of which no set of drawings is: every one of theirs is redrawn, and printed on paper in no light. And which
+other style a network takes them for that knows the drawn ones."""
 _MASK_PX = 256
 """Side at which shapes are worked on: they are alike at every side."""
 _INKED = 100
@@ -32,6 +35,8 @@ _INKED = 100
 _WHITE, _INK, _PENCIL = (1.0, 1.0, 1.0), (0.10, 0.11, 0.15), (0.24, 0.23, 0.22)
 _NAVY = (0.11, 0.14, 0.21)
 _SHADE = (0.09, 0.08, 0.13)
+_MOSTLY = 0.55
+"""Share of what it encloses from which a drawing is a body."""
 _RIM = 16
 """How thick lines may be around a shape that is to be a body, in pixels of a mask."""
 _OFF_REGISTER = (0.028, 0.022)
@@ -84,6 +89,12 @@ class Redrawing:
     def __call__(self, image: Image.Image) -> Image.Image:
         """Redraw `image`, whose alpha is the drawing, with `ROOM` around it; RGBA of the same size."""
         return STYLES[self.style](_Glyph(image, self.shape == "solid"), self.rgb)
+
+
+def shape_of(image: Image.Image) -> Shape:
+    """What a drawing is whose alpha is `image`'s: a body, where it covers most of what it encloses."""
+    glyph = _Glyph(image, True)
+    return "solid" if glyph.drawn.sum() > _MOSTLY * glyph.body().sum() else "line"
 
 
 class _Glyph:

@@ -10,8 +10,10 @@ from s2i_core.config import ImageConfig
 from s2i_core.errors import ConfigError, GenerationError
 from s2i_core.models.decoders.native import decoder as native
 from s2i_core.models.decoders.native.decoder import canvas_tensor
+from s2i_core.models.decoders.native.denoiser import Denoiser
 from s2i_core.models.decoders.native.grounds import Grounds
 from s2i_core.models.decoders.native.layout import Layout, LayoutPredictor, showing
+from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.models.decoders.native.painted import paint
 from s2i_core.models.decoders.native.places import PLACES
 from s2i_core.models.decoders.native.recolour import COLOURS
@@ -224,6 +226,22 @@ def test_previews_are_on_the_painted_ground_too() -> None:
     pipeline = at_night()
     drawing = pipeline.draw(embeddings(2), [1, 2], IMAGE, lambda step, preview: seen.append(preview([1])[0]))
     np.testing.assert_array_equal(seen[-1], drawing.images[1])
+
+
+def test_a_print_is_its_ground_and_its_things_and_the_denoiser_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = at_night()
+    library = pipeline.library
+    infos = [dataclasses.replace(info, style="silhouette") for info in library.infos]
+    pipeline.library = SpriteLibrary(infos, library.webp, library.vectors)
+    monkeypatch.setattr(Denoiser, "parts", None)
+    seen: list[np.ndarray] = []
+    image = IMAGE.model_copy(update={"style": "silhouette", "size_px": 64})
+    drawing = pipeline.draw(embeddings(2), [7, 8], image, lambda step, preview: seen.append(preview([1])[0]))
+    assert len(seen) == image.steps
+    np.testing.assert_array_equal(seen[-1], drawing.images[1])
+    ground = paint("city", "night", 8, 64, 64, "silhouette")
+    assert (drawing.images[1] == ground).all(axis=2).mean() > 0.2
+    assert ground.mean() > 100, "dark things can be seen on it, at night too"
 
 
 def slots_of(*asked: float) -> Layout:

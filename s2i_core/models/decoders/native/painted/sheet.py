@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2i_core.models.decoders.native.places import RGB, Time
+from s2i_core.models.decoders.native.redraw import PRINTS
 
 H = 1000.0
 """Height of a sheet, in its units."""
@@ -42,11 +43,18 @@ class Ink:
 
 
 FULL = Ink()
+_INK: RGB = (28, 36, 54)
 INKS: dict[str, Ink] = {
     "outline": Ink(0.0, 0.30, (255, 255, 255), (120, 122, 128)),
     "sketch": Ink(0.65, 0.5, (251, 247, 238), (128, 120, 110)),
 }
 """How the styles paint that don't paint in full colour."""
+PAPERS: dict[Time, tuple[RGB, ...]] = {
+    "day": ((250, 238, 214), (224, 236, 240), (252, 226, 210), (230, 238, 220), (248, 232, 190), (234, 228, 244)),
+    "sunset": ((252, 206, 170), (250, 196, 180), (248, 214, 150)),
+    "night": ((158, 172, 198), (170, 166, 200), (150, 178, 186)),
+}
+"""Tinted papers that prints are made on, by the time of day: light enough for dark lines, at night too."""
 SOFT = frozenset({"3d", "cartoon", ""})
 """Styles whose grounds are shaded; the others lay one colour beside another."""
 
@@ -67,10 +75,18 @@ class Sheet:
     ) -> None:
         self.time, self.rng, self.aspect, self.lights = time, rng, aspect, lights
         self.w = H * aspect
-        self.ink = INKS.get(style, FULL)
+        self.ink = self._printed(style, rng) if style in PRINTS else INKS.get(style, FULL)
         self.soft = style in SOFT
         self._defs: list[str] = []
         self._body: list[str] = []
+
+    def _printed(self, style: str, rng: np.random.Generator) -> Ink:
+        """A print's ground: a paper and one darker tone of it, with thin outlines or in plain areas."""
+        papers = PAPERS[self.time]
+        paper = papers[int(rng.integers(len(papers)))]
+        if style == "line":
+            return Ink(0.0, 0.12, paper, mixed(paper, _INK, 0.3))
+        return Ink(0.15, 0.26, paper)
 
     def svg(self, height: int, width: int) -> str:
         """The whole of it, to be rendered at that size in pixels, whatever its proportions."""
