@@ -15,8 +15,8 @@ from s2i_core.models.decoders.native.library import SpriteLibrary
 from s2i_core.weights import confidence_for, digests, least_confidence, name_in_0_1, scene_settings
 
 SHIPPED_WITH_0_1 = "b566d1606a80ba058b50e17182c74b02"
-DRAWS_ON_PAINTED_GROUNDS = "ba7832aa03acdf39075d23f31a3170e8"
-HEARS_THINGS = "84a526095bd1eff468e309714bf16857"
+DRAWS_ON_PAINTED_GROUNDS = "e99762748594b0e349f4dc6239f703df"
+HEARS_THINGS = "1427f3428a3950d703c1395dd9ef646b"
 
 
 def test_what_is_shipped_has_the_names_that_tables_know_it_by() -> None:

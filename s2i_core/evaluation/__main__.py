@@ -25,7 +25,7 @@ from s2i_core.evaluation.lectures.passages import Split
 from s2i_core.evaluation.lectures.score import judge
 from s2i_core.evaluation.lectures.spoken import CHANNELS, through
 from s2i_core.evaluation.lectures.spoken import lectures as spoken_lectures
-from s2i_core.evaluation.native import blind
+from s2i_core.evaluation.native import blind, sheets
 from s2i_core.evaluation.native import contents as written_down
 from s2i_core.evaluation.native import judges as judging
 from s2i_core.evaluation.native.namer import NamerConfig
@@ -197,6 +197,29 @@ def contents(
         command = "python -m s2i_core.evaluation contents"
         write_result(out, command, {name: asdict(figure) for name, figure in found.items()})
     typer.echo(", ".join(f"{name} {figure.value:.3f} of {figure.n}" for name, figure in found.items()))
+
+
+@app.command()
+def sheet(
+    out: Annotated[Path, typer.Argument(help="File to write, by its name PNG, JPEG or WebP.")],
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    style: Annotated[str, typer.Option(help="One of `s2i styles`.")] = "3d",
+    size_px: Annotated[int, typer.Option(help="Side of each picture as it is drawn.")] = 1024,
+    shown_px: Annotated[int, typer.Option(help="Height of each on the sheet; 0 for as it is drawn.", min=0)] = 0,
+    count: Annotated[int, typer.Option(help="Pictures.", min=1)] = 64,
+    seed: Annotated[int, typer.Option(help="Of the scenes; the same in every style.")] = 0,
+    new: Annotated[bool, typer.Option("--new", help="Only things that are redrawn of icons.")] = False,
+    names: Annotated[bool, typer.Option(help="Say below each what it shows.")] = True,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
+) -> None:
+    """Draw scenes of things by lot, unpicked, on one sheet to look at."""
+    if threads:
+        torch.set_num_threads(threads)
+    pipeline = SpeechToImagePipeline.from_pretrained(checkpoint or None)
+    images, shows = sheets.pictures(pipeline, ImageConfig(style=style, size_px=size_px), count, seed, new)
+    told = [", ".join(thing.title for thing in each.things) for each in shows] if names else []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    sheets.sheet(images, told, side_px=shown_px).save(out)
 
 
 @app.command()

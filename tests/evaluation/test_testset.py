@@ -14,7 +14,7 @@ from s2i_core.weights import LIBRARY_FOLDER, shipped_checkpoint
 
 @pytest.fixture(scope="module")
 def book() -> SpriteBook:
-    return SpriteBook(SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER))
+    return SpriteBook(SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER).as_drawn)
 
 
 @pytest.fixture(scope="module")

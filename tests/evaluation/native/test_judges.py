@@ -102,7 +102,7 @@ def test_a_judge_that_is_missing_damaged_or_of_another_library_is_refused(folder
 
 
 def test_the_shipped_judges_are_right_about_pictures_of_unseen_combinations():
-    library = SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER)
+    library = SpriteLibrary.load(shipped_checkpoint() / LIBRARY_FOLDER).as_drawn
     book = SpriteBook(library.styled("3d"))
     judge = Judges.load(shipped(), book.library.concepts)
     specs = unseen_scenes(book, 60, seed=41)
