@@ -126,8 +126,8 @@ def _blurred(values: F, radius: int) -> F:
     for axis in (0, 1):
         padded = np.pad(values, [(radius + 1, radius) if each == axis else (0, 0) for each in (0, 1)], mode="edge")
         sums = np.cumsum(padded, axis=axis, dtype=np.float64)
-        ahead = np.take(sums, range(size, sums.shape[axis]), axis=axis)
-        values = ((ahead - np.take(sums, range(ahead.shape[axis]), axis=axis)) / size).astype(np.float32)
+        around = sums[size:] - sums[:-size] if axis == 0 else sums[:, size:] - sums[:, :-size]
+        values = (around / size).astype(np.float32)
     return values
 
 
