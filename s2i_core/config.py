@@ -394,6 +394,12 @@ class PackConfig(Settings):
         "frame and size that they want.",
     )
     film: bool = Field(True, description="Whether a pack has an MP4 whose picture changes with the sound.")
+    memory_bytes: int = Field(
+        2 << 30,
+        ge=1 << 26,
+        description="Memory that the process that makes packs may map on top of the program's; a recording that takes "
+        "more fails, and nothing else.",
+    )
     base_url: str = Field(
         "",
         pattern=r"^(https?://[^\s\"<>]+)?$",

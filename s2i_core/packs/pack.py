@@ -32,6 +32,8 @@ from s2i_core.publish.page import Frame, Stretch, recording_page, tint_of
 MANIFEST = "manifest.json"
 PAGE = "index.html"
 _BARS = 200
+_NOT_IN_PACKS = {"write", "memory_bytes"}
+"""Settings that change nothing of a pack."""
 _UNSIGNED = ProvenanceConfig(sign=False)
 _MP4S = {"mov,mp4,m4a,3gp,3g2,mj2"}
 _TYPES = {
@@ -123,7 +125,7 @@ def made_from(rows: Rows, title: str, config: PackConfig, provenance: Provenance
     """Digest of what a pack is made from: the program's own formats, the settings, and all that the tables say."""
     shown = sorted((image["start_s"], image["image_id"], image["sha256"]) for image in rows.images)
     told = sorted((scene["scene_id"], scene["status"], scene["reason"], scene["things"]) for scene in rows.scenes)
-    settings = [config.model_dump(exclude={"write"}), provenance.model_dump()]
+    settings = [config.model_dump(exclude=_NOT_IN_PACKS), provenance.model_dump()]
     facts = json.dumps([settings, shown, told], default=str)
     return identity.digest(
         "pack", _design(), title, rows.recording["etag"] or "", rows.recording["recording_id"], facts
@@ -198,7 +200,7 @@ def write_pack(
         files=list(_files(folder)),
         left_out=left_out,
         signed_by=stamp.signed_by,
-        settings=config.model_dump(exclude={"write"}),
+        settings=config.model_dump(exclude=_NOT_IN_PACKS),
     )
     (folder / MANIFEST).write_bytes(pack.to_json())
     return pack

@@ -6,6 +6,8 @@ FFmpeg reads whatever somebody has uploaded, and so a pack is made in a child. W
 from __future__ import annotations
 
 import multiprocessing
+import os
+import resource
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -153,10 +155,16 @@ class _Makers:
         """
         if self._pool is None:
             # Not forked: the parent has threads and connections.
-            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                1, multiprocessing.get_context("spawn"), initializer=_bound, initargs=(self._config.memory_bytes,)
+            )
         work = self._pool.submit(_make, self._place, rows, self._config, self._audio, self._provenance)
         try:
             return work.result(timeout=self._audio.max_decode_s)
+        except MemoryError as error:
+            self._end()
+            reason = f"making its pack takes more than {self._config.memory_bytes >> 20} MiB of memory"
+            raise DecodeError(str(rows.recording["source_uri"]), reason, "Raise packs.memory_bytes.") from error
         except BrokenProcessPool as error:
             self._end()
             raise DecodeError(str(rows.recording["source_uri"]), "making its pack crashed", _REMEDY) from error
@@ -171,6 +179,14 @@ class _Makers:
                 child.kill()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
+
+
+def _bound(memory_bytes: int) -> None:
+    """Bound what this process maps from now on: it has all of the program already."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * os.sysconf("SC_PAGE_SIZE") + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _make(place: Destination, rows: Rows, config: PackConfig, audio: AudioConfig, provenance: ProvenanceConfig) -> Pack:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tiny import tiny_pipeline
 
+from editing.drawn_elsewhere import EACH_S
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
@@ -35,18 +36,27 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def drawn_elsewhere(objects: ObjectStore, checkpoint: Path, home: Path, scenes: int) -> Lake:
+def drawn_elsewhere(
+    objects: ObjectStore,
+    checkpoint: Path,
+    home: Path,
+    scenes: int,
+    *,
+    uri: str = "",
+    name: str = "Farm talk.wav",
+    each_s: float = EACH_S,
+) -> Lake:
     """A destination that a process of its own filled with so many scenes of one recording."""
-    bucket = f"edit-{uuid.uuid4().hex[:12]}"
-    objects.create_bucket(bucket)
+    uri = uri or f"s3://edit-{uuid.uuid4().hex[:12]}/out"
+    objects.create_bucket(uri.split("/")[2])
     root = Path(__file__).parents[1]
     paths = os.pathsep.join([str(root), str(root.parent)])
     subprocess.run(
-        [sys.executable, _PROGRAM, checkpoint, f"s3://{bucket}/out", str(scenes)],
+        [sys.executable, _PROGRAM, checkpoint, uri, str(scenes), name, str(each_s)],
         check=True,
         env=os.environ | {"PYTHONPATH": paths, "S2I_HOME": str(home), "OMP_NUM_THREADS": "1"},
     )
-    return Lake(objects.settings, f"s3://{bucket}/out")
+    return Lake(objects.settings, uri)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""A program that fills a destination as runs do, in a process of its own: `python drawn_elsewhere.py CHECKPOINT URI N`.
+"""A program that fills a destination as runs do, in a process of its own.
 
-It draws N scenes of random vectors with two variants each, in batches, as the jobs do; the recording is a piece of a
-sample, so that it has a page and a pack.
+`python drawn_elsewhere.py CHECKPOINT URI N NAME EACH_S` draws N scenes of random vectors, each so long and with two
+variants, in batches, as the jobs do; the recording is a piece of a sample, so that it has a page and a pack.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def settings(checkpoint: str | Path) -> RunConfig:
     return changed(cpu(), SETTINGS | told)
 
 
-def fill(checkpoint: str, uri: str, count: int) -> None:
+def fill(checkpoint: str, uri: str, count: int, name: str, each_s: float) -> None:
     config = settings(checkpoint)
     names, model = digests(config), registry.load(config.model)
     store = ObjectStore(S3Settings.from_env())
     lake, (bucket, prefix) = Lake(store.settings, uri), parse_uri(uri)
-    store.put(bucket, "in/Farm talk.wav", clip("farm-morning.mp3", 0, 4))
+    store.put(bucket, f"in/{name}", clip("farm-morning.mp3", 0, 4))
     (there,) = store.list(bucket, "in/")
     rng = np.random.default_rng(7)
 
@@ -53,14 +53,14 @@ def fill(checkpoint: str, uri: str, count: int) -> None:
 
     def planned(index: int) -> Scene:
         shown = {SHOWN_THINGS: thing_vectors(model, ["red disc"]), NAMED: np.array([(0.9, index)], np.float32)}
-        made = scene("a", index, start_s=index * EACH_S, end_s=(index + 1) * EACH_S, focus_tokens=some(4, 8))
+        made = scene("a", index, start_s=index * each_s, end_s=(index + 1) * each_s, focus_tokens=some(4, 8))
         facts = {"scene_id": identity.scene_id("id-a", index, index + 1, names.encoder, names.plan)}
         facts |= {"focus_pooled": some(8), "focus_extras": save(shown) if index % 2 else b"", "things": ["red disc"]}
         return Scene(**vars(made) | facts | {"model_digest": names.encoder, "plan_digest": names.plan})
 
     scenes = [planned(index) for index in range(count)]
     spoken = recording("a", source_uri=there.uri, etag=there.etag, size_bytes=there.size_bytes)
-    facts = {"duration_s": count * EACH_S, "model_digest": names.encoder, "plan_digest": names.plan}
+    facts = {"duration_s": count * each_s, "model_digest": names.encoder, "plan_digest": names.plan}
     lake.recordings.merge([row(type(spoken)(**vars(spoken) | facts))])
     silent = Scene(**vars(planned(count)) | {"status": Status.SKIPPED.value, "reason": "silence", "focus_tokens": b""})
     lake.scenes.merge([row(each) for each in (*scenes, silent)])
@@ -84,4 +84,4 @@ def fill(checkpoint: str, uri: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    fill(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    fill(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], float(sys.argv[5]))

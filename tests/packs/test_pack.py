@@ -198,6 +198,16 @@ def test_packs_of_a_bucket_are_written_once_and_again_when_something_changes(
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
+def test_a_pack_that_takes_too_much_memory_fails_alone(archive: Bucket, objects: ObjectStore, bucket: str) -> None:
+    objects.put(bucket, archive.recordings()[0].images[0]["key"], jpeg(size=(6000, 6000)))
+    config = PUBLIC.model_copy(update={"memory_bytes": 64 << 20})
+    done = publish(archive, config, AudioConfig(), ProvenanceConfig(sign=False), "run")
+    assert [each.message for each in done.failures if each.recording_id == "id-a"] == [
+        "making its pack takes more than 64 MiB of memory"
+    ]
+    assert len(publish(archive, PUBLIC, AudioConfig(), ProvenanceConfig(sign=False), "run").made) == 1
+
+
 def test_packs_of_a_folder(tmp_path: Path, mp3: bytes) -> None:
     sound = tmp_path / "my talk.mp3"
     sound.write_bytes(mp3)
