@@ -14,22 +14,23 @@ import typer
 
 from s2i_core.config import ImageConfig, changed, chosen
 from s2i_core.corpus.compose import SpriteBook
+from s2i_core.errors import ConfigError
 from s2i_core.evaluation import latency
 from s2i_core.evaluation import sentences as recorded
 from s2i_core.evaluation.lectures import shown, unnamed
-from s2i_core.evaluation.lectures.calibrate import fit, limits
+from s2i_core.evaluation.lectures.calibrate import development, fit, limits
 from s2i_core.evaluation.lectures.heard import Voices, hear
 from s2i_core.evaluation.lectures.listeners import grounded, listener_named
 from s2i_core.evaluation.lectures.measure import line, measure, spoken_by, summary
 from s2i_core.evaluation.lectures.passages import Split
-from s2i_core.evaluation.lectures.score import judge
+from s2i_core.evaluation.lectures.score import Judged, judge
 from s2i_core.evaluation.lectures.spoken import CHANNELS, through
-from s2i_core.evaluation.lectures.spoken import lectures as spoken_lectures
 from s2i_core.evaluation.native import blind, sheets
 from s2i_core.evaluation.native import contents as written_down
 from s2i_core.evaluation.native import judges as judging
 from s2i_core.evaluation.native.namer import NamerConfig
 from s2i_core.evaluation.native.scenery import SceneryConfig
+from s2i_core.evaluation.report.card import write_card
 from s2i_core.evaluation.statistics import share
 from s2i_core.models import registry
 from s2i_core.models.decoders.native.library import SpriteLibrary
@@ -223,32 +224,45 @@ def sheet(
 
 
 @app.command()
+def card(
+    results: Annotated[Path, typer.Option(help="The result file of `s2i eval`.")] = Path("docs/results/model.json"),
+    checkpoint: Annotated[str, typer.Option(help="Folder of the model; empty takes the shipped one.")] = "",
+) -> None:
+    """Write the model's card anew from a result file, as `s2i eval` does at its end; nothing is measured."""
+    if not results.is_file():
+        raise ConfigError(str(results), "there is no such result file", "Measure the model first: s2i eval.")
+    folder = Path(checkpoint) if checkpoint else shipped_checkpoint()
+    path = write_card(json.loads(results.read_text("utf-8")), folder)
+    typer.echo(f"Written: {path}")
+
+
+@app.command()
 def calibrate(
     grounding: Annotated[Path, typer.Argument(help="Folder of a grounding; its curve of confidence is set.")],
     checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    takes: Annotated[int, typer.Option(help="By how many voices each lecture is spoken.", min=1, max=2)] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
 ) -> None:
-    """Make a grounding's confidence a probability, by the lectures of development, in noise and by telephone too.
+    """Make a grounding's confidence a probability, by the lectures of development and by talk that names nothing.
 
-    And keep the confidences from which what it hears has some precision: `scenes.precision` is one of those.
+    Of neural voices, in noise and by telephone too, and of robotic ones. And keep the confidences from which what it
+    hears has some precision: `scenes.precision` is one of those.
     """
     if threads:
         torch.set_num_threads(threads)
     part = load_part(grounding, Grounding)
     part.register_to_config(slope=1.0, offset=0.0)
     listener = grounded(part, checkpoint or None)
-    judged = [
-        one
-        for channel in CHANNELS
-        for lecture in spoken_lectures("dev", "neural")
-        for one in judge(listener(lecture, through(lecture, channel)), lecture.said)
-    ]
-    slope, offset = fit(judged)
+    judged: dict[str, list[Judged]] = {}
+    for name, lecture, sound in development(takes):
+        judged.setdefault(name, []).extend(judge(listener(lecture, sound), lecture.said))
+    answers = [one for own in judged.values() for one in own]
+    slope, offset = fit(answers)
     part.register_to_config(slope=slope, offset=offset)
-    part.register_to_config(limits=limits(judged, part.confidence))
+    part.register_to_config(limits=limits(answers, part.confidence))
     part.save_pretrained(grounding)
-    told = {"slope": slope, "offset": offset, "limits": part.config.limits, "answers": len(judged)}
-    typer.echo(json.dumps(told))
+    heard = {name: len(own) for name, own in judged.items()}
+    typer.echo(json.dumps({"slope": slope, "offset": offset, "limits": part.config.limits, "answers": heard}))
 
 
 def _one_of(value: str, options: Sequence[T]) -> T:

@@ -226,7 +226,7 @@ def hearing_digest(folder: Path, library: SpriteLibrary) -> str:
 
 def write(results: dict[str, Any], out: Path) -> dict[str, Any]:
     """Write `model.json`, the page and the model card; return the content of the first."""
-    from s2i_core.evaluation.report.card import card
+    from s2i_core.evaluation.report.card import write_card
     from s2i_core.evaluation.report.page import page
     from s2i_core.evaluation.report.targets import compare
     from s2i_core.evaluation.statistics import cell
@@ -249,5 +249,5 @@ def write(results: dict[str, Any], out: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.html").write_text(page(result, results["folder"] / "pictures"), encoding="utf-8")
     target = Path(results["checkpoint"]) if results["checkpoint"] else shipped_checkpoint()
-    (target / "README.md").write_text(card(result), encoding="utf-8")
+    write_card(result, target)
     return result

@@ -1,10 +1,12 @@
 """`s2i eval` explains itself and refuses what it does not know."""
 
 import json
+from pathlib import Path
 
 from typer.testing import CliRunner
 
 from s2i_core.cli import app
+from s2i_core.evaluation.__main__ import app as beside
 from s2i_core.evaluation.commands import stored_parts
 
 
@@ -22,3 +24,13 @@ def test_parts_of_a_result_file_know_their_day(tmp_path):
     parts = {"talk": {"date": "2026-02-03"}, "passages": {}}
     path.write_text(json.dumps({"date": "2026-01-02", "figures": {"parts": parts}}))
     assert stored_parts(path) == {"talk": {"date": "2026-02-03"}, "passages": {"date": "2026-01-02"}}
+
+
+def test_the_card_is_written_anew_from_a_result_file(tmp_path):
+    results = Path(__file__).parents[2] / "docs" / "results" / "model.json"
+    made = CliRunner().invoke(beside, ["card", "--results", str(results), "--checkpoint", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    text = (tmp_path / "README.md").read_text("utf-8")
+    assert json.loads(results.read_text("utf-8"))["figures"]["model_digest"] in text
+    missing = CliRunner().invoke(beside, ["card", "--results", str(tmp_path / "none.json")])
+    assert missing.exit_code != 0

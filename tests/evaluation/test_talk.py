@@ -15,6 +15,7 @@ class Talk:
     """Two recordings; the model finds all, base one of two, tiny.en nothing."""
 
     takes = 1
+    least = 0.85
 
     def by_model(self, voices, channel="clean"):
         lecture = Lecture("t", "topic", "v", np.zeros(16000 * 60, np.float32), SAID, ())
@@ -35,6 +36,7 @@ def test_recall_is_set_beside_the_cascades():
     assert figures["neural_recall_cascade_base"].value == 0.5
     assert figures["neural_recall_of_cascade"].value == 2.0
     assert figures["neural_recall_cascade_tiny_en"].value == 0.0
+    assert (figures["neural_told_recall"].value, figures["neural_told_precision"].value) == (0.5, 1.0)
     assert figures["telephone_off_s"].value == pytest.approx(0.1)
     assert "people_off_s" not in figures
     assert len(table.rows) == 3 * len(talk.CONDITIONS) + 1

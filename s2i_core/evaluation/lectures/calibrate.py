@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from s2i_core.evaluation.lectures.idle import recordings
 from s2i_core.evaluation.lectures.score import Judged
+from s2i_core.evaluation.lectures.spoken import CHANNELS, Lecture, lectures, through
 
 PRECISIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 """For which the limits of confidence are kept with a grounding."""
 Limit: TypeAlias = tuple[float, float]
 EDGES = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
 """Of the bins of confidence; what is below the first is not looked at."""
+KINDS: tuple[Literal["neural", "robotic"], ...] = ("neural", "robotic")
 _FEWEST = 20
 _STEPS = 50
+
+
+def development(takes: int = 1) -> Iterator[tuple[str, Lecture, NDArray[np.float32]]]:
+    """What a confidence is fitted on: its condition, what is said, and how it comes through `(T,)`.
+
+    The lectures of development by neural voices through every channel and by robotic ones, and talk that names nothing.
+    """
+    for kind in KINDS:
+        for lecture in lectures("dev", kind, takes):
+            for channel in CHANNELS if kind == "neural" else CHANNELS[:1]:
+                yield f"{kind} voices, {channel}", lecture, through(lecture, channel)
+        for idle in recordings(kind):
+            yield f"{kind} voices, {idle.title}", idle, idle.sound
 
 
 def fit(judged: Sequence[Judged]) -> tuple[float, float]:

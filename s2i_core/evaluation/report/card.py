@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from s2i_core.evaluation.statistics import cell
@@ -121,6 +122,8 @@ _ROWS = (
     ("talk", "telephone_recall", _BASE, "… over a telephone"),
     ("talk", "robotic_recall", _BASE, "… robotic voices"),
     ("talk", "people_recall", _BASE, "… people"),
+    ("talk", "neural_told_recall", "", "… as it is set: recall, neural voices"),
+    ("talk", "neural_told_precision", "", "… as it is set: precision, neural voices"),
     ("talk", "neural_off_s", "", "off in time, median, s"),
     ("talk", "neural_calibration_error", "", "confidence off from what is right, on average"),
     ("talk", "hearing_s_a_minute", _BASE, "hearing a minute of talk, seconds of one core"),
@@ -192,7 +195,7 @@ def card(result: Mapping[str, Any]) -> str:
         nothing=_table(parts, "talk", 3),
         composition="\n".join(f"| {' | '.join(cell(value) for value in row)} |" for row in composition),
         targets="\n".join(
-            f"| {row['title']}{_DAGGER if row['older'] else ''} | {row['target']} | {row['measured']} | "
+            f"| {row['title']}{_DAGGER if row.get('older') else ''} | {row['target']} | {row['measured']} | "
             f"{_MARKS[row['met']]} |"
             for row in facts["targets"]
         ),
@@ -202,6 +205,13 @@ def card(result: Mapping[str, Any]) -> str:
             if name in parameters
         ),
     )
+
+
+def write_card(result: Mapping[str, Any], folder: Path) -> Path:
+    """Write the card of a result file into the folder of its model; returns where it is."""
+    path = folder / "README.md"
+    path.write_text(card(result), encoding="utf-8")
+    return path
 
 
 def _table(parts: Mapping[str, Any], part: str, number: int) -> str:

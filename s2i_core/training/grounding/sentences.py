@@ -15,6 +15,7 @@ import numpy as np
 
 from s2i_core.corpus.lexicon import Lexicon
 from s2i_core.corpus.near_sounding import neighbours
+from s2i_core.corpus.nothing_said import NothingSaid, empty
 from s2i_core.corpus.sources import wordnet
 from s2i_core.corpus.talk import remark
 from s2i_core.english.vocabulary import Name
@@ -142,62 +143,6 @@ FRAMES = (
     "maybe it was [the nature]",
     "with or without [the object]",
 )
-#: Somebody's name stands for {n}; there are things in the rest, or nobody would need to tell them from it.
-_OF_NAMES = (
-    "{n} said that it would take another week", "I spoke to {n} yesterday, and then I spoke to {n}",
-    "as {n} once put it, nobody is ever quite ready for that", "dear {n}, thank you so much for your letter",
-    "this is {n}, and I am calling about [a object]", "{n} came in with [a object] and put it next to [the object]",
-    "according to {n}, [the animal] was there first", "we owe that to {n} and her brother {n}",
-    "when {n} left, {n} took over, and that was the end of it", "{n}, would you like to say something about [the food]",
-    "my colleagues {n}, {n} and {n} will answer your questions", "the theory goes back to {n}, who never married",
-    "have you met {n}", "{n} lives with [a animal] and two of her sons", "it was {n} who found [the object]",
-    "so I asked {n}, and {n} asked {n}, and so on", "please welcome {n}", "{n} and {n} disagree about that",
-    "it belongs to {n}, or it did until last year", "that was written by {n} a very long time ago",
-    "{n} is not here today", "[the vehicle] was bought by {n}, of all people", "they married in May, {n} and {n}",
-    "thank you, {n}", "the work of {n} is hardly known", "our guest tonight is {n}, the author of three novels",
-    "both {n} and {n} have seen [a nature] like that", "I never believed {n}", "is that you, {n}",
-    "for years {n} had been working on it with {n}, somewhere near [a place]",
-)
-_NAME_FORMS = (
-    "{t} {s}", "{t} {s}", "{f} {s}", "{f} {s}", "{f} {s}", "{f}", "{t} {f} {s}", "the {s} family", "{f} and {f} {s}",
-)
-_TITLES = ("Mr", "Mrs", "Miss", "Doctor", "Professor", "Mr", "Mrs", "Sir", "Captain", "Judge", "President", "Mister")
-#: First names that are words as well.
-_WORDS_AS_NAMES = (
-    "Rose", "Lily", "Daisy", "Ruby", "Iris", "Jay", "Pearl", "Basil", "Holly", "Olive", "Ginger", "Heather",
-    "Violet", "Hazel", "Ivy", "Jasmine", "Bill", "Jack", "Ray", "Rod", "Penny", "Rusty", "Buck", "Chip", "Art", "Mark",
-    "Frank", "Grace", "Hope", "Joy", "Dawn", "Summer", "Amber", "Coral", "Cliff", "Rocky", "Buddy", "Bear", "Wolf",
-)
-_THINGS_AS_NAMES = 0.5
-"""Share of surnames that are also what a thing is called, as Fox and Bell are: half of them known ones."""
-#: Whom the evaluation names (`evaluation/lectures/unnamed.py`).
-_KEPT_FOR_TESTS = frozenset(["Fox", "Wood", "Robin", "Bell", "Alan", "Baker", "Finch", "Carpenter", "Pierce"])
-
-#: Letters {l}, digits {d}, numbers below a hundred {b} and above {h}, years {y}, ordinals {o}, months {m}, names {n}.
-_OF_NUMBERS = (
-    "{l}, {l}, {l}, {l}, {l}, {l}, {l}, {l}", "{l}, {l}, {l}, {l}", "that is {l}, {l}, {l}, {l}, {l}", "the letter {l}",
-    "the code is {l}, {d}, {l}, {d}, {l}, {d}", "it begins with {l} and ends with {l}", "{l} as in {n}, then {l}, {l}",
-    "{d}, {d}, {d}, {d}, {d}, {d}, {d}", "{d}, {d}, Double {d}, {d}, {d}", "my number is {d}, {d}, {d}, {d}, {d}",
-    "call {d}, {d}, {d}, {d}, {d}, {d}, {d}", "{b}, {b}, {b}, and then {b}", "{b} out of {b}, or {b} percent",
-    "{b} plus {b} makes {b}", "on the {o} of {m} {y}", "{m} the {o}, {y}", "it was {y}, no, it was {y}",
-    "from {y} to {y}", "between {b} and {b} of them", "it comes to {h} and {b}", "the amount is {h}",
-    "at {b} past {d}", "section {b}, line {d}", "flight {l}, {l}, {b}", "{h} people, give or take", "room {h}",
-    "version {d} point {d}", "case {b}, {l}", "{b}, and then {l}, {l}, {b}", "please dial {d} now, or {d}, or {d}",
-)
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Oh")
-_TEENS = ("Ten", "Eleven", "Twelve", "Thirteen", "Fourteen", "Fifteen", "Sixteen", "Seventeen", "Eighteen", "Nineteen")
-_TENS = ("Twenty", "Thirty", "Forty", "Fifty", "Sixty", "Seventy", "Eighty", "Ninety")
-_ORDINALS = (
-    "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth", "Twelfth",
-    "Fifteenth", "Twentieth",
-)
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)
-_PLAIN_NUMBERS = {"d": _DIGITS, "l": _LETTERS, "o": _ORDINALS, "m": _MONTHS}
-
 #: Two words that sound nearly alike.
 _CONTRASTS = (
     "{a}, not {b}", "I said {a}, I did not say {b}", "is it {a} or {b}", "{b}, {a}, {b} again", "{a}",
@@ -279,77 +224,6 @@ def phrases(lexicon: Lexicon, count: int, rng: np.random.Generator) -> list[str]
     return [naming[place] for place in rng.permutation(len(naming))[:count]]
 
 
-def empty(lexicon: Lexicon, count: int, rng: np.random.Generator) -> list[str]:
-    """Talk that names nothing: half remarks, half phrases of the dictionary."""
-    quoted = [text for text in wordnet.examples(100_000) if not lexicon.named_in(text)]
-    chosen = [quoted[place] for place in rng.permutation(len(quoted))[: count // 2]]
-    return chosen + [remark(rng) for _ in range(count - len(chosen))]
-
-
-class NothingSaid:
-    """Talk with words in it that sound like things and name none: people's names, letters, numbers.
-
-    What surely names nothing begins with a capital (`Lexicon.nothing_in`).
-
-    Args:
-        lexicon: its things are surnames, too: Mr Fox, Mrs Kettle.
-        composer: fills what else is in the sentences.
-        rng: decides everything.
-    """
-
-    def __init__(self, lexicon: Lexicon, composer: Composer, rng: np.random.Generator) -> None:
-        self._composer, self._rng = composer, rng
-        first, last = wordnet.persons()
-        self._first, self._last = ([name for name in names if name not in _KEPT_FOR_TESTS] for names in (first, last))
-        self._known = [name for name in self._last if lexicon.of(name) is not None]
-        self._things = [name.singular.capitalize() for thing in lexicon.things for name in thing.names[:1]]
-        self._things = [name for name in self._things if name.isalpha() and name not in _KEPT_FOR_TESTS]
-
-    def name(self) -> str:
-        """Somebody's: "Mrs Fox", "Alan Bell"."""
-        return re.sub(r"\{(\w)\}", lambda match: self._part(match[1]), _pick(self._rng, _NAME_FORMS))
-
-    def about_people(self) -> str:
-        """A sentence with names in it."""
-        said = self._composer.filled(_pick(self._rng, _OF_NAMES))
-        return re.sub(r"\{n\}", lambda _: self.name(), said)
-
-    def spelled(self) -> str:
-        """A sentence of letters and numbers, a date, a telephone number."""
-        return re.sub(r"\{(\w)\}", lambda match: self._number(match[1]), _pick(self._rng, _OF_NUMBERS))
-
-    def _part(self, part: str) -> str:
-        match part:
-            case "t":
-                return _pick(self._rng, _TITLES)
-            case "f":
-                return _pick(self._rng, self._first if self._rng.random() < 0.7 else _WORDS_AS_NAMES)
-        if self._rng.random() >= _THINGS_AS_NAMES:
-            return _pick(self._rng, self._last)
-        return _pick(self._rng, self._known if self._rng.random() < 0.5 else self._things)
-
-    def _number(self, form: str) -> str:
-        rng = self._rng
-        if form in _PLAIN_NUMBERS:
-            return _pick(rng, _PLAIN_NUMBERS[form])
-        match form:
-            case "n":
-                return self.name()
-            case "y":
-                return f"{'Twenty' if rng.random() < 0.3 else _pick(rng, _TEENS)} {self._below_hundred()}"
-            case "h":
-                unit = _pick(rng, ("Hundred", "Thousand", "Hundred Thousand", "Million"))
-                return f"{self._below_hundred() if rng.random() < 0.4 else _pick(rng, _DIGITS[1:10])} {unit}"
-        return self._below_hundred()
-
-    def _below_hundred(self) -> str:
-        chance = self._rng.random()
-        if chance < 0.25:
-            return _pick(self._rng, _TEENS)
-        tens = _pick(self._rng, _TENS)
-        return tens if chance < 0.4 else f"{tens} {_pick(self._rng, _DIGITS[1:10])}"
-
-
 class Contrasts:
     """Short talk of a thing and of what sounds nearly like it, which is how one learns to tell them apart.
 
@@ -398,7 +272,7 @@ def texts(lexicon: Lexicon, count: int, spell: Callable[[str], str], rng: np.ran
     in it, a twentieth letters and numbers, and a twentieth names nothing at all.
     """
     composer = Composer(lexicon, rng)
-    nothing_said = NothingSaid(lexicon, composer, rng)
+    nothing_said = NothingSaid(lexicon, rng, composer.filled)
     contrasts = Contrasts(lexicon, spell, rng)
     quoted = phrases(lexicon, 30_000, rng)
     nothing = empty(lexicon, 10_000, rng)

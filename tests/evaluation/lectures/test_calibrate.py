@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
+from s2i_core.corpus.lexicon import Lexicon
+from s2i_core.corpus.sources import wordnet
+from s2i_core.evaluation.lectures import unnamed
 from s2i_core.evaluation.lectures.calibrate import calibration_error, fit, limits, log_odds, reliability
+from s2i_core.evaluation.lectures.idle import texts_of
 from s2i_core.evaluation.lectures.score import Judged
 
 
@@ -53,3 +57,16 @@ def test_a_probability_is_right_as_often_as_it_says():
     boasting = reliability([Judged(0.9, n == 0, True, 0.0, "owl") for n in range(10)])
     assert calibration_error(boasting) == pytest.approx(0.8)
     assert np.isnan(calibration_error(reliability([])))
+
+
+def test_idle_talk_of_development_says_none_of_what_is_reported(monkeypatch):
+    for name in ("nouns", "other_words", "adverbs"):
+        monkeypatch.setattr(wordnet, name, frozenset)
+    monkeypatch.setattr(wordnet, "persons", lambda: (("Ann",), ("Miller",)))
+    monkeypatch.setattr(wordnet, "examples", lambda count: ["all is well", "so be it"])
+    said = dict(texts_of(Lexicon([], {"lantern": "artifact"}), np.random.default_rng(0), 3))
+    assert {title: len(texts) for title, texts in said.items()} == {
+        "names": 3, "letters and numbers": 3, "other languages": 3, "laughter": 3, "remarks": 6,
+    }  # fmt: skip
+    reported = {line for texts in unnamed._SAID.values() for line in texts}
+    assert reported.isdisjoint(text for texts in said.values() for text in texts)
