@@ -12,13 +12,14 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as arrays_of
+from safetensors.numpy import save
 
 from s2i_core import identity
 from s2i_core.audio.listen import Heard, Utterance
@@ -176,6 +177,38 @@ def plan(
         plan_digest=config.plan_digest,
         run_id=run_id,
     )
+
+
+def readings(
+    utterances: Sequence[Utterance], model: Model, most: int, first: Sequence[str] = (), without: Sequence[str] = ()
+) -> list[Thing]:
+    """What utterances may mean (`s2i_core.readings`); nothing where the model hears no single things."""
+    encoder = model.encoder
+    if not utterances or not isinstance(encoder, ThingHearer) or encoder.grounding is None:
+        return []
+    from s2i_core.readings import readings as of
+
+    return of(encoder, [utterance.features for utterance in utterances], most, first=first, without=without)
+
+
+def meaning(scene: Scene, things: Sequence[Thing]) -> Scene:
+    """The scene, with a picture of these things in place of what it is planned to show.
+
+    Args:
+        scene: with a focus.
+        things: up to `MOST_THINGS`, with their vectors.
+    """
+    extras = arrays_of(scene.focus_extras) if scene.focus_extras else {}
+    extras[SHOWN_THINGS] = np.stack([np.asarray(thing.vector, np.float16) for thing in things])
+    extras[NAMED] = np.array([(thing.confidence, thing.start_s) for thing in things], np.float32)
+    return replace(scene, focus_extras=save(extras), things=[thing.title for thing in things])
+
+
+def shown_things(scene: Scene) -> list[Thing]:
+    """What a scene's picture is planned to show, in the order of `scene.things`; their ends are not known."""
+    extras = arrays_of(scene.focus_extras) if scene.focus_extras else {}
+    rows = zip(scene.things or (), extras.get(SHOWN_THINGS, ()), extras.get(NAMED, ()), strict=True)
+    return [Thing(title, float(at), float(at), float(sure), vector) for title, vector, (sure, at) in rows]
 
 
 def things_heard(utterances: Sequence[Embedded], scenes: Sequence[Scene]) -> list[HeardThing]:

@@ -58,3 +58,12 @@ def tiny_pipeline(seed: int = 0, *, grounded: bool = False) -> SpeechToImagePipe
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         pipeline.vocabulary = Vocabulary([info.title for info in pipeline.library.infos], vectors, vectors[:0])
     return pipeline
+
+
+def doubting_pipeline() -> SpeechToImagePipeline:
+    """The pipeline with a grounding that is never sure, of six things that are nothing alike."""
+    pipeline = tiny_pipeline(grounded=True)
+    pipeline.grounding.register_to_config(limits=[(0.01, 0.999), (0.99, 0.999)])
+    vectors = np.eye(8, dtype=np.float32)
+    pipeline.vocabulary = Vocabulary(["owl", "ship", "tree", "key", "moon", "fox"], vectors[:6], vectors[6:])
+    return pipeline

@@ -17,6 +17,10 @@ from s2i_core.records import Contents
 Format = Literal["webp", "png", "jpeg"]
 _THINGS = "What is named and the picture is to show, in order of time; null where the model hears no single things."
 _ALT = "What the picture shows, in one plain sentence: its alternative text. Null where the decoder does not know."
+_VECTOR = (
+    "With `choices`: what the words sound like, float16 in base64. Together with the title of what was chosen, it can "
+    "be sent again as `chosen`."
+)
 JobStatus = Literal["queued", "listening", "drawing", "done", "failed"]
 
 
@@ -57,7 +61,25 @@ class Options(Message):
     format: Format | None = Field(None, description="Of the image file.", examples=["webp"])
 
 
-class ImageOptions(Options):
+class Choices(Message):
+    """What is offered where it is not sure what was said."""
+
+    choices: Annotated[int, Field(ge=0, le=4)] = Field(
+        0,
+        description="Where it is not sure what was said, so many pictures of different things that it may have been, "
+        "the likeliest first, for whoever spoke to choose from; 0 is one picture whatever. A model that hears no "
+        "single things offers none.",
+        examples=[3],
+    )
+    not_meant: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=16)] = Field(
+        [],
+        description="Titles of things that these words were taken for and did not mean: others are offered, also where "
+        "it is sure.",
+        examples=[["ferris wheel"]],
+    )
+
+
+class ImageOptions(Options, Choices):
     """How to draw the picture of a clip."""
 
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
@@ -126,6 +148,10 @@ class Picture(PictureContents):
         description="Cosine of the picture to the things that it is to show, or else to the speech, in their space."
     )
 
+    thing: str | None = Field(
+        None, description="Where several readings are offered: the title of what this one takes the words for."
+    )
+
 
 class Timings(Message):
     """Where the time went, in milliseconds."""
@@ -146,7 +172,11 @@ class ImagesAnswer(Message):
     start_s: float = Field(description="The utterance that the picture was made from: its start …")
     end_s: float = Field(description="… and its end.")
     confidence: float = Field(description="Cosine of the speech to the nearest thing that can be drawn.")
-    sure: bool = Field(description="Whether a batch job would draw this, or skip it as nothing to draw.")
+    sure: bool = Field(
+        description="Whether a batch job would draw this, or skip it as nothing to draw. With `choices`, what is not "
+        "sure has several pictures, each of another `thing`."
+    )
+    vector: str | None = Field(None, description=_VECTOR)
     duration_s: float = Field(description="Length of the clip.")
     damage: str | None = Field(None, description="What was wrong with a file that could be used all the same.")
     tracks: str | None = Field(None, description="Of several audio tracks: what each holds, and which were taken.")
@@ -317,13 +347,25 @@ class Health(Message):
     model_digest: str | None = None
 
 
-class LiveStart(Options):
+class Chosen(Message):
+    """What was chosen for a sound before."""
+
+    vector: str = Field(max_length=4096, description="Of the sound, as the service gave it.")
+    thing: str = Field(max_length=64, description="Title of what was chosen.")
+
+
+class LiveStart(Options, Choices):
     """First message of `/v1/live`, and again after `done` for the next clip."""
 
     type: Literal["start"]
     audio: Literal["pcm_s16le", "opus"] = Field("pcm_s16le", description="What the binary messages hold.")
     rate_hz: Annotated[int, Field(ge=8000, le=48000)] = Field(16000, description="Of the PCM; Opus needs none.")
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    chosen: Annotated[list[Chosen], Field(max_length=32)] = Field(
+        [],
+        description="What this person chose for sounds before, kept by the client and by nobody else: of the one that "
+        "is nearest, if it is near, the thing is offered first.",
+    )
     previews: bool = Field(True, description="Whether to send what the picture looks like while it is denoised.")
 
 

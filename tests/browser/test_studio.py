@@ -13,7 +13,7 @@ import pytest
 from audio.audio_files import wav
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from tiny import tiny_pipeline
+from tiny import doubting_pipeline, tiny_pipeline
 
 from browser.waiting import wait
 from cluster.serve.settings import Limits, ServeSettings
@@ -65,6 +65,17 @@ def service(settings):
 
 
 @pytest.fixture(scope="module")
+def doubting_url(settings, tmp_path_factory):
+    """Of a service that is never sure what was said."""
+    folder = tmp_path_factory.mktemp("doubting")
+    doubting_pipeline().save_pretrained(folder)
+    model = settings.run.model.model_copy(update={"checkpoint": str(folder)})
+    run = settings.run.model_copy(update={"model": model, "scenes": SceneConfig(min_s=2, max_s=4)})
+    with uvicorn_server(InProcess(settings.model_copy(update={"run": run})).app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
 def url(service):
     with uvicorn_server(service.app) as url:
         yield url
@@ -112,7 +123,7 @@ def opened(browser, url, script="", faults=(), **options):
     page.on("websocket", lambda socket: wrong.append(socket.url) if not socket.url.startswith(ours) else None)
     ours = (url, url.replace("http", "ws"), "blob:")
     page.goto(url)
-    wait(page, "document.getElementById('style').hidden === false")
+    wait(page, "document.getElementById('style-name').textContent || document.body.dataset.styles === '1'")
     yield page
     context.close()
     assert [text for text in wrong if not any(fault in text for fault in faults)] == []
@@ -262,6 +273,45 @@ def test_a_picture_is_drawn_again_kept_taken_away_and_there_after_a_reload(deskt
     assert np.array_equal(shown(desktop), second), "what was kept is there again, and what was not is gone"
 
 
+def speak_shortly(page):
+    page.locator("#speak").click()
+    reaches(page, "listening")
+    page.wait_for_timeout(1000 * (HUSH_S + 1.5))
+    page.locator("#speak").click()
+
+
+def test_where_it_doubts_a_tap_says_what_was_meant_and_is_remembered(chromium, doubting_url):
+    with opened(chromium, doubting_url, **PHONE) as page:
+        names = "[...document.querySelectorAll('.choice')].map((each) => each.getAttribute('aria-label'))"
+        meant = "JSON.parse(localStorage['s2i.meant']).map((each) => each.thing)"
+        speak_shortly(page)
+        reaches(page, "choosing")
+        assert page.get_by_role("status").text_content() == "Which one did you mean?"
+        assert page.locator(".choice img").count() == 3 and page.evaluate(names)[3] == "None of these"
+        assert_sound(page)
+        wanted = page.locator(".choice img").nth(1).get_attribute("src")
+        page.keyboard.press("2")
+        reaches(page, "shown")
+        assert page.locator("#picture").get_attribute("src") == wanted and page.locator("#made > li").count() == 1
+        (thing,) = page.evaluate(meant)
+
+        # The same words once more: what was meant is the first.
+        speak_shortly(page)
+        reaches(page, "choosing")
+        page.locator(".choice").nth(0).click()
+        reaches(page, "shown")
+        assert page.evaluate(meant)[-1] == thing
+        # It was not meant after all: the others come, and then there are no more.
+        page.get_by_role("button", name="Again").click()
+        reaches(page, "choosing")
+        page.get_by_role("button", name="None of these").click()
+        wait(page, f"{STATE} !== 'choosing'")
+        reaches(page, "choosing")
+        page.locator(".choice").nth(0).click()
+        reaches(page, "shown")
+        assert page.evaluate(meant)[-1] != thing
+
+
 # ---------------------------------------------------------------------------------------------------- what goes wrong
 
 
@@ -302,13 +352,6 @@ def test_a_microphone_that_is_denied_can_be_allowed(launch, url):
         page.keyboard.press("Escape")
         assert page.evaluate(STATE) == "idle"
     chromium.close()
-
-
-def speak_shortly(page):
-    page.locator("#speak").click()
-    reaches(page, "listening")
-    page.wait_for_timeout(1000 * (HUSH_S + 1.5))
-    page.locator("#speak").click()
 
 
 def test_a_busy_service_is_asked_again_by_itself(chromium, url, service):

@@ -21,19 +21,20 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.serve import problems
 from cluster.serve.callers import Caller, Doorkeeper
+from cluster.serve.clips import doubt
 from cluster.serve.clips.admission import Clips, Places, TimeLeft
 from cluster.serve.clips.decoding import Decoders
 from cluster.serve.messages import DrawnFiles, DrawRequest, Encoded, ModelInfo, PreviewFile, Refused
 from cluster.serve.metrics import Meter
 from cluster.serve.problems import Refusal
-from cluster.serve.schemas import ImageOptions, Options
+from cluster.serve.schemas import Choices, ImageOptions, Options
 from cluster.serve.settings import ServeSettings
 from s2i_core import identity, steps, tracing
 from s2i_core.audio.listen import Heard, Utterance
 from s2i_core.config import ImageConfig
 from s2i_core.errors import S2IError
 from s2i_core.models import registry
-from s2i_core.records import Gap, Scene, Skip, Status
+from s2i_core.records import Gap, Scene, Skip, Status, Thing
 from s2i_core.scenes import Embedded
 
 _RUN_ID = "online"
@@ -45,6 +46,8 @@ class PlannedClip:
     """A clip's surest scene, and what is known of the rest."""
 
     scene: Scene
+    utterances: tuple[Utterance, ...]
+    """Of the scene."""
     decoded: Heard
     decode_ms: float
     encode_ms: float
@@ -175,7 +178,8 @@ class Service:
         surest = max((scene for scene in scenes if scene.focus_tokens), key=sureness)
         planned_at = time.monotonic()
         self.meter.step("encode", planned_at - decoded_at)
-        return PlannedClip(surest, decoded, (decoded_at - started) * 1000, (planned_at - decoded_at) * 1000)
+        own = tuple(each for each in utterances if surest.start_s <= each.start_s < surest.end_s)
+        return PlannedClip(surest, own, decoded, (decoded_at - started) * 1000, (planned_at - decoded_at) * 1000)
 
     async def encode(self, utterances: list[Utterance], time_left: TimeLeft) -> list[Embedded]:
         """Embeddings of utterances.
@@ -199,6 +203,22 @@ class Service:
             encoder_digest=(await self.facts()).encoder_digest,
             run_id=_RUN_ID,
         )
+
+    async def in_doubt(
+        self, scene: Scene, utterances: Sequence[Utterance], wish: Choices, time_left: TimeLeft
+    ) -> list[Scene]:
+        """The scene in each of its likeliest readings, where it is in doubt and somebody wants to choose; else none.
+
+        Raises:
+            Refusal: no place, or not in time; or what the client says of earlier choices cannot be read.
+        """
+        asked = doubt.question(scene, wish)
+        if asked is None:
+            return []
+        with tracing.span("readings", {"s2i.utterances": len(utterances)}):
+            answer = self._encoder.readings.remote(utterances, asked.most, asked.first, asked.without)
+            found: list[Thing] = self._or_refuse(await self._answer(answer), time_left)
+        return doubt.meanings(scene, asked, found)
 
     async def spend(self, caller: Caller, images: int) -> None:
         """Take pictures from the caller's quota.
@@ -234,6 +254,18 @@ class Service:
             drawn: DrawnFiles = self._or_refuse(await self._answer(self._generator.draw.remote(request)), time_left)
         self.meter.step("draw", time.monotonic() - started)
         return drawn
+
+    async def draw_each(
+        self, scenes: Sequence[Scene], seed: int, image: ImageConfig, time_left: TimeLeft
+    ) -> list[DrawnFiles]:
+        """A picture of each of these, from the same noise, in one batch if there is room.
+
+        Raises:
+            Refusal: no place, or not in time.
+        """
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.draw(scene, (seed,), image, time_left)) for scene in scenes]
+        return [task.result() for task in tasks]
 
     async def draw_live(
         self, scene: Scene, seed: int, image: ImageConfig, time_left: TimeLeft

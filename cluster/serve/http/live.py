@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from cluster.serve import faults, problems
 from cluster.serve.callers import WS_PROTOCOL, Caller
 from cluster.serve.clips.admission import TimeLeft
+from cluster.serve.clips.doubt import thing_of, vector_of
 from cluster.serve.clips.service import Service, sureness
 from cluster.serve.clips.streamed import Opus, Pcm
 from cluster.serve.http.guard import REFUSED
@@ -294,6 +295,15 @@ class _Clip:
         (scene,) = await service.scenes([embedded], [], hashlib.sha256(features.tobytes()).hexdigest())
         seed = identity.seed(scene.scene_id) if self._start.seed is None else self._start.seed
         started = time.monotonic()
+        scenes = await service.in_doubt(scene, [utterance], self._start, time_left)
+        if len(scenes) > 1:
+            await service.spend(self._caller, len(scenes) - 1)
+            drawn = await service.draw_each(scenes, seed, self._image, time_left)
+            now = time.monotonic()
+            service.meter.step("speech_to_image", now - said.ended)
+            await self._choices(said, scenes, seed, drawn, (now - started) * 1000, (now - said.ended) * 1000)
+            return
+        scene = scenes[0] if scenes else scene
         async for item in service.draw_live(scene, seed, self._image, time_left):
             if isinstance(item, PreviewFile):
                 if self._start.previews:
@@ -320,26 +330,48 @@ class _Clip:
     ) -> None:
         self._sureness[said.number] = sureness(scene)
         await self._connection.send(
-            {
-                "type": "image",
-                "utterance": said.number,
-                "image": base64.b64encode(drawn.files[0]).decode(),
-                "content_type": drawn.content_type,
-                "width_px": self._image.frame_px[1],
-                "height_px": self._image.frame_px[0],
-                "seed": str(seed),
-                "similarity": drawn.similarity[0],
-                "confidence": scene.confidence,
-                "things": scene.things,
-                **PictureContents.of(drawn.contents[0]).model_dump(),
-                "sure": scene.status == Status.OK,
-                "style": self._image.style,
-                "start_s": round(said.segment.start_s, 3),
-                "end_s": round(said.segment.end_s, 3),
-                "draw_ms": round(draw_ms, 1),
-                "total_ms": round(total_ms, 1),
-            }
+            {"type": "image", "utterance": said.number}
+            | _drawn(drawn, seed)
+            | {"things": scene.things, "sure": scene.status == Status.OK}
+            | self._told(said, scene, draw_ms, total_ms)
         )
+
+    async def _choices(
+        self, said: _Said, scenes: list[Scene], seed: int, drawn: list[DrawnFiles], draw_ms: float, total_ms: float
+    ) -> None:
+        # One that is in doubt is best only where none is sure.
+        self._sureness[said.number] = (False, scenes[0].confidence)
+        pictures = [
+            {"thing": thing_of(scene, scenes), "things": scene.things} | _drawn(files, seed)
+            for scene, files in zip(scenes, drawn, strict=True)
+        ]
+        await self._connection.send(
+            {"type": "choices", "utterance": said.number, "pictures": pictures, "sure": False}
+            | self._told(said, scenes[0], draw_ms, total_ms)
+        )
+
+    def _told(self, said: _Said, scene: Scene, draw_ms: float, total_ms: float) -> dict[str, Any]:
+        """What is known of the words and of the work."""
+        return {
+            "confidence": scene.confidence,
+            "width_px": self._image.frame_px[1],
+            "height_px": self._image.frame_px[0],
+            "style": self._image.style,
+            "start_s": round(said.segment.start_s, 3),
+            "end_s": round(said.segment.end_s, 3),
+            "draw_ms": round(draw_ms, 1),
+            "total_ms": round(total_ms, 1),
+        } | ({"vector": vector_of(scene)} if self._start.choices else {})
+
+
+def _drawn(drawn: DrawnFiles, seed: int) -> dict[str, Any]:
+    return {
+        "image": base64.b64encode(drawn.files[0]).decode(),
+        "content_type": drawn.content_type,
+        "seed": str(seed),
+        "similarity": drawn.similarity[0],
+        **PictureContents.of(drawn.contents[0]).model_dump(),
+    }
 
 
 def _is_cancel(message: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse
 from cluster.serve import problems
 from cluster.serve.callers import Caller
 from cluster.serve.clips.decoding import example
+from cluster.serve.clips.doubt import thing_of, vector_of
 from cluster.serve.clips.service import Service, seeds
 from cluster.serve.http import documentation
 from cluster.serve.http.dependencies import ERRORS, PICTURE, CallerOf, ServiceOf, with_fields
@@ -29,6 +31,7 @@ from cluster.serve.schemas import (
     Timings,
 )
 from s2i_core.config import ImageConfig
+from s2i_core.records import Scene
 
 _JSON_PATH = "/v1/images.json"
 _WARM_S = 20.0
@@ -56,7 +59,8 @@ async def draw_clip(
 ) -> Response:
     """Send a clip of speech, and get its picture: the file, or at `/v1/images.json` JSON with it.
 
-    It is JSON at `/v1/images` as well with `Accept: application/json`, or with `n` above 1.
+    It is JSON at `/v1/images` as well with `Accept: application/json`, with `n` above 1, or where several readings are
+    offered (`choices`).
 
     What is drawn is what the clip names, or else its surest utterance. The same audio, settings and seed give the same
     pixels, here and in a batch job.
@@ -78,33 +82,46 @@ async def _draw_clip(request: Request, options: ImageOptions, service: Service, 
     if chosen.n > service.limits.max_images:
         raise Refusal(422, "invalid", f"n must be 1 to {service.limits.max_images}.", "Ask for fewer pictures.")
     image = await service.image_config(chosen)
-    with service.clips.take(await service.cost(image, chosen.n), caller.key_name):
+    if chosen.choices and chosen.n > 1:
+        raise Refusal(422, "invalid", "choices and n exclude each other.", "Ask for one of them.")
+    most = max(chosen.n, min(chosen.choices, service.limits.max_images))
+    with service.clips.take(await service.cost(image, most), caller.key_name):
         async with service.within(time_left):
             await service.spend(caller, chosen.n)
             planned = await service.plan(clip, time_left)
             drawing = time.monotonic()
-            drawn = await service.draw(planned.scene, seeds(planned.scene, chosen), image, time_left)
+            wish = chosen.model_copy(update={"choices": min(chosen.choices, most)})
+            readings = await service.in_doubt(planned.scene, planned.utterances, wish, time_left)
+            if len(readings) > 1:
+                await service.spend(caller, len(readings) - 1)
+            scene = readings[0] if readings else planned.scene
+            chosen_seeds = seeds(scene, chosen)
+            if len(readings) > 1:
+                drawn = _together(await service.draw_each(readings, chosen_seeds[0], image, time_left))
+                chosen_seeds *= len(readings)
+            else:
+                drawn = await service.draw(scene, chosen_seeds, image, time_left)
     now = time.monotonic()
     service.meter.step("total", now - started)
-    scene = planned.scene
     as_json = request.url.path == _JSON_PATH or "application/json" in request.headers.get("accept", "")
-    if not as_json and chosen.n == 1:
+    if not as_json and len(drawn.files) == 1:
         headers = {
-            "S2I-Seed": str(seeds(scene, chosen)[0]),
+            "S2I-Seed": str(chosen_seeds[0]),
             "S2I-Similarity": f"{drawn.similarity[0]:.4f}",
             "S2I-Confidence": f"{scene.confidence:.4f}",
             "S2I-Scene-Id": scene.scene_id,
         }
         return Response(drawn.files[0], media_type=drawn.content_type, headers=headers)
     answer = ImagesAnswer(
-        images=_pictures(drawn, seeds(scene, chosen), image),
+        images=_pictures(drawn, chosen_seeds, image, readings if len(readings) > 1 else ()),
         style=image.style,
         steps=image.steps,
         things=scene.things,
         start_s=scene.focus_start_s,
         end_s=scene.focus_end_s,
         confidence=scene.confidence,
-        sure=planned.sure,
+        sure=planned.sure and len(readings) < 2,
+        vector=vector_of(scene) if chosen.choices else None,
         duration_s=planned.decoded.duration_s,
         damage=planned.decoded.damage,
         tracks=planned.decoded.tracks,
@@ -165,7 +182,10 @@ async def example_clip() -> Response:
     return Response(example(), media_type="audio/webm", headers={"Cache-Control": "public, max-age=3600"})
 
 
-def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) -> list[Picture]:
+def _pictures(
+    drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig, readings: Sequence[Scene] = ()
+) -> list[Picture]:
+    things: list[str | None] = [thing_of(each, readings) for each in readings]
     return [
         Picture(
             image=base64.b64encode(file).decode(),
@@ -174,10 +194,24 @@ def _pictures(drawn: DrawnFiles, chosen: tuple[int, ...], image: ImageConfig) ->
             height_px=image.frame_px[0],
             seed=str(seed),
             similarity=similarity,
+            thing=thing,
             **dict(PictureContents.of(contents)),
         )
-        for file, seed, similarity, contents in zip(drawn.files, chosen, drawn.similarity, drawn.contents, strict=True)
+        for file, seed, similarity, contents, thing in zip(
+            drawn.files, chosen, drawn.similarity, drawn.contents, things or [None] * len(chosen), strict=True
+        )
     ]
+
+
+def _together(each: Sequence[DrawnFiles]) -> DrawnFiles:
+    """Pictures that were ordered one by one, as if they had been ordered together."""
+    return DrawnFiles(
+        tuple(file for one in each for file in one.files),
+        each[0].content_type,
+        tuple(value for one in each for value in one.similarity),
+        tuple(contents for one in each for contents in one.contents),
+        sum(one.compute_ms for one in each),
+    )
 
 
 def _label(name: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from s2i_core.audio.listen import Utterance
 from s2i_core.config import PoolConfig
 from s2i_core.editing.redraw import thing_vectors
 from s2i_core.errors import ConfigError
+from s2i_core.records import Thing
 from s2i_core.scenes import Embedded
 from s2i_core.weights import least_heard
 
@@ -34,6 +37,7 @@ class Encoder:
         self._least = least_heard(settings.config())
         frontend = self._model.encoder.frontend
         self._meter = Meter("encoder")
+        self._doubts = ThreadPoolExecutor(1, thread_name_prefix="readings")
         self._batcher: Batcher[tuple[Utterance, ...], tuple[list[Embedded], float]] = Batcher(
             self._run,
             lambda utterances: sum(each.features.shape[-1] for each in utterances) / frontend.rate_hz,
@@ -66,6 +70,15 @@ class Encoder:
         since = time.monotonic()
         result = await or_refused(self._batcher(tuple(utterances), begin_by))
         return result if isinstance(result, Refused) else Encoded(result[0], result[1] - since)
+
+    async def readings(
+        self, utterances: Sequence[Utterance], most: int, first: Sequence[str], without: Sequence[str]
+    ) -> list[Thing]:
+        """What the utterances of one clip may mean, for whoever spoke to choose from; one clip at a time."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._doubts, steps.readings, utterances, self._model, most, tuple(first), tuple(without)
+        )
 
     def _run(
         self, clips: list[tuple[Utterance, ...]], wanted: Callable[[], bool]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from asking import WAV, of, pcm, pieces, say, until_over
 from inprocess import InProcess, uvicorn_server
-from tiny import tiny_pipeline
+from tiny import doubting_pipeline, tiny_pipeline
 from websockets.sync.client import connect
 
 from cluster.serve.settings import ServeSettings
@@ -65,6 +65,39 @@ def test_a_clip_and_the_live_stream_say_what_their_pictures_show(
         (image,) = of(say(socket, pieces(pcm(waveform)), previews=False), "image")
     assert discs(image["things"]) and image["sure"]
     assert_told(image, base64.b64decode(image["image"]))
+
+
+def test_where_it_is_not_sure_a_clip_and_the_live_stream_offer_different_things(
+    run_config: RunConfig,
+    serve_settings: ServeSettings,
+    clip: bytes,
+    waveform: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    doubting_pipeline().save_pretrained(tmp_path)
+    model = run_config.model.model_copy(update={"checkpoint": str(tmp_path)})
+    run = run_config.model_copy(update={"model": model, "scenes": SceneConfig(min_s=2, max_s=6)})
+    with uvicorn_server(InProcess(serve_settings.model_copy(update={"run": run})).app) as url:
+        address, heard = f"{url}/v1/images.json", WAV
+        one = httpx.post(address, content=clip, headers=heard).json()
+        assert not one["sure"] and len(one["images"]) == 1 and one["vector"] is None
+        several = httpx.post(address, params={"choices": 3}, content=clip, headers=heard).json()
+        things = [each["thing"] for each in several["images"]]
+        assert len(set(things)) == 3 and not several["sure"]
+        again = {"choices": 3, "not_meant": things}
+        others = httpx.post(address, params=again, content=clip, headers=heard).json()
+        assert {each["thing"] for each in others["images"]} == {"owl", "ship", "tree", "key", "moon", "fox"} - {*things}
+        assert httpx.post(address, params={"choices": 3, "n": 2}, content=clip, headers=heard).status_code == 422
+
+        with connect(url.replace("http", "ws") + "/v1/live", open_timeout=20) as socket:
+            told = say(socket, pieces(pcm(waveform)), choices=3, seed=5)
+            (offer,) = of(told, "choices")
+            assert of(told, "image") == of(told, "preview") == [] and told[-1]["best"] == 0 and not offer["sure"]
+            first = [each["thing"] for each in offer["pictures"]]
+            assert len(set(first)) == 3 and {each["seed"] for each in offer["pictures"]} == {"5"}
+            kept = [{"vector": offer["vector"], "thing": first[2]}]
+            (offer,) = of(say(socket, pieces(pcm(waveform)), choices=3, chosen=kept), "choices")
+            assert [each["thing"] for each in offer["pictures"]] == [first[2], first[0], first[1]]
 
 
 def test_a_recording_is_planned_as_a_local_one(

@@ -46,12 +46,12 @@ export const getStyles = async () => (await call("v1/styles")).json();
 /** Address of a path that the service named. */
 export const address = (path) => at(path).href;
 
-/** One picture of a clip: POST /v1/images. */
+/** What comes of a clip: POST /v1/images. */
 export const drawClip = async (clip, options, signal) => {
-  const query = new URLSearchParams(Object.entries(options).filter(([, value]) => value !== undefined));
+  const pairs = Object.entries(options).flatMap(([name, value]) => (Array.isArray(value) ? value.map((one) => [name, one]) : [[name, value]]));
+  const query = new URLSearchParams(pairs.filter(([, value]) => value !== undefined));
   const headers = { "Content-Type": clip.type || "application/octet-stream", Accept: "application/json" };
-  const answer = await (await call(`v1/images?${query}`, { method: "POST", body: clip, headers, signal })).json();
-  return { ...answer.images[0], ...{ start_s: answer.start_s, end_s: answer.end_s, style: answer.style } };
+  return (await call(`v1/images?${query}`, { method: "POST", body: clip, headers, signal })).json();
 };
 
 /**

@@ -1,4 +1,5 @@
 // Speaking: one press of the button, and what comes of it.
+import { chosen } from "./memory.js";
 import { canStream, openMicrophone, openRecorder, wav } from "./microphone.js";
 import { Refusal, drawClip, openLive, pictureOf } from "./service.js";
 import { tintOf } from "./tint.js";
@@ -12,14 +13,16 @@ const TICK_MS = 200;
 const PIECE = 32_000; // bytes of a message, for a clip that is sent at once
 const LEVEL_SAMPLES = 1024;
 const MOST_SEED = 2 ** 53;
+const CHOICES = 3; // where it is not sure what was said
+const MOST_REFUSED = 16; // that the service takes
 
 /**
  * One clip on its way to its pictures. `tell(type, detail)` is told:
- * listening, heard, quiet, level, preview {url, share}, picture {…}, done {best}, refused (a Refusal).
+ * listening, heard, quiet, level, preview {url, share}, picture {…}, done {best}, doubt {offered}, refused (a Refusal).
  */
 class Take {
   constructor(style, tell) {
-    Object.assign(this, { style, tell, chunks: [], rate_hz: 16000, pictures: new Map(), over: false, ended: false, live: null, microphone: null, recorder: null, longest_s: 58 });
+    Object.assign(this, { style, tell, chunks: [], rate_hz: 16000, pictures: new Map(), notMeant: [], over: false, ended: false, live: null, microphone: null, recorder: null, longest_s: 58 });
     this.abort = new AbortController();
   }
 
@@ -49,9 +52,10 @@ class Take {
     for (const chunk of this.chunks) this.live.send(chunk);
   }
 
-  /** Draw a clip that was recorded before, with other noise. */
-  async again(clip) {
+  /** Something else of a clip that was recorded before: other things than were not meant, with other noise. */
+  async again(clip, notMeant) {
     this.seed = Math.floor(Math.random() * MOST_SEED);
+    this.notMeant = notMeant.slice(-MOST_REFUSED);
     this.ended = true;
     if (clip.type !== "audio/wav" || !canStream()) {
       this.whole = clip;
@@ -67,7 +71,7 @@ class Take {
   }
 
   connect() {
-    const start = { rate_hz: this.rate_hz, style: this.style, seed: this.seed };
+    const start = { rate_hz: this.rate_hz, style: this.style, seed: this.seed, choices: CHOICES, not_meant: this.notMeant, chosen: chosen() };
     this.live = openLive(start, (event) => { if (!this.over) this.hear(event); });
   }
 
@@ -78,7 +82,8 @@ class Take {
       speech_start: () => this.tell("heard"),
       speech_end: () => this.tell("quiet"),
       preview: () => this.tell("preview", { url: URL.createObjectURL(pictureOf(event)), share: event.step / event.steps }),
-      image: () => this.picture(event),
+      image: () => this.picture(event, event.utterance),
+      choices: () => this.offer(event, event.pictures, event.utterance),
       done: () => this.finish(this.pictures.get(event.best) ?? [...this.pictures.values()].pop()),
       // Silence is an answer; for all else there is a second way, which has an answer of its own.
       error: () => { if (event.error.code === "no_speech") this.silent = true; else this.disconnect(); },
@@ -93,15 +98,28 @@ class Take {
     if (this.ended && this.chunks.length) this.post(wav(this.chunks, this.rate_hz));
   }
 
-  async picture(event) {
-    const made = (async () => {
-      const image = pictureOf(event);
-      const clip = this.clip(event);
-      return { id: crypto.randomUUID(), at: Date.now(), image, url: URL.createObjectURL(image), tint: await tintOf(image), style: event.style, alt: event.alt, kept: false, ...clip };
-    })();
-    this.pictures.set(event.utterance ?? 0, made);
+  async picture(told, utterance) {
+    const made = this.made(told, told);
+    this.pictures.set(utterance, made);
     const picture = await made;
     if (!this.over) this.tell("picture", picture);
+  }
+
+  /** Several pictures of different things: which was meant is known when one is tapped. */
+  offer(told, files, utterance) {
+    const making = Promise.all(files.map((file) => this.made(told, file)));
+    this.pictures.set(utterance, making.then((pictures) => ({ pictures })));
+  }
+
+  /** A picture, from what was told of the words and of the file. */
+  async made(told, file) {
+    const image = pictureOf(file);
+    const { style, vector } = told;
+    const { alt, thing } = file;
+    return {
+      id: crypto.randomUUID(), at: Date.now(), image, url: URL.createObjectURL(image), tint: await tintOf(image), kept: false,
+      style, vector, alt, thing, things: file.things ?? (thing ? [thing] : told.things ?? []), notMeant: this.notMeant, ...this.clip(told),
+    };
   }
 
   /** The voice of an utterance, and its loudness. */
@@ -136,9 +154,10 @@ class Take {
     clearTimeout(this.watchdog);
     this.posted = clip;
     try {
-      const answer = await drawClip(clip, { style: this.style, seed: this.seed }, this.abort.signal);
+      const answer = await drawClip(clip, { style: this.style, seed: this.seed, choices: CHOICES, not_meant: this.notMeant }, this.abort.signal);
       if (this.over) return;
-      this.picture(answer);
+      if (answer.images.length > 1) this.offer(answer, answer.images, 0);
+      else this.picture({ ...answer, ...answer.images[0] }, 0);
       await this.finish(this.pictures.get(0));
     } catch (error) {
       if (this.over) return;
@@ -156,7 +175,8 @@ class Take {
     const picture = await best;
     if (this.over) return;
     this.live?.close();
-    if (picture) this.tell("done", picture);
+    if (picture?.pictures) this.tell("doubt", picture.pictures);
+    else if (picture) this.tell("done", picture);
     else if (this.silent || !this.chunks.length) this.tell("refused", new Refusal("no_speech"));
     else this.disconnect(); // there was speech, but no room to draw it: the other way says when there is
   }
@@ -174,7 +194,7 @@ class Take {
 
 /**
  * The big button. `tell(what, detail)` hears of all that the page shows: idle, opening, listening, tick, heard, level,
- * drawing, preview, picture, done, refused.
+ * drawing, preview, picture, done, doubt, refused.
  */
 export class Speaking {
   constructor({ style, tell }) {
@@ -203,9 +223,9 @@ export class Speaking {
     else this.tapped = true;
   }
 
-  /** The same words, another picture. */
-  again(clip) {
-    this.begin((take) => take.again(clip));
+  /** The same words, something else. */
+  again(clip, notMeant) {
+    this.begin((take) => take.again(clip, notMeant));
     this.enter("drawing");
   }
 
@@ -259,7 +279,7 @@ export class Speaking {
       this.pause = setTimeout(() => this.finish(), PAUSE_MS);
       return;
     }
-    if (type === "done" || type === "refused") this.state = type === "done" ? "shown" : "refused";
+    if (type === "done" || type === "doubt" || type === "refused") this.state = type === "refused" ? type : "shown";
     this.tell(type, detail);
   }
 }

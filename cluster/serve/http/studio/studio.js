@@ -1,4 +1,6 @@
 // The page: what its buttons do, and what it shows of speaking and of a recording.
+import { Choices } from "./choices.js";
+import { remember } from "./memory.js";
 import { Notice } from "./notice.js";
 import { Recording, clock } from "./recording.js";
 import { Refusal, address, getStyles, keepKey } from "./service.js";
@@ -15,6 +17,7 @@ const SUBTITLE = $("subtitle").textContent;
 const HINT = $("hint").textContent;
 
 const stage = new Stage({ frame: document.querySelector(".now"), picture: $("picture"), glow: $("glow"), progress: $("progress") });
+const choices = new Choices({ box: $("choices") });
 const wave = new Wave($("wave"));
 const voice = new Audio();
 let styles = [];
@@ -23,6 +26,7 @@ let shown = null; // the picture on the stage, while speaking
 
 const state = (name) => {
   body.dataset.state = name;
+  if (name !== "choosing") choices.hide();
   for (const id of ["choose", "style"]) $(id).disabled = name === "opening" || name === "listening";
 };
 const say = (text) => { $("status").textContent = text; };
@@ -145,6 +149,28 @@ const scenes = {
     say("Here is your picture");
     if (document.activeElement === body) from?.focus();
   },
+  doubt: (pictures) => {
+    const standing = document.activeElement === body;
+    stage.clear();
+    choices.show(pictures, {
+      pick: (picture) => {
+        remember(picture.vector, picture.thing);
+        scenes.picture(picture);
+        scenes.done(picture);
+        if (document.activeElement === body) $("again").focus({ preventScroll: true });
+      },
+      none: () => {
+        const [{ clip, levels: said, notMeant }] = pictures;
+        levels = said;
+        speaking.again(clip, [...notMeant, ...pictures.map((one) => one.thing)]);
+      },
+    });
+    state("choosing");
+    wave.whole(pictures[0].levels, 1, pictures[0].tint);
+    say("Which one did you mean?");
+    button("i-mic", "Speak", HINT);
+    if (standing) choices.focus();
+  },
   refused: (refusal) => {
     wave.still();
     button("i-mic", "Speak", HINT);
@@ -158,7 +184,11 @@ const speaking = new Speaking({ style: () => style, tell: (what, detail) => {
   scenes[what]?.(detail);
 } });
 
-const again = () => { const { clip, levels: said } = shown; levels = said; speaking.again(clip); };
+const again = () => {
+  const { clip, levels: said, notMeant = [], things = [] } = shown;
+  levels = said;
+  speaking.again(clip, [...notMeant, ...things]);
+};
 
 /** The big button, by pointer, by key and by whatever else can press a button. */
 const pressable = (element) => {
@@ -279,6 +309,7 @@ const getReady = async () => {
   try {
     const answer = await getStyles();
     styles = answer.styles;
+    body.dataset.styles = styles.length;
     if (styles.length < 2) return;
     const wanted = localStorage.getItem(STYLE);
     $("styles-list").replaceChildren(...styles.map((one) => {
@@ -322,6 +353,7 @@ addEventListener("keydown", (event) => {
     return;
   }
   if (event.key === "Escape") speaking.cancel();
+  if (choices.shown && /^[1-5]$/.test(event.key)) return choices.press(Number(event.key));
   const onButton = event.target.id === "speak";
   if (event.key === " " && !isControl(event.target) || event.key === "Enter" && onButton) {
     event.preventDefault();
