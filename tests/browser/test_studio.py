@@ -33,6 +33,7 @@ HUSH_S = 1.0  # before somebody speaks
 SIZE_PX = 64
 STEPS, STEP_S = 4, 0.15  # a step of a real model takes longer than the file of its preview; a tiny one does not
 STATE = "document.body.dataset.state"
+MADE = "document.querySelectorAll('#made > li').length"
 PHONE = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
 DESKTOP = {"viewport": {"width": 1280, "height": 880}, "color_scheme": "light"}
 
@@ -248,6 +249,13 @@ def test_a_browser_that_cannot_stream_sends_what_it_recorded(chromium, url):
         assert shown(page).shape == (SIZE_PX, SIZE_PX, 3)
 
 
+def speak_shortly(page):
+    page.locator("#speak").click()
+    reaches(page, "listening")
+    page.wait_for_timeout(1000 * (HUSH_S + 1.5))
+    page.locator("#speak").click()
+
+
 def test_a_picture_is_drawn_again_kept_taken_away_and_there_after_a_reload(desktop):
     desktop.get_by_role("button", name="Speak").click()
     reaches(desktop, "shown")
@@ -266,18 +274,45 @@ def test_a_picture_is_drawn_again_kept_taken_away_and_there_after_a_reload(deskt
     with Image.open(download.value.path()) as file:
         assert np.array_equal(np.asarray(file.convert("RGB")), second)
 
+    # Both stay, the kept one marked, until they are deleted.
     desktop.reload()
-    wait(desktop, "document.querySelectorAll('#made > li').length === 1")
-    desktop.locator("#made button").click()
+    wait(desktop, f"{MADE} === 2")
+    desktop.locator("#made button").first.click()
     wait(desktop, "document.getElementById('keep').getAttribute('aria-pressed') === 'true'")
-    assert np.array_equal(shown(desktop), second), "what was kept is there again, and what was not is gone"
+    assert np.array_equal(shown(desktop), second)
+    desktop.get_by_role("button", name="Delete", exact=True).click()
+    assert desktop.evaluate(STATE) == "idle" and desktop.evaluate(MADE) == 1
+    desktop.reload()
+    wait(desktop, f"{MADE} === 1")
+    for name in ("Delete all", "Really all?"):
+        desktop.get_by_role("button", name=name).click()
+    assert desktop.locator("#shelf").is_hidden()
+    desktop.reload()
+    desktop.wait_for_timeout(200)
+    assert desktop.evaluate(MADE) == 0
 
 
-def speak_shortly(page):
-    page.locator("#speak").click()
-    reaches(page, "listening")
-    page.wait_for_timeout(1000 * (HUSH_S + 1.5))
-    page.locator("#speak").click()
+def test_a_press_while_it_draws_drops_nothing(desktop):
+    speak_shortly(desktop)
+    reaches(desktop, "drawing")
+    desktop.locator("#speak").click()
+    reaches(desktop, "listening")
+    desktop.keyboard.press("Escape")
+    wait(desktop, f"{MADE} === 1")
+    assert desktop.evaluate(STATE) == "idle"
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_draws(chromium, url):
+    refuse = "get() { throw new Error('refused'); }"
+    script = "".join(
+        f"Object.defineProperty(window, '{name}', {{ {refuse} }});"
+        for name in ("indexedDB", "localStorage", "sessionStorage")
+    )
+    with opened(chromium, url, script) as page:
+        speak_shortly(page)
+        reaches(page, "shown")
+        assert "only while the page is open" in page.get_by_role("status").text_content()
+        assert page.evaluate(MADE) == 1
 
 
 def test_where_it_doubts_a_tap_says_what_was_meant_and_is_remembered(chromium, doubting_url):
@@ -440,8 +475,8 @@ def test_the_scenes_of_a_recording_appear_and_play(page, speech):
     wait(page, f"document.getElementById('picture').src === '{second}'")
     slider = page.get_by_role("slider", name="Position in the recording")
     assert f"Picture 2 of {count}" in slider.get_attribute("aria-valuetext")
-    page.keyboard.press("Escape")
-    assert page.get_by_role("button", name="Speak").is_visible()
+    page.go_back()
+    assert page.get_by_role("button", name="Speak").is_visible(), "Back leaves the recording, not the page"
     assert page.evaluate(f"{audio}.paused")
 
 

@@ -1,27 +1,19 @@
 // What was meant by which sound, on this device and nowhere else. The service is told with each press, and keeps nothing.
+import { drop, keep, recall } from "./storage.js";
+
 const NAME = "s2i.meant";
 const MOST = 32; // that the service takes
 
-let held = []; // where the browser keeps nothing, until the page is closed
-
 export const chosen = () => {
   try {
-    held = JSON.parse(localStorage.getItem(NAME)) ?? held;
-  } catch { /* storage is refused, or what is there is not ours */ }
-  return held;
+    const found = JSON.parse(recall(NAME));
+    return Array.isArray(found) ? found : [];
+  } catch {
+    return []; // what is there is not ours
+  }
 };
 
 /** `vector`: of the sound, as the service gave it; `thing`: the title of what was chosen. */
-export const remember = (vector, thing) => {
-  held = [...chosen().filter((one) => one.vector !== vector), { vector, thing }].slice(-MOST);
-  try {
-    localStorage.setItem(NAME, JSON.stringify(held));
-  } catch { /* refused or full: held until the page is closed */ }
-};
+export const remember = (vector, thing) => keep(NAME, JSON.stringify([...chosen().filter((one) => one.vector !== vector), { vector, thing }].slice(-MOST)));
 
-export const forgetAll = () => {
-  held = [];
-  try {
-    localStorage.removeItem(NAME);
-  } catch { /* then there was nothing */ }
-};
+export const forgetAll = () => drop(NAME);

@@ -1,4 +1,6 @@
 // The service's API: what the page asks, and how it is refused.
+import { keep, recall } from "./storage.js";
+
 const base = new URL(".", document.baseURI);
 const at = (path) => new URL(path.replace(/^\//, ""), base);
 const KEY = "s2i.key";
@@ -19,9 +21,9 @@ const read = (status, body, retryAfter) => {
   return new Refusal(code, { ...problem, retryAfterS: Number(retryAfter) || 0 });
 };
 
-export const keepKey = (key) => sessionStorage.setItem(KEY, key);
+export const keepKey = (key) => keep(KEY, key, "sessionStorage");
 const authorization = () => {
-  const key = sessionStorage.getItem(KEY);
+  const key = recall(KEY, "sessionStorage");
   return key ? { Authorization: `Bearer ${key}` } : {};
 };
 
@@ -61,7 +63,7 @@ export const drawClip = async (clip, options, signal) => {
 export const openLive = (start, onEvent) => {
   const url = at("v1/live");
   url.protocol = url.protocol.replace("http", "ws");
-  const key = sessionStorage.getItem(KEY);
+  const key = recall(KEY, "sessionStorage");
   const socket = new WebSocket(url, ["s2i", ...(key ? [`s2i.key.${key}`] : [])]);
   const waiting = [JSON.stringify({ type: "start", audio: "pcm_s16le", previews: true, ...start })];
   const send = (message) => {

@@ -1,7 +1,8 @@
-// The pictures that were made here. Those that are kept stay on this device, with the voice they came from.
+// The pictures that were made here. The last ones stay on this device by themselves, with the voice they came from.
 import { symbol } from "./notice.js";
 
-const MOST = 60; // that are held without being kept
+const MOST = 40; // that stay without being kept
+const STORED = ["id", "at", "image", "clip", "levels", "style", "tint", "alt", "thing", "things", "vector", "notMeant", "kept"];
 
 const database = () => new Promise((resolve, reject) => {
   const request = indexedDB.open("studio", 1);
@@ -14,9 +15,11 @@ const transact = async (mode, work) => {
   const opened = await database();
   try {
     return await new Promise((resolve, reject) => {
-      const request = work(opened.transaction("pictures", mode).objectStore("pictures"));
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
+      const transaction = opened.transaction("pictures", mode);
+      const request = work(transaction.objectStore("pictures"));
+      transaction.oncomplete = () => resolve(request.result);
+      // A full disk is known when all is written, and not before.
+      transaction.onerror = transaction.onabort = () => reject(transaction.error);
     });
   } finally {
     opened.close();
@@ -34,19 +37,31 @@ export const nameOf = ({ at }) => {
 };
 
 export class Shelf {
-  /** `onPick(picture)` when one is chosen. A picture is `{id, at, image, clip, levels, style, tint, url, kept}`. */
-  constructor({ section, list, onPick }) {
-    Object.assign(this, { section, list, onPick, pictures: [] });
+  /**
+   * `onPick(picture)` when one is chosen; `onRefused()` once, when this device keeps nothing: a private window, a full
+   * disk. A picture is `{id, at, image, clip, levels, style, tint, alt, thing, things, vector, notMeant, url, kept}`.
+   */
+  constructor({ section, list, onPick, onRefused }) {
+    Object.assign(this, { section, list, onPick, onRefused, pictures: [], refused: false });
   }
 
   async load() {
-    const kept = await transact("readonly", (store) => store.getAll()).catch(() => []);
-    for (const picture of kept.sort((a, b) => a.at - b.at)) {
-      this.add({ ...picture, url: URL.createObjectURL(picture.image), kept: true });
+    const stored = await this.reach("readonly", (store) => store.getAll()) ?? [];
+    for (const picture of stored.sort((a, b) => a.at - b.at)) {
+      if (this.pictures.some((one) => one.id === picture.id)) continue;
+      this.put({ ...picture, url: URL.createObjectURL(picture.image), kept: picture.kept ?? true });
     }
   }
 
-  add(picture) {
+  /** A new picture. It stays on this device until it is deleted, or until there are many newer ones. */
+  async add(picture) {
+    this.put(picture);
+    const loose = this.pictures.filter((one) => !one.kept);
+    if (loose.length > MOST) this.delete(loose[0]);
+    await this.store(picture);
+  }
+
+  put(picture) {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "tile" });
     const frame = Object.assign(document.createElement("span"), { className: "frame" });
     frame.append(Object.assign(document.createElement("img"), { src: picture.url, alt: "" }), symbol("i-keep"));
@@ -59,14 +74,24 @@ export class Shelf {
     this.list.prepend(item);
     this.mark(picture);
     this.section.hidden = false;
-    const loose = this.pictures.filter((one) => !one.kept);
-    if (loose.length > MOST) this.drop(loose[0]);
   }
 
-  drop(picture) {
+  /** It is gone, here and on the device. */
+  async delete(picture) {
     this.pictures.splice(this.pictures.indexOf(picture), 1);
     picture.item.remove();
     URL.revokeObjectURL(picture.url);
+    this.section.hidden = !this.pictures.length;
+    await this.reach("readwrite", (store) => store.delete(picture.id));
+  }
+
+  async deleteAll() {
+    for (const picture of this.pictures.splice(0)) {
+      picture.item.remove();
+      URL.revokeObjectURL(picture.url);
+    }
+    this.section.hidden = true;
+    await this.reach("readwrite", (store) => store.clear());
   }
 
   mark(picture) {
@@ -82,16 +107,27 @@ export class Shelf {
     this.list.style.setProperty("--tint", picture.tint);
   }
 
-  /** Keep a picture on this device, or keep it no longer. Resolves to whether it outlives this page. */
+  /** Keep a picture whatever comes after it, or no longer. Resolves to whether it outlives this page. */
   async keep(picture, kept) {
     picture.kept = kept;
     this.mark(picture);
-    const { id, at, image, clip, levels, style, tint } = picture;
+    await this.store(picture);
+    return !this.refused;
+  }
+
+  async store(picture) {
+    const record = Object.fromEntries(STORED.map((name) => [name, picture[name]]));
+    await this.reach("readwrite", (store) => store.put(record));
+  }
+
+  /** What the device answers; nothing where it refuses. */
+  async reach(mode, work) {
     try {
-      await transact("readwrite", (store) => (kept ? store.put({ id, at, image, clip, levels, style, tint }) : store.delete(id)));
-      return true;
+      return await transact(mode, work);
     } catch {
-      return false; // a private window, or a full disk
+      if (!this.refused) this.onRefused();
+      this.refused = true;
+      return undefined;
     }
   }
 }

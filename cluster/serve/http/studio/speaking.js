@@ -14,6 +14,7 @@ const PIECE = 32_000; // bytes of a message, for a clip that is sent at once
 const LEVEL_SAMPLES = 1024;
 const MOST_SEED = 2 ** 53;
 const CHOICES = 3; // where it is not sure what was said
+const MOST_REFUSALS = 5; // of a clip that nobody waits for any more
 const MOST_REFUSED = 16; // that the service takes
 
 /**
@@ -194,7 +195,7 @@ class Take {
 
 /**
  * The big button. `tell(what, detail)` hears of all that the page shows: idle, opening, listening, tick, heard, level,
- * drawing, preview, picture, done, doubt, refused.
+ * drawing, preview, picture, done, doubt, refused; and of a take that is not the last: aside (a picture), missed.
  */
 export class Speaking {
   constructor({ style, tell }) {
@@ -236,19 +237,37 @@ export class Speaking {
 
   cancel() {
     this.stop();
+    this.take = null;
     this.enter("idle");
   }
 
   stop() {
     this.take?.stop();
+    this.unpress();
+  }
+
+  unpress() {
     clearTimeout(this.pause);
     clearInterval(this.clock);
   }
 
+  /** What comes of a take while there is a newer one. */
+  aside(take, type, detail) {
+    if (type === "picture") this.tell("aside", detail);
+    if (type === "doubt") this.tell("aside", detail[0]);
+    if (type !== "refused") return;
+    take.refusals = (take.refusals ?? 0) + 1;
+    if (take.posted && detail.retryAfterS && take.refusals < MOST_REFUSALS) setTimeout(() => take.repeat(), 1000 * detail.retryAfterS);
+    else if (detail.code !== "no_speech") this.tell("missed", detail);
+  }
+
   begin(work) {
-    this.stop();
+    // What is being drawn is not dropped by a press: it goes on, and comes to the shelf.
+    if (this.state === "drawing") this.unpress(); else this.stop();
     this.tapped = false;
-    const take = new Take(this.style(), (type, detail) => { if (take === this.take) this.hear(type, detail); });
+    const take = new Take(this.style(), (type, detail) => {
+      if (take === this.take) this.hear(type, detail); else this.aside(take, type, detail);
+    });
     this.take = take;
     work(take).catch((error) => {
       take.stop();

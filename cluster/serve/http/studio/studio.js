@@ -1,12 +1,13 @@
 // The page: what its buttons do, and what it shows of speaking and of a recording.
 import { Choices } from "./choices.js";
-import { remember } from "./memory.js";
+import { forgetAll, remember } from "./memory.js";
 import { Notice } from "./notice.js";
 import { Recording, clock } from "./recording.js";
 import { Refusal, address, getStyles, keepKey } from "./service.js";
 import { Shelf, nameOf } from "./shelf.js";
 import { Speaking } from "./speaking.js";
 import { Stage } from "./stage.js";
+import { keep, recall } from "./storage.js";
 import { Wave } from "./waveform.js";
 
 const $ = (id) => document.getElementById(id);
@@ -63,7 +64,10 @@ const refuse = (refusal, retry) => {
 
 // ------------------------------------------------------------------------------------------------------ speaking
 
-const shelf = new Shelf({ section: $("shelf"), list: $("made"), onPick: (picture) => { speaking.stop(); notice.hide(); look(picture); say(nameOf(picture)); scrollTo({ top: 0, behavior: "auto" }); } });
+const MISSED = "One picture could not be drawn.";
+const LOSES = "This browser keeps pictures only while the page is open.";
+let lost = ""; // what is said once with the next picture
+const shelf = new Shelf({ section: $("shelf"), list: $("made"), onRefused: () => { lost = LOSES; }, onPick: (picture) => { speaking.stop(); notice.hide(); look(picture); say(nameOf(picture)); scrollTo({ top: 0, behavior: "auto" }); } });
 
 const altOf = (picture) => {
   const label = styles.find((one) => one.name === picture.style)?.label;
@@ -98,6 +102,9 @@ const tick = () => {
   const hint = speaking.tapped ? "tap when you are done" : "let go when you are done";
   $("hint").textContent = `${clock(duration_s)} · ${hint}`;
 };
+
+/** The picture is what one looks at, also on a page that is enlarged. */
+const intoView = () => document.querySelector(".now").scrollIntoView({ block: "nearest" });
 
 const scenes = {
   idle: () => { state("idle"); stage.clear(); wave.still(); say(""); button("i-mic", "Speak", HINT); },
@@ -144,9 +151,13 @@ const scenes = {
     stage.show(picture.url, altOf(picture));
     shelf.current(picture);
   },
+  aside: (picture) => shelf.add(picture),
+  missed: () => { lost = MISSED; if (body.dataset.state === "shown" || body.dataset.state === "idle") say(MISSED); },
   done: (picture) => {
     look(picture);
-    say("Here is your picture");
+    intoView();
+    say(lost ? `Here is your picture. ${lost}` : "Here is your picture");
+    lost = "";
     if (document.activeElement === body) from?.focus();
   },
   doubt: (pictures) => {
@@ -166,6 +177,7 @@ const scenes = {
       },
     });
     state("choosing");
+    intoView();
     wave.whole(pictures[0].levels, 1, pictures[0].tint);
     say("Which one did you mean?");
     button("i-mic", "Speak", HINT);
@@ -242,6 +254,36 @@ $("keep").addEventListener("click", async () => {
   say(!picture.kept ? "No longer kept" : lasts ? "Kept on this device" : "Kept until this page is closed");
 });
 
+$("delete").addEventListener("click", () => {
+  const gone = shown;
+  shown = null;
+  voice.pause();
+  shelf.delete(gone);
+  speaking.cancel();
+  say("Deleted");
+  $("speak").focus({ preventScroll: true });
+});
+
+const DELETE_ALL = $("delete-all").textContent;
+const ASK_MS = 5000; // in which a second press means it
+let asking = 0;
+const unask = () => { clearTimeout(asking); asking = 0; $("delete-all").textContent = DELETE_ALL; };
+$("delete-all").addEventListener("click", () => {
+  if (!asking) {
+    asking = setTimeout(unask, ASK_MS);
+    $("delete-all").textContent = "Really all?";
+    return;
+  }
+  unask();
+  shown = null;
+  voice.pause();
+  shelf.deleteAll();
+  forgetAll();
+  speaking.cancel();
+  say("All deleted from this device");
+  $("speak").focus({ preventScroll: true });
+});
+
 // ------------------------------------------------------------------------------------------------------ recordings
 
 const recording = new Recording({
@@ -254,7 +296,9 @@ let lastFile = null;
 const openFile = (file) => {
   if (!file) return;
   lastFile = file;
-  speaking.stop();
+  speaking.cancel();
+  // So that the browser's Back leaves the recording, and not the site.
+  if (history.state?.view !== "recording") history.pushState({ view: "recording" }, "");
   voice.pause();
   notice.hide();
   body.dataset.view = "recording";
@@ -268,6 +312,8 @@ const openFile = (file) => {
 };
 
 const toSpeaking = () => {
+  if (history.state?.view === "recording") history.back();
+  if (body.dataset.view === "speak") { notice.hide(); scenes.idle(); return; }
   notice.hide();
   recording.close();
   body.dataset.view = "speak";
@@ -281,6 +327,12 @@ const toSpeaking = () => {
 };
 
 $("back").addEventListener("click", () => { toSpeaking(); $("choose").focus(); });
+addEventListener("popstate", () => {
+  if (body.dataset.view === "recording") $("back").click();
+  else if (history.state?.view === "recording") openFile(lastFile);
+});
+// A reload ends a recording: what was heard of it is with the service, and the file is not.
+if (history.state?.view === "recording") history.replaceState(null, "");
 $("choose").addEventListener("click", () => $("file").click());
 $("file").addEventListener("change", () => { openFile($("file").files[0]); $("file").value = ""; });
 
@@ -302,7 +354,7 @@ const choose = (name) => {
   const chosen = styles.find((one) => one.name === name);
   $("style-face").src = address(chosen.image_url);
   $("style-name").textContent = `: ${chosen.label}`;
-  localStorage.setItem(STYLE, name);
+  keep(STYLE, name);
 };
 
 const getReady = async () => {
@@ -311,7 +363,7 @@ const getReady = async () => {
     styles = answer.styles;
     body.dataset.styles = styles.length;
     if (styles.length < 2) return;
-    const wanted = localStorage.getItem(STYLE);
+    const wanted = recall(STYLE);
     $("styles-list").replaceChildren(...styles.map((one) => {
       const label = document.createElement("label");
       const input = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: one.name, className: "unseen" });
