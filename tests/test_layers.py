@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("audio", "models", "storage"),
     ("hearing",),
-    ("pipeline", "scenes", "listing"),
+    ("pipeline", "readings", "scenes", "listing"),
     ("steps",),
     ("corpus", "learning"),
     ("training", "evaluation", "publish", "provenance", "catalog", "analysis"),

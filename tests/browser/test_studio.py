@@ -367,6 +367,38 @@ def test_no_words_are_no_fault(desktop):
     assert desktop.evaluate("document.activeElement.id") == "speak"
 
 
+def test_a_microphone_that_gives_nothing_is_noticed_and_another_can_be_chosen(chromium, url):
+    mute = "MediaDevices.prototype.getUserMedia = async () => new AudioContext().createMediaStreamDestination().stream;"
+    with opened(chromium, url, mute, **PHONE) as page:
+        page.context.grant_permissions(["microphone"])
+        page.locator("#speak").click()
+        reaches(page, "listening")
+        wait(page, "document.getElementById('status').textContent.includes('muted')")
+        assert_sound(page)
+        page.locator("#speak").click()
+        assert notice(page) == "The microphone is silent"
+        page.get_by_label("Microphone", exact=True).select_option(index=2)
+        assert_sound(page)
+        assert page.evaluate("localStorage['s2i.microphone'] === document.getElementById('microphone').value")
+        page.get_by_role("button", name="Speak").first.click()
+        reaches(page, "listening")
+
+
+def test_a_microphone_that_is_taken_away_leaves_what_was_said(chromium, url):
+    hook = """{
+        const open = MediaDevices.prototype.getUserMedia;
+        MediaDevices.prototype.getUserMedia = async function (wishes) {
+            return window.stream = await open.call(this, wishes);
+        };
+    }"""
+    with opened(chromium, url, hook) as page:
+        page.locator("#speak").click()
+        reaches(page, "listening")
+        page.wait_for_timeout(1000 * (HUSH_S + 1.5))
+        page.evaluate("window.stream.getTracks()[0].dispatchEvent(new Event('ended'))")
+        reaches(page, "shown")
+
+
 def test_without_a_microphone_a_recording_still_works(browser, url):
     with opened(browser, url, **PHONE) as page:
         page.locator("#speak").click()

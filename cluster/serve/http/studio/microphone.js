@@ -1,26 +1,41 @@
 // The microphone, in the best way that the browser has.
 import { Refusal } from "./service.js";
+import { keep, recall } from "./storage.js";
 
 const RATE_HZ = 16000; // what the model hears; where the browser can resample, less has to travel
-const WISHES = { audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true } };
+const WISHES = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 const REASONS = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "no_microphone" };
+
+const NAME = "s2i.microphone";
+
+/** The microphones, as `{deviceId, label}`; known once one was allowed. */
+export const microphones = async () => {
+  const found = await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [];
+  return found.filter(({ kind, deviceId, label }) => kind === "audioinput" && deviceId && label);
+};
+
+/** Which one is used, and from now on. */
+export const preferred = () => recall(NAME) ?? "";
+export const prefer = (deviceId) => keep(NAME, deviceId);
 
 const ask = async () => {
   if (!navigator.mediaDevices?.getUserMedia) throw new Refusal(isSecureContext ? "no_microphone" : "insecure");
   try {
-    return await navigator.mediaDevices.getUserMedia(WISHES);
+    return await navigator.mediaDevices.getUserMedia({ audio: { ...WISHES, ...(preferred() ? { deviceId: preferred() } : {}) } });
   } catch (error) {
     throw new Refusal(REASONS[error.name] ?? "microphone_taken");
   }
 };
 
 /**
- * Open the microphone. `onChunk(samples: Int16Array)` is told of all that it hears; `rate_hz` is the sampling rate.
+ * Open the microphone. `onChunk(samples: Int16Array)` is told of all that it hears, `onGone()` when it is taken away;
+ * `rate_hz` is the sampling rate.
  * Call it in the handler of a press: some browsers start no sound otherwise. Throws a Refusal.
  */
-export const openMicrophone = async (onChunk) => {
+export const openMicrophone = async (onChunk, onGone) => {
   let context = new AudioContext({ sampleRate: RATE_HZ });
   const stream = await ask().catch((error) => { context.close(); throw error; });
+  for (const track of stream.getTracks()) track.addEventListener("ended", onGone);
   let source;
   try {
     source = context.createMediaStreamSource(stream);

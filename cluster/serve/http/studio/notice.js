@@ -10,6 +10,7 @@ const NOTICES = {
   microphone_taken: { icon: "n-microphone", title: "The microphone is in use", text: "Another program has it. Close that, and try again.", first: RETRY, second: CHOOSE },
   insecure: { icon: "n-denied", title: "No microphone at this address", text: "Browsers open it on https pages only. A recording works here too.", first: CHOOSE },
   no_speech: { icon: "n-quiet", title: "I heard no words", text: "Come a little closer, and say it once more.", first: SPEAK },
+  silent: { icon: "n-microphone", title: "The microphone is silent", text: "It may be muted, or another one is meant.", first: SPEAK, second: CHOOSE },
   nothing_said: { icon: "n-quiet", title: "I heard nothing to draw", text: "There is only silence, music or noise in this recording, or words that make no picture.", first: CHOOSE, second: SPEAK },
   busy, starting: { ...busy, title: "I am waking up", text: "Yours is kept here. It takes a moment." }, deadline: busy, quota: busy,
   lost: { icon: "n-lost", title: "The connection is lost", text: "Nothing is gone: it is kept here.", first: RETRY },

@@ -9,6 +9,8 @@ const HOLD_MS = 400; // a press that is longer is held, and ends when it is let 
 const PAUSE_MS = 1200; // after a tap, such a pause means: that was it
 const PATIENCE_MS = 60_000; // for a picture, from the last word of the service
 const MARGIN_S = 0.6; // of the voice that is kept around what was drawn
+const SILENT_S = 4; // a microphone that gives nothing for so long is muted
+const NOTHING = 4; // of 32,768: a room that is quiet gives more
 const TICK_MS = 200;
 const PIECE = 32_000; // bytes of a message, for a clip that is sent at once
 const LEVEL_SAMPLES = 1024;
@@ -19,7 +21,7 @@ const MOST_REFUSED = 16; // that the service takes
 
 /**
  * One clip on its way to its pictures. `tell(type, detail)` is told:
- * listening, heard, quiet, level, preview {url, share}, picture {…}, done {best}, doubt {offered}, refused (a Refusal).
+ * listening, heard, quiet, level, silent (whether), gone, preview {url, share}, picture {…}, done {best}, doubt {offered}, refused (a Refusal).
  */
 class Take {
   constructor(style, tell) {
@@ -45,12 +47,21 @@ class Take {
       this.chunks.push(samples);
       this.live?.send(samples);
       this.tell("level", loudness(samples));
-    });
+      this.mind(samples);
+    }, () => this.tell("gone"));
     if (this.over) return microphone.close();
     this.microphone = microphone;
     this.rate_hz = microphone.rate_hz;
     this.connect();
     for (const chunk of this.chunks) this.live.send(chunk);
+  }
+
+  /** Notice a microphone that gives nothing, and when it does. */
+  mind(samples) {
+    if (this.sounds) return;
+    this.sounds = samples.some((one) => Math.abs(one) >= NOTHING);
+    if (this.silent !== undefined && this.sounds) this.tell("silent", this.silent = false);
+    else if (this.silent === undefined && !this.sounds && this.duration_s > SILENT_S) this.tell("silent", this.silent = true);
   }
 
   /** Something else of a clip that was recorded before: other things than were not meant, with other noise. */
@@ -87,7 +98,7 @@ class Take {
       choices: () => this.offer(event, event.pictures, event.utterance),
       done: () => this.finish(this.pictures.get(event.best) ?? [...this.pictures.values()].pop()),
       // Silence is an answer; for all else there is a second way, which has an answer of its own.
-      error: () => { if (event.error.code === "no_speech") this.silent = true; else this.disconnect(); },
+      error: () => { if (event.error.code === "no_speech") this.wordless = true; else this.disconnect(); },
       closed: () => this.disconnect(),
     };
     kinds[event.type]?.();
@@ -178,7 +189,7 @@ class Take {
     this.live?.close();
     if (picture?.pictures) this.tell("doubt", picture.pictures);
     else if (picture) this.tell("done", picture);
-    else if (this.silent || !this.chunks.length) this.tell("refused", new Refusal("no_speech"));
+    else if (this.wordless || !this.chunks.length) this.tell("refused", new Refusal(this.gone ? "no_microphone" : this.silent ? "silent" : "no_speech"));
     else this.disconnect(); // there was speech, but no room to draw it: the other way says when there is
   }
 
@@ -194,7 +205,7 @@ class Take {
 }
 
 /**
- * The big button. `tell(what, detail)` hears of all that the page shows: idle, opening, listening, tick, heard, level,
+ * The big button. `tell(what, detail)` hears of all that the page shows: idle, opening, listening, tick, heard, level, silent,
  * drawing, preview, picture, done, doubt, refused; and of a take that is not the last: aside (a picture), missed.
  */
 export class Speaking {
@@ -287,6 +298,11 @@ export class Speaking {
   }
 
   hear(type, detail) {
+    if (type === "gone") {
+      this.take.gone = true;
+      if (this.state === "listening") this.finish(); // what was said until then is drawn
+      return;
+    }
     if (type === "listening") {
       this.since = performance.now();
       this.clock = setInterval(() => this.tick(), TICK_MS);

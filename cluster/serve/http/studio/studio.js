@@ -1,6 +1,7 @@
 // The page: what its buttons do, and what it shows of speaking and of a recording.
 import { Choices } from "./choices.js";
 import { forgetAll, remember } from "./memory.js";
+import { microphones, prefer, preferred } from "./microphone.js";
 import { Notice } from "./notice.js";
 import { Recording, clock } from "./recording.js";
 import { Refusal, address, getStyles, keepKey } from "./service.js";
@@ -28,6 +29,7 @@ let shown = null; // the picture on the stage, while speaking
 const state = (name) => {
   body.dataset.state = name;
   if (name !== "choosing") choices.hide();
+  if (name !== "listening") body.classList.remove("silent");
   for (const id of ["choose", "style"]) $(id).disabled = name === "opening" || name === "listening";
 };
 const say = (text) => { $("status").textContent = text; };
@@ -39,6 +41,18 @@ const notice = new Notice({
   first: $("notice-first"), second: $("notice-second"), keyForm: $("key-form"), key: $("key"), alert: $("alert"),
 });
 
+const WITH_MICROPHONE = new Set(["silent", "no_speech", "no_microphone", "microphone_taken"]);
+
+/** Where it may be the wrong one: a choice of microphones, if there are several. */
+const offerMicrophones = async (wanted) => {
+  $("microphones").hidden = true;
+  const found = wanted ? await microphones() : [];
+  $("microphone").replaceChildren(...found.map(({ deviceId, label }) => new Option(label, deviceId)));
+  if (found.some(({ deviceId }) => deviceId === preferred())) $("microphone").value = preferred();
+  $("microphones").hidden = found.length < 2;
+};
+$("microphone").addEventListener("change", () => prefer($("microphone").value));
+
 const refuse = (refusal, retry) => {
   stage.clear();
   say("");
@@ -49,6 +63,7 @@ const refuse = (refusal, retry) => {
     if (here) $(body.dataset.view === "speak" ? "speak" : "back").focus();
     retry();
   };
+  offerMicrophones(WITH_MICROPHONE.has(refusal.code));
   notice.show(refusal, {
     retry: again,
     speak: () => {
@@ -123,6 +138,10 @@ const scenes = {
   listening: () => { state("listening"); wave.listen(); say("I am listening"); button("i-stop", "Stop", ""); tick(); },
   tick,
   heard: () => { body.classList.add("heard"); if (body.dataset.state === "listening") say("I hear you"); },
+  silent: (silent) => {
+    body.classList.toggle("silent", silent);
+    say(silent ? "I hear nothing. Is the microphone muted?" : "I am listening");
+  },
   level: (level) => {
     levels.push(level);
     wave.push(level);
