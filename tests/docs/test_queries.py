@@ -155,6 +155,18 @@ def test_the_file_of_a_row_is_opened(db, store, bucket):
     assert examples(bucket, {"db": db}, 1)["worst"].size == (7, 5)
 
 
+def test_pandas_has_the_rows(db, bucket):
+    weakest = examples(bucket, examples(bucket, {}, 0), 2)["weakest"]
+    assert len(weakest) >= 4 and weakest["similarity"].is_monotonic_increasing
+
+
+def test_examples_for_other_engines_are_python():
+    others = re.findall(r"^```py\n(.*?)^```", TEXT, re.M | re.S)
+    assert len(others) == 2
+    for each in others:
+        compile(each, "docs/queries.md", "exec")
+
+
 def test_the_page_has_its_queries():
     assert len(QUERIES) >= 7
 
