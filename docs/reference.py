@@ -21,6 +21,7 @@ from s2i_core.config import (
     AudioConfig,
     CollageDecoderConfig,
     DecoderConfig,
+    DriftConfig,
     ImageConfig,
     LimitConfig,
     ModelConfig,
@@ -28,6 +29,7 @@ from s2i_core.config import (
     PackConfig,
     PoolConfig,
     ProvenanceConfig,
+    ReportConfig,
     ResourceConfig,
     SceneConfig,
     SourceConfig,
@@ -73,6 +75,8 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("limits", LimitConfig, "What a run may use up; see [limits](scale.md#limits)."),
     ("packs", PackConfig, "What players get; see [publishing](publish.md)."),
     ("provenance", ProvenanceConfig, "What pictures say of their origin; see [provenance](provenance.md)."),
+    ("drift", DriftConfig, "Whether runs go on hearing and drawing as they did; see [drift](operate.md#drift)."),
+    ("report", ReportConfig, "What a run leaves about itself; see [how runs went](operate.md#how-runs-went)."),
 ]
 
 SERVICE = """## Service
@@ -100,6 +104,7 @@ ENVIRONMENT = """## Environment
 | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` | the network's proxy, in upper or lower case; loopback is never asked through it ([your own bucket](own-bucket.md#behind-a-proxy)) |
 | `AWS_CA_BUNDLE` | a file with the certificate of a private authority, which every client then believes ([your own bucket](own-bucket.md#private-authorities)) |
 | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_EXPORTER`, `OTEL_SERVICE_NAME`, … | where traces go; without the first two there are none ([operating it](operate.md#logs-and-traces)) |
+| `OPENLINEAGE_URL`, `OPENLINEAGE_ENDPOINT`, `OPENLINEAGE_API_KEY`, `OPENLINEAGE_NAMESPACE` | a catalogue that runs tell what they read and wrote; without the first none is told ([operating it](operate.md#lineage)) |
 | `TRACEPARENT` | the span above a run, for whoever starts it within a trace of their own |
 | `S2I_HOME` | folder for what s2i keeps on this machine between runs; without it `.s2i` in the working folder |
 | `S2I_DESTINATION` | where images and tables are, for commands that read them and are not told by `--destination` |

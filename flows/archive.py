@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from prefect import Flow, State, flow, task
 from prefect.cache_policies import NO_CACHE
@@ -29,11 +29,14 @@ from pydantic import Field
 from cluster.check import capacity, here
 from cluster.jobs.limits import remaining
 from cluster.jobs.request import JobFailed, JobName, JobRequest, JobSummary, Progress
-from flows.artifacts import ProgressArtifact, artifact_key, image_sheet, outcomes_table
+from flows.artifacts import ProgressArtifact, artifact_key, gist, image_sheet, outcomes_table
+from flows.drift import settled
+from flows.lineage import Lineage
 from flows.overview import FailureRow, Found, Totals, overview, taken_up
 from flows.progress import Step, report, step, watching
 from flows.work import Archive, Work
 from s2i_core import logs, tracing
+from s2i_core.analysis.report.figures import Reference
 from s2i_core.errors import ObjectGone, S2IError
 from s2i_core.identity import digest
 from s2i_core.logs import Log
@@ -48,7 +51,14 @@ MAX_LIVES = 5
 _SHEET_IMAGES = 24
 _TABLE_ROWS = 200
 
-Runner = Callable[[JobName, JobRequest], JobSummary]
+Tell = Callable[[Progress], None]
+
+
+class Runner(Protocol):
+    """Has one job done, and tells how far it is."""
+
+    def __call__(self, job: JobName, request: JobRequest, tell: Tell = ..., /) -> JobSummary:
+        """The job's summary."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +70,7 @@ class RunSummary:
         totals: of the recordings that are in the source now, whichever run did the work.
         found: what is in the source, and what has become of it.
         stopped: the limit at which the run stopped; None if it did all there was to do.
+        drift: what it found of its reference recordings, as `s2i report --json` has it; None where it has none.
         new_images: images that this run drew.
         adopted_images: images that a killed run had left in the bucket without a row, and that got one now.
         pages: pages written by this run.
@@ -85,6 +96,7 @@ class RunSummary:
     elapsed_s: float
     jobs: list[dict[str, Any]]
     stopped: str | None
+    drift: dict[str, Any] | None
     totals: Totals
     found: Found
     new_images: int
@@ -147,6 +159,7 @@ def illustrate_archive(
     Raises:
         StorageError: a bucket, a login or a right is lacking; raised before any work.
         ConfigError, ModelError: an argument is wrong; raised before any work.
+        DriftFound: the reference recordings come out otherwise than before; raised before any other work.
         JobFailed, RowsLost: a job did not end properly; what was committed is sound, and running again continues.
     """
     run_id = _this_run()
@@ -154,16 +167,20 @@ def illustrate_archive(
     log = Log("flows", flow="illustrate-archive", source=source, destination=destination)
     with tracing.span("flow illustrate-archive", {"s2i.run_id": run_id, "s2i.source": source}):
         log.info("run began", run_id=run_id)
+        lineage = Lineage.from_env(_flow_run().id, "illustrate-archive", source, destination)
+        lineage.tell("START")
         try:
             made = _illustrated(
                 run_id, source, destination, preset, limit, address or None, checkpoint, settings, retry_failed
             )
         except Exception as error:
             log.error("run failed", run_id=run_id, reason=type(error).__name__, error=str(error))
+            lineage.tell("FAIL", {"run_id": run_id}, error)
             raise
         facts = dataclasses.asdict(made.totals) | {"stopped": made.stopped, "elapsed_s": made.elapsed_s}
         facts |= {"new_images": made.new_images, "adopted_images": made.adopted_images, "pages": made.pages}
         log.info("run ended", run_id=made.run_id, **facts)
+        lineage.tell("COMPLETE", {"run_id": made.run_id} | facts)
         return made
 
 
@@ -199,7 +216,7 @@ def _illustrated(
     with watching(progress):
         with step("Look for work"):
             work = archive.pending(limit, retry_failed=retry_failed)
-        jobs, stopped = _run_jobs(archive, request, address, work)
+        jobs, stopped, drift = _run_jobs(archive, request, address, work)
         published = publish(archive)
         packs = write_packs(archive, run_id) if archive.config.packs.write else 0
     power = here(archive.config.resources) if address is None else capacity(address)
@@ -216,6 +233,7 @@ def _illustrated(
         elapsed_s=round(time.monotonic() - started, 3),
         jobs=[job.model_dump() for job in jobs],
         stopped=stopped,
+        drift=None if drift is None else drift.plain(),
         totals=archive.totals(),
         found=archive.found(work.unchanged),
         new_images=sum(job.images - job.adopted for job in jobs),
@@ -230,6 +248,8 @@ def _illustrated(
     )
     write_summary(archive, summary)
     leave_artifacts(archive, summary)
+    if archive.config.report.write:
+        write_report(archive, run_id)
     if address is not None:
         archive.store.delete(archive.target, _current_key(archive, limit))
         archive.store.delete(archive.target, archive.key(_listing_key(run_id)))
@@ -243,15 +263,20 @@ def _this_run() -> str:
     Raises:
         JobFailed: its process died too often.
     """
-    context = FlowRunContext.get()
-    assert context is not None and context.flow_run is not None, "called outside of a flow"
-    if context.flow_run.run_count > MAX_LIVES:
+    flow_run = _flow_run()
+    if flow_run.run_count > MAX_LIVES:
         raise JobFailed(
-            f"run {context.flow_run.name}",
+            f"run {flow_run.name}",
             f"its process died {MAX_LIVES} times",
             "See the worker's log: is it the memory? What was committed stays; a new run goes on.",
         )
-    return _run_id(context.flow_run)
+    return _run_id(flow_run)
+
+
+def _flow_run() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None, "called outside of a flow"
+    return context.flow_run
 
 
 def _run_id(flow_run: FlowRun) -> str:
@@ -328,6 +353,12 @@ def run_job(job: JobName, request: JobRequest, run: Runner) -> JobSummary:
     return summary
 
 
+@task(retries=1, retry_delay_seconds=30, retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False)
+def hear_reference(archive: Archive, request: JobRequest, run: Runner) -> Reference:
+    """Hear and draw the reference recordings anew, and compare."""
+    return settled(archive, request, run)
+
+
 @task(
     retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False
 )
@@ -393,19 +424,36 @@ def leave_artifacts(archive: Archive, summary: RunSummary) -> None:
         )
 
 
+@task(retries=1, retry_delay_seconds=5, retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False)
+def write_report(archive: Archive, run_id: str) -> None:
+    """Write `runs/<run_id>/report.html`, and leave the gist of it in Prefect."""
+    from s2i_core.analysis.database import Database
+    from s2i_core.analysis.report.figures import figures, runs_of
+    from s2i_core.analysis.report.page import HTML, in_short, page
+
+    with Database(archive.lake) as database:
+        found = figures(archive.lake, database, run_id if run_id in runs_of(database) else None)
+    key = archive.key(run_key(run_id, "report.html"))
+    archive.store.put(archive.target, key, page(found).encode(), HTML)
+    gist(artifact_key("report", run_id), f"{in_short(found)}\n\nThe page: `s3://{archive.target}/{key}`")
+
+
 def _run_jobs(
     archive: Archive, request: JobRequest, address: str | None, work: Work
-) -> tuple[list[JobSummary], str | None]:
+) -> tuple[list[JobSummary], str | None, Reference | None]:
     """Run the jobs for which there is work: on the cluster at `address`, or on an embedded Ray of this process.
 
-    Returns their summaries, and the limit at which the run stopped.
+    Returns their summaries, the limit at which the run stopped, and what was found of the reference recordings.
     """
     started = time.monotonic()
     again = request.retry_failed
     jobs: list[JobSummary] = []
+    drift: Reference | None = None
     with ExitStack() as stack:
-        if work.unplanned or work.unillustrated:
+        if work.unplanned or work.unillustrated or archive.config.drift.reference:
             runner = stack.enter_context(_runner(archive, address))
+        if archive.config.drift.reference:
+            drift = hear_reference(archive=archive, request=request, run=runner)
         if work.unplanned:
             jobs.append(run_job(job="plan", request=request, run=runner))
             work = archive.pending(limit=0, retry_failed=again)
@@ -417,10 +465,10 @@ def _run_jobs(
                 gpu_s=sum(job.gpu_s for job in jobs),
             )
             if limits is None:
-                return jobs, jobs[-1].stopped or "a limit, before the first scene was drawn"
+                return jobs, jobs[-1].stopped or "a limit, before the first scene was drawn", drift
             request = request.model_copy(update={"config": request.config.model_copy(update={"limits": limits})})
             jobs.append(run_job(job="illustrate", request=request, run=runner))
-    return jobs, next((job.stopped for job in jobs if job.stopped), None)
+    return jobs, next((job.stopped for job in jobs if job.stopped), None), drift
 
 
 @contextmanager
@@ -437,8 +485,9 @@ def _runner(archive: Archive, address: str | None) -> Iterator[Runner]:
         with step("Start Ray"):
             stack.enter_context(local_ray(logical_cpus(archive.config.resources)))
 
-        def run(job: JobName, request: JobRequest) -> JobSummary:
-            return plan(request, _tell, archive.listing) if job == "plan" else illustrate(request, _tell)
+        def run(job: JobName, request: JobRequest, tell: Tell = _tell, /) -> JobSummary:
+            listing = archive.listing if request.source == archive.source else None
+            return plan(request, tell, listing) if job == "plan" else illustrate(request, tell)
 
         yield run
 
@@ -449,13 +498,13 @@ def _remote(archive: Archive, address: str) -> Runner:
 
     logging.getLogger("ray.dashboard.modules.job").setLevel(logging.WARNING)  # it reports every closed connection
 
-    def run(job: JobName, request: JobRequest) -> JobSummary:
+    def run(job: JobName, request: JobRequest, tell: Tell = _tell, /) -> JobSummary:
         with step("Submit to the cluster"):
-            if job == "plan":
+            if job == "plan" and request.source == archive.source:
                 request = with_listing(archive, request)
             submission = submit(address, job, request)
         try:
-            return follow(address, submission, request, _tell)
+            return follow(address, submission, request, tell)
         except Exception:
             raise
         except BaseException:  # Ctrl-C, or Prefect's signal to stop

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from prefect.artifacts import (
     create_image_artifact,
+    create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
@@ -50,6 +51,11 @@ class ProgressArtifact:
     def finish(self) -> None:
         """Fill the bar."""
         update_progress_artifact(self._id, 100.0, description="Done")
+
+
+def gist(key: str, markdown: str) -> None:
+    """Leave a text."""
+    create_markdown_artifact(markdown, key=key)
 
 
 def outcomes_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:

@@ -17,7 +17,7 @@ from s2i_core.pages import Pages
 from s2i_core.presets import preset
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.objects import ObjectStore, S3Settings
-from s2i_core.storage.places import keep_apart
+from s2i_core.storage.places import Place, keep_apart
 from s2i_core.storage.tables import Lake, drawn, planned
 from s2i_core.weights import digests, name_in_0_1
 
@@ -83,6 +83,8 @@ class Archive:
         self._variants = [replace(self.digests, image=each.image_digest) for each in self.config.each_variant()]
         self.store = ObjectStore(S3Settings.from_env())
         self.lake = Lake(self.store.settings, self.destination)
+        if self.config.drift.reference:
+            keep_apart(self.config.drift.reference, destination)
         self.pages = Pages(self.store, self.lake, self.config, self.digests, self.place)
 
     def check(self) -> None:
@@ -94,6 +96,9 @@ class Archive:
         """
         self.store.check_readable(self.place.bucket, self.place.name)
         self.store.check_writable(self.target, self.target_prefix)
+        if self.config.drift.reference:
+            reference = Place.of(self.config.drift.reference)
+            self.store.check_readable(reference.bucket, reference.name)
 
     @contextmanager
     def at_hand(self) -> Iterator[None]:

@@ -429,6 +429,39 @@ class ProvenanceConfig(Settings):
     watermark_key: str = Field("", description="File with the key of the watermark: any bytes; keep it secret.")
 
 
+class DriftConfig(Settings):
+    """Whether runs go on hearing and drawing as they did."""
+
+    reference: str = Field(
+        "",
+        pattern=r"^(s3://[^/]+(/.*)?)?$",
+        description="Reference recordings, such as s3://archive/reference: each run first hears and draws these anew, "
+        "and compares what comes out with a baseline, the first run or the last accepted one; empty compares nothing.",
+    )
+    bound: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="A run makes and publishes nothing where vectors, confidence or similarity of the reference moved "
+        "farther than this: 0 is as before, 1 has nothing in common.",
+    )
+    accept: bool = Field(
+        False,
+        description="Go on however far they moved, and take what this run makes of them for the baseline: set it for "
+        "one run, after a change that is wanted.",
+    )
+
+
+class ReportConfig(Settings):
+    """What a run leaves about itself."""
+
+    write: bool = Field(
+        False,
+        description="A run also writes its report, `runs/<run_id>/report.html` in the destination, and leaves the gist "
+        "of it as an artifact in Prefect; `s2i report` does it later.",
+    )
+
+
 class RunConfig(Settings):
     """All settings: what a preset returns."""
 
@@ -442,6 +475,8 @@ class RunConfig(Settings):
     limits: LimitConfig = LimitConfig()
     packs: PackConfig = PackConfig()
     provenance: ProvenanceConfig = ProvenanceConfig()
+    drift: DriftConfig = DriftConfig()
+    report: ReportConfig = ReportConfig()
 
     @property
     def plan_digest(self) -> str:

@@ -54,6 +54,9 @@ def serve(
     keys: Annotated[Path | None, typer.Option(help="File of API keys: every request needs one of them.")] = None,
     allow: _Allow = None,
     edit: _Edit = None,
+    tables: Annotated[
+        str, typer.Option(help="A destination, s3://bucket/folder, whose tables may be asked in SQL (/v1/query).")
+    ] = "",
     as_json: options.AsJson = False,
 ) -> None:
     """Serve the model on this machine: a page to speak into, and an API, until it is interrupted.
@@ -84,6 +87,7 @@ def serve(
         keys_file="" if keys is None else str(keys.absolute()),
         s3_prefixes=tuple(allow or ()),
         destination=edit or "",
+        tables=tables,
     )
     stopped = threading.Event()
     gpus = 0
@@ -109,12 +113,13 @@ def key(
     images_per_minute: Annotated[int, typer.Option(min=1, help="Pictures a minute.")] = 60,
     audio_hours_per_day: Annotated[float, typer.Option(min=0.01, help="Hours of recordings a day.")] = 24.0,
     edits: Annotated[bool, typer.Option("--edits", help="It may change what runs drew, under its name.")] = False,
+    queries: Annotated[bool, typer.Option("--queries", help="It may ask the tables as well.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Make an API key. It is printed now and never again; the file keeps its hash."""
     from cluster.serve.keys import add
 
-    made = add(keys, name, images_per_minute, audio_hours_per_day * 3600, edits=edits)
+    made = add(keys, name, images_per_minute, audio_hours_per_day * 3600, edits=edits, queries=queries)
     typer.echo(json.dumps({"name": name, "key": made}) if as_json else made)
 
 

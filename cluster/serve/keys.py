@@ -32,6 +32,7 @@ class Key(Settings):
     images_per_minute: int = Field(60, ge=1, description="Pictures, clips and recordings together.")
     audio_s_per_day: float = Field(24 * 3600.0, gt=0, description="Seconds of recordings.")
     edits: bool = Field(False, description="Whether it may change what runs drew, under its name.")
+    queries: bool = Field(False, description="Whether it may ask the tables, `/v1/query`.")
 
 
 class KeyFile(Settings):
@@ -144,7 +145,15 @@ def read(path: Path) -> KeyFile:
         raise ConfigError(str(path), "the file of keys is damaged", "Restore it, or make new keys.") from error
 
 
-def add(path: Path, name: str, images_per_minute: int, audio_s_per_day: float, *, edits: bool = False) -> str:
+def add(
+    path: Path,
+    name: str,
+    images_per_minute: int,
+    audio_s_per_day: float,
+    *,
+    edits: bool = False,
+    queries: bool = False,
+) -> str:
     """Make a key, write its hash into the file (mode 0600), and return it: the only time that it is seen.
 
     Raises:
@@ -161,6 +170,7 @@ def add(path: Path, name: str, images_per_minute: int, audio_s_per_day: float, *
             images_per_minute=images_per_minute,
             audio_s_per_day=audio_s_per_day,
             edits=edits,
+            queries=queries,
         )
     except ValidationError as error:
         raise ConfigError(

@@ -6,7 +6,7 @@ Seeds are decimal strings in answers: they have 63 bits, and a browser's numbers
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,6 +39,28 @@ class Problem(Message):
     request_id: str | None = Field(
         None, description="With the code `internal`: under it the service's log says what went wrong."
     )
+
+
+class Question(Message):
+    """A statement over the tables."""
+
+    sql: str = Field(min_length=1, max_length=100_000, description="One SELECT.", examples=["SELECT * FROM episodes"])
+    rows: int = Field(1000, ge=1, le=100_000, description="Most rows of the answer, within the limit of the service.")
+
+
+class TableColumn(Message):
+    """A column of an answer."""
+
+    name: str
+    type: str = Field(description="Arrow's name of it.", examples=["double"])
+
+
+class TableAnswer(Message):
+    """What a statement found; times are in ISO 8601, bytes in base64."""
+
+    columns: list[TableColumn]
+    rows: list[list[Any]]
+    more: bool = Field(description="Whether there are more rows than were asked for.")
 
 
 class ErrorBody(Message):

@@ -73,6 +73,10 @@ class Limits(Settings):
     recordings_at_once: int = Field(2, ge=1, description="Recordings at work.")
     kept_s: float = Field(3600.0, gt=0, description="How long a finished recording's pictures are kept, in memory.")
     max_kept: int = Field(64, ge=1, description="Finished recordings that are kept, the latest.")
+    max_queries: int = Field(2, ge=1, description="Statements over the tables in one ingress replica; more get 503.")
+    query_s: float = Field(30.0, gt=0, le=300, description="Longest time of a statement.")
+    query_memory: str = Field("1GB", description="Memory that a statement may use.")
+    query_rows: int = Field(10_000, ge=1, le=100_000, description="Most rows of an answer.")
 
     def share(self, places: int) -> int:
         """How many of so many places one key may hold."""
@@ -134,6 +138,11 @@ class ServeSettings(Settings):
         description="What runs illustrated and editors may change here, such as `s3://pictures/talks`: on this "
         "machine, or with a key that has the right to (`s2i serve key --edits`). None by default.",
     )
+    tables: str = Field(
+        "",
+        description="A destination, such as `s3://pictures/talks`, whose tables may be asked in SQL at `/v1/query` by "
+        "keys that may; none by default.",
+    )
     trusted_proxies: tuple[str, ...] = Field(
         (),
         description="Addresses or networks of proxies on other machines that HAProxy believes where a request comes "
@@ -170,6 +179,8 @@ class ServeSettings(Settings):
             Place.of(each)
         if self.destination:
             destination(self.destination)
+        if self.tables:
+            destination(self.tables)
         if self.access == "keys" and not self.keys_file:
             raise ConfigError(
                 "access=keys", "there is no file of keys", "Make a key with `s2i serve key`, and name the file."

@@ -19,8 +19,10 @@ Floats = npt.NDArray[np.floating[Any]]
 
 LEVEL = 0.01
 """How often all three figures together find a difference where there is none, at most."""
-MOST = 1000
-"""Scenes of a sample that are compared at most: the first ones, so mix them before."""
+MOST = 20_000
+"""Scenes of a sample that are compared at most."""
+MOST_VECTORS = 1000
+"""Vectors of a sample that are compared at most: those of its first scenes, so mix them before."""
 _DEALS = 399
 _SAME = 0.99
 """Cosine from which a vector is the same but for rounding on another machine."""
@@ -32,7 +34,7 @@ class Sample:
     """What is compared of N scenes.
 
     Attributes:
-        vectors: `(N, E)`, of length 1.
+        vectors: `(V, E)`, of length 1, of the first V scenes; of all where they have names.
         confidence: `(N,)`.
         similarity: `(N,)`; NaN where a scene has no picture.
         names: `(N,)`, the same for the same scene of another run; none where the scenes are others.
@@ -105,7 +107,7 @@ def moved(before: Sample, now: Sample) -> list[Moved]:
     elif pairs:
         amount, chance = _turned(before.vectors, now.vectors)
     else:
-        amount, chance = _discrepancy(before.vectors[:MOST], now.vectors[:MOST])
+        amount, chance = _discrepancy(before.vectors[:MOST_VECTORS], now.vectors[:MOST_VECTORS])
     found = [Moved("vectors", amount, chance)]
     for what in _FIGURES[1:]:
         one, other = (np.asarray(getattr(each, what), np.float64) for each in (before, now))
@@ -115,7 +117,7 @@ def moved(before: Sample, now: Sample) -> list[Moved]:
         one, other = one[np.isfinite(one)], other[np.isfinite(other)]
         if not (len(one) and len(other)):
             continue
-        amount, chance = ks_pairs(one[:MOST], other[:MOST]) if pairs else ks(one, other)
+        amount, chance = ks_pairs(one[:MOST_VECTORS], other[:MOST_VECTORS]) if pairs else ks(one, other)
         found.append(Moved(what, amount, chance, float(np.median(one)), float(np.median(other))))
     return found
 

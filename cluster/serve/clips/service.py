@@ -75,6 +75,7 @@ class Service:
         self.uploads = Places("uploads", limits.max_uploads, limits.share(limits.max_uploads), meter)
         self.live = Places("live", limits.max_live, limits.share(limits.max_live), meter)
         self.events = Places("events", limits.max_events, limits.share(limits.max_events), meter)
+        self.queries = Places("queries", limits.max_queries, limits.share(limits.max_queries), meter)
         self._encoder = encoder
         self._generator = generator
         self._generator_stream = generator.options(stream=True)

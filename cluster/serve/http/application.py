@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Response
 
 from cluster.serve import faults, metrics, problems
 from cluster.serve.clips.service import Service
-from cluster.serve.http import documentation, editing, live, page, pictures, recordings
+from cluster.serve.http import documentation, editing, live, page, pictures, recordings, tables
 from cluster.serve.http.dependencies import ERRORS, CallerOf, ServiceOf
 from cluster.serve.http.guard import Guard
 from cluster.serve.schemas import ErrorBody, Health
@@ -62,6 +62,8 @@ def build(service: Service) -> FastAPI:
     problems.install(app)
     for each in (pictures, recordings, live, editing, documentation, page):
         app.include_router(each.router)
+    if settings.tables:
+        app.include_router(tables.router)
     app.include_router(router)
     documentation.install(app, keys=settings.access == "keys")
     app.add_middleware(faults.Faults)

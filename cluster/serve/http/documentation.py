@@ -40,6 +40,7 @@ TAGS = [
         "name": "editing",
         "description": "What runs drew, as editors want it; only where the service was given a destination.",
     },
+    {"name": "tables", "description": "SQL over what the batch jobs have made, where the service was given it."},
     {"name": "operation", "description": "For those who run the service."},
 ]
 

@@ -12,8 +12,6 @@ import typer
 from s2i_core import options
 from s2i_core.errors import ConfigError
 
-HTML = "text/html; charset=utf-8"
-
 
 def command(
     when: Annotated[
@@ -63,6 +61,7 @@ def _write(text: str, out: str) -> None:
         finally:
             partial.unlink(missing_ok=True)
         return
+    from s2i_core.analysis.report.page import HTML
     from s2i_core.storage.objects import ObjectStore, S3Settings
     from s2i_core.storage.places import parse_uri
 

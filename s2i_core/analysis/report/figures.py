@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from s2i_core.analysis.database import Database
-from s2i_core.analysis.drift import MOST, Moved, Sample, moved
+from s2i_core.analysis.drift import MOST, MOST_VECTORS, Moved, Sample, moved
 from s2i_core.errors import ConfigError, ObjectGone
 from s2i_core.storage.artifacts import join, run_key
 from s2i_core.storage.objects import ObjectStore
@@ -117,6 +117,7 @@ class Reference:
     """What a run found of its reference recordings, as the flow wrote it down.
 
     Attributes:
+        at: when, in ISO 8601.
         baseline: the run that it is compared with; None for the first.
         scenes: of the reference.
         bound: of the distance, past which nothing is published.
@@ -124,6 +125,7 @@ class Reference:
     """
 
     run_id: str
+    at: str
     baseline: str | None
     scenes: int
     moved: list[Moved]
@@ -213,6 +215,21 @@ class Period:
         return f"created_at >= {since} AND created_at < {until}"
 
 
+def runs_of(database: Database) -> dict[str, tuple[datetime, datetime]]:
+    """Every run that has left rows, in order of time: when it wrote its first and its last."""
+    rows = _asked(
+        database,
+        """
+        SELECT run_id, min(first) AS first, max(last) AS last FROM (
+            SELECT run_id, min(created_at) AS first, max(created_at) AS last FROM recordings GROUP BY run_id
+            UNION ALL SELECT run_id, min(created_at), max(created_at) FROM images GROUP BY run_id
+            UNION ALL SELECT run_id, min(created_at), max(created_at) FROM failures GROUP BY run_id
+        ) GROUP BY run_id ORDER BY first, run_id
+        """,
+    )
+    return {row["run_id"]: (row["first"], row["last"]) for row in rows}
+
+
 def period(database: Database, wanted: str | None) -> Period:
     """The time that a report is of.
 
@@ -223,37 +240,28 @@ def period(database: Database, wanted: str | None) -> Period:
     Raises:
         ConfigError: there is no such run, or none in that month.
     """
-    runs = _asked(
-        database,
-        """
-        SELECT run_id, min(first) AS first, max(last) AS last FROM (
-            SELECT run_id, min(created_at) AS first, max(created_at) AS last FROM recordings GROUP BY run_id
-            UNION ALL SELECT run_id, min(created_at), max(created_at) FROM images GROUP BY run_id
-            UNION ALL SELECT run_id, min(created_at), max(created_at) FROM failures GROUP BY run_id
-        ) GROUP BY run_id ORDER BY first, run_id
-        """,
-    )
+    runs = runs_of(database)
     if not runs:
         remedy = "Fill it first: s2i run s3://archive/talks s3://pictures/talks"
         raise ConfigError(database.uri, "no run has left anything in it", remedy)
-    names = [each["run_id"] for each in runs]
+    names = list(runs)
     if wanted is None:
-        wanted = f"{runs[-1]['first']:%Y-%m}"
+        wanted = f"{runs[names[-1]][0]:%Y-%m}"
     if (month := _MONTH.fullmatch(wanted)) is not None:
         since = datetime(int(month[1]), int(month[2]), 1, tzinfo=UTC)
         until = (since + timedelta(days=32)).replace(day=1)
-        inside = [each["run_id"] for each in runs if each["last"] >= since and each["first"] < until]
+        inside = [name for name, (first, last) in runs.items() if last >= since and first < until]
         if not inside:
-            some = sorted({f"{each['first']:%Y-%m}" for each in runs})
+            some = sorted({f"{first:%Y-%m}" for first, _ in runs.values()})
             raise ConfigError(f"the month {wanted}", "no run wrote anything in it", f"There are {', '.join(some)}.")
         return Period(wanted, f"{since:%B %Y}", since, until, inside)
-    if wanted not in names:
+    if wanted not in runs:
         remedy = f"Name a month as 2026-11, or a run such as {names[-1]}; s2i status lists them."
         raise ConfigError(f"the run {wanted!r}", "there is none of that name", remedy)
     place = names.index(wanted)
-    inside = runs[max(0, place - RUNS_BEFORE) : place + 1]
-    until = max(each["last"] for each in inside) + timedelta(microseconds=1)
-    return Period(wanted, f"Run {wanted}", inside[0]["first"], until, [each["run_id"] for each in inside])
+    inside = names[max(0, place - RUNS_BEFORE) : place + 1]
+    until = max(runs[name][1] for name in inside) + timedelta(microseconds=1)
+    return Period(wanted, f"Run {wanted}", runs[inside[0]][0], until, inside)
 
 
 def figures(lake: Lake, database: Database, wanted: str | None = None, tell: Tell = lambda _: None) -> Figures:
@@ -412,22 +420,23 @@ class _Reading:
                        row_number() OVER (PARTITION BY newest ORDER BY md5(scene_id)) AS place
                 FROM scenes WHERE {self._when.condition} AND status = 'ok'
             ), few AS (SELECT * FROM mine WHERE place <= {MOST})
-            SELECT f.scene_id, f.newest, any_value(f.confidence) AS confidence, any_value(i.similarity) AS similarity
+            SELECT f.scene_id, f.newest, f.place, any_value(f.confidence) AS confidence,
+                   any_value(i.similarity) AS similarity
             FROM few AS f LEFT JOIN images AS i ON i.scene_id = f.scene_id
             GROUP BY f.scene_id, f.newest, f.place ORDER BY f.newest, f.place
             """,
         )
-        vectors = self._vectors([row["scene_id"] for row in rows])
+        vectors = self._vectors([row["scene_id"] for row in rows if row["place"] <= MOST_VECTORS])
         made = []
         for newest in (False, True):
-            chosen = [row for row in rows if row["newest"] == newest and row["scene_id"] in vectors]
-            # Vectors of another encoder are in another space, of as many dimensions as a rule.
-            widths = {len(vectors[row["scene_id"]]) for row in chosen}
+            chosen = [row for row in rows if row["newest"] == newest]
+            own = [vectors[row["scene_id"]] for row in chosen if row["scene_id"] in vectors]
+            widths = {len(each) for each in own}
             if len(widths) != 1:
                 return None
             made.append(
                 Sample(
-                    np.stack([vectors[row["scene_id"]] for row in chosen]),
+                    np.stack(own),
                     np.array([row["confidence"] for row in chosen], np.float64),
                     np.array([_or_nan(row["similarity"]) for row in chosen], np.float64),
                 )
@@ -443,18 +452,21 @@ class _Reading:
         }
 
     def references(self) -> list[Reference]:
+        """Of this time; also those of runs that made nothing because of what they found."""
         found = []
-        for run in self._when.runs:
+        for item in self._store.list(self._bucket, join(self._prefix, "runs") + "/"):
+            if not item.key.endswith(f"/{DRIFT_FILE}"):
+                continue
             try:
-                found.append(
-                    Reference.read(self._store.get(self._bucket, join(self._prefix, run_key(run, DRIFT_FILE))))
-                )
+                one = Reference.read(self._store.get(self._bucket, item.key))
+                inside = self._when.since <= datetime.fromisoformat(one.at) < self._when.until
             except ObjectGone:
                 continue
-            except ValueError as error:
-                name = f"{self._lake.uri}/{run_key(run, DRIFT_FILE)}"
-                raise ConfigError(name, str(error), "Delete it, or bring back what the run wrote.") from error
-        return found
+            except (ValueError, TypeError) as error:
+                raise ConfigError(item.uri, str(error), "Delete it, or bring back what the run wrote.") from error
+            if inside:
+                found.append(one)
+        return sorted(found, key=lambda one: (one.at, one.run_id))
 
 
 _WHAT = "CASE WHEN status = 'ok' THEN 'to draw' ELSE coalesce(reason, status) END"

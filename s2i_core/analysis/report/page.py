@@ -13,10 +13,13 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from s2i_core.analysis.drift import Moved
 from s2i_core.analysis.report import plots
 from s2i_core.analysis.report.figures import Column, Figures, Reference
 
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; img-src data:; base-uri 'none'; form-action 'none'"
+HTML = "text/html; charset=utf-8"
+"""Its type."""
 _WORDS = {
     "to draw": "gets a picture",
     "below_confidence": "nothing to draw",
@@ -50,6 +53,19 @@ def page(figures: Figures) -> str:
             policy=_POLICY.format(base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()),
         )
     )
+
+
+def in_short(figures: Figures) -> str:
+    """The gist, in Markdown."""
+    lines = [f"**{figures.title}**, {figures.destination}", ""]
+    lines += [f"- {number} {what}" for number, what in _facts(figures)]
+    if figures.references:
+        last = figures.references[-1]
+        told = "; ".join(each.described() for each in last.moved) or "the first, with nothing to compare it with"
+        lines.append(f"- reference recordings ({last.scenes} scenes): {told}")
+    if figures.newest:
+        lines.append(f"- the last {figures.by} beside those before: {'; '.join(map(Moved.described, figures.newest))}")
+    return "\n".join(lines)
 
 
 def _facts(figures: Figures) -> list[tuple[str, str]]:
@@ -177,7 +193,7 @@ def _drift(figures: Figures) -> Drift:
     plot = None
     if any(each.moved for each in references):
         labels = {each.name: label for each, label in zip(figures.columns, _labels(figures.columns), strict=True)}
-        names = [labels.get(each.run_id, each.run_id) for each in references]
+        names = [labels.get(each.run_id, each.at[5:10]) for each in references]
         amounts = {
             what: [next((one.amount for one in each.moved if one.what == what), None) for each in references]
             for what in ("vectors", "confidence", "similarity")
