@@ -15,6 +15,7 @@ import typer
 from s2i_core.config import ImageConfig, changed, chosen
 from s2i_core.corpus.compose import SpriteBook
 from s2i_core.errors import ConfigError
+from s2i_core.evaluation import coverage as reaching
 from s2i_core.evaluation import latency
 from s2i_core.evaluation import sentences as recorded
 from s2i_core.evaluation.lectures import shown, unnamed
@@ -234,6 +235,28 @@ def card(
     folder = Path(checkpoint) if checkpoint else shipped_checkpoint()
     path = write_card(json.loads(results.read_text("utf-8")), folder)
     typer.echo(f"Written: {path}")
+
+
+@app.command()
+def coverage(
+    checkpoint: Annotated[str, typer.Option(help="Folder of a saved model; empty takes the shipped one.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write the figures as JSON, with machine and versions.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.", min=0)] = 0,
+) -> None:
+    """Ask how many of the 2,000 most frequent concrete nouns have a picture, and how many had one without icons."""
+    if threads:
+        torch.set_num_threads(threads)
+    library = SpriteLibrary.load((Path(checkpoint) if checkpoint else shipped_checkpoint()) / LIBRARY_FOLDER)
+    found = {
+        name: asdict(reaching.measure(each.concepts))
+        for name, each in (("library", library), ("as_drawn", library.as_drawn))
+    }
+    if out is not None:
+        write_result(out, "python -m s2i_core.evaluation coverage", found)
+    for name, told in found.items():
+        typer.echo(
+            "{0}: {named:.3f} named, {synonyms:.3f} with synonyms, {near:.3f} with near names".format(name, **told)
+        )
 
 
 @app.command()

@@ -97,6 +97,44 @@ def concrete_nouns() -> dict[str, str]:
     return found
 
 
+_INSULTS = re.compile(r"\b(offensive|slur|disparag|derogat|insult|bastard)")
+"""In what a sense means, or in its synonyms: nobody should be called so."""
+
+
+def frequent_nouns(count: int) -> dict[str, str]:
+    """The `count` most frequent of `concrete_nouns`, with their kinds: by how often their first sense is tagged.
+
+    What is one person, place or work in that sense is none of them, and no insult; ties by alphabet.
+    """
+    tagged = {
+        key.partition("%")[0].replace("_", " "): int(times)
+        for key, sense, times in (
+            line.split(" ") for line in (_folder() / "cntlist.rev").read_text("latin-1").splitlines()
+        )
+        if key.partition("%")[2].startswith("1:") and sense == "1"
+    }
+    left_out = {line[:8] for line in _lines("data.noun") if "@i" in line.split(" ") or _INSULTS.search(line)}
+    first = _first_senses()
+    found = {noun: kind for noun, kind in concrete_nouns().items() if first[noun] not in left_out and noun in tagged}
+    return dict(sorted(found.items(), key=lambda item: (-tagged[item[0]], item[0]))[:count])
+
+
+@lru_cache(maxsize=1)
+def synonyms() -> dict[str, frozenset[str]]:
+    """For each noun those of the same first sense, itself among them."""
+    same: dict[str, set[str]] = {}
+    for noun, sense in _first_senses().items():
+        same.setdefault(sense, set()).add(noun)
+    return {noun: frozenset(same[sense]) for noun, sense in _first_senses().items()}
+
+
+@lru_cache(maxsize=1)
+def _first_senses() -> dict[str, str]:
+    """Of each noun the synset of its most frequent sense, by its number."""
+    entries = (line.split(" ") for line in _lines("index.noun"))
+    return {entry[0].replace("_", " "): entry[4 + int(entry[3]) + 2] for entry in entries}
+
+
 @lru_cache(maxsize=1)
 def other_words() -> frozenset[str]:
     """Every verb, adjective and adverb, in lower case."""

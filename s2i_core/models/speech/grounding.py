@@ -31,7 +31,7 @@ from s2i_core.weights import GROUNDING_FOLDER
 _MAX_SCALE = 60.0
 _VOCABULARY = "vocabulary.safetensors"
 _TITLES = "titles"
-_SAME = 0.8
+SAME = 0.8
 """The cosine of two names from which one picture shows both, chosen on the lectures of development."""
 
 
@@ -61,7 +61,7 @@ class Vocabulary:
         if not len(self.others):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         cosines = self.others @ self.vectors.T
-        same = np.flatnonzero(cosines.max(1) >= _SAME)
+        same = np.flatnonzero(cosines.max(1) >= SAME)
         return same, cosines[same].argmax(1)
 
     def of_titles(self, shares: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from s2i_core.hearing import CROP_S, FRAMES_HZ
 from s2i_core.models.parts import load_part
 from s2i_core.models.speech.grounding import Grounding
 from s2i_core.pipeline import SpeechToImagePipeline
+from s2i_core.training import library as libraries
 from s2i_core.training.grounding import __main__ as command
 from s2i_core.training.grounding import frames, spoken, trainer
 from s2i_core.training.grounding.frames import NOTHING, TimedName
@@ -264,7 +265,7 @@ def test_the_target_is_spread_over_what_is_alike():
 
 def test_a_checkpoint_gets_it_with_the_things_of_its_library(tmp_path, monkeypatch):
     others = np.eye(8, dtype=np.float32)[:5]
-    monkeypatch.setattr(command, "other_nouns", lambda drawn: others)
+    monkeypatch.setattr(libraries, "other_nouns", lambda drawn: others)
     checkpoint = tmp_path / "checkpoint"
     tiny_pipeline().save_pretrained(checkpoint)
     Grounding(8, 1, 2, 16, 4, 8, slope=0.5).save_pretrained(tmp_path / "trained")
