@@ -1,8 +1,8 @@
 """One scene drawn again by an editor, with the page and the pack of its recording: seconds of the whole command.
 
-A sample of a minute and a half is planned and drawn with the shipped model; then `s2i redo` runs on one of its scenes as
-a program of its own, so that starting it and loading the model count. At last every picture is drawn again from its row,
-alone, and compared with its file: those drawn in a batch here, and those that the program drew.
+A sample of a minute and a half is planned and drawn with the shipped model; then `s2i redo` runs on one of its scenes
+as a program of its own, so that starting it and loading the model count. At last every picture is drawn again from its
+row, alone, and compared with its file: those drawn in a batch here, and those that the program drew.
 """
 
 from __future__ import annotations
