@@ -217,6 +217,8 @@ def _illustrated(
         with step("Look for work"):
             work = archive.pending(limit, retry_failed=retry_failed)
         jobs, stopped, drift = _run_jobs(archive, request, address, work)
+        if archive.config.selection.apply and stopped is None:
+            select(archive)
         published = publish(archive)
         packs = write_packs(archive, run_id) if archive.config.packs.write else 0
     power = here(archive.config.resources) if address is None else capacity(address)
@@ -371,6 +373,20 @@ def publish(archive: Archive) -> Published:
     return archive.pages.publish(
         archive.pages.pending(), faults, lambda done, total: report(Step(PUBLISH, done, total))
     )
+
+
+@task(
+    retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_transient, cache_policy=NO_CACHE, persist_result=False
+)
+def select(archive: Archive) -> dict[str, int]:
+    """Leave out, draw again or reuse pictures as the settings ask, with a model of this process. Returns how many."""
+    from s2i_core.editing.selection import selected
+    from s2i_core.models import registry
+
+    with step("Select"):
+        done = selected(archive.lake, archive.config, registry.load(archive.config.model), "run")
+    get_run_logger().info("selected: %s", done.counted)
+    return done.counted
 
 
 @task(

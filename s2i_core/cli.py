@@ -39,6 +39,7 @@ CORE = {
     "pin": ("s2i_core.editing.command:pin", "Keep the picture of a scene, whatever later runs draw."),
     "swap": ("s2i_core.editing.command:swap", "Show another one of a scene's pictures."),
     "undo": ("s2i_core.editing.command:undo", "Take an edit back."),
+    "select": ("s2i_core.editing.command:select", "Leave out, draw again or reuse pictures by numbers."),
     "edits": ("s2i_core.editing.command:edits", "List what editors did: who, when, what."),
     "query": ("s2i_core.analysis.query:command", "Ask the tables of a destination in SQL."),
     "search": ("s2i_core.analysis.search:command", "Find scenes by a spoken question, a picture, a thing or a scene."),

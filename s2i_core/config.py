@@ -408,6 +408,38 @@ class PackConfig(Settings):
     )
 
 
+class SelectionConfig(Settings):
+    """What is taken out or drawn again by numbers, before people look: nothing, unless a setting here asks for it."""
+
+    apply: bool = Field(False, description="A run also selects, before it publishes; `s2i select` does it later.")
+    precision: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Leave a picture out where even its surest thing was named with less precision than this, by what "
+        "was measured on lectures; `none` leaves none out.",
+    )
+    similarity: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Draw a picture again with other seeds that is less like what it is to show than this cosine "
+        "(`images.similarity`), and take the best; `none` draws none again.",
+    )
+    tries: int = Field(3, ge=1, le=16, description="Seeds that are tried for it.")
+    repeats: Literal["keep", "reuse", "leave_out"] = Field(
+        "keep",
+        description="Of a picture that looks like an earlier one, in its recording or in another: keep it, show the "
+        "earlier one there as well, or leave the scene out.",
+    )
+    alike: float = Field(0.9, ge=0, le=1, description="Cosine of two pictures' vectors from which they look alike.")
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked for."""
+        return self.precision is not None or self.similarity is not None or self.repeats != "keep"
+
+
 class ProvenanceConfig(Settings):
     """What published pictures say of their origin, and whose keys vouch for it."""
 
@@ -474,6 +506,7 @@ class RunConfig(Settings):
     resources: ResourceConfig = ResourceConfig()
     limits: LimitConfig = LimitConfig()
     packs: PackConfig = PackConfig()
+    selection: SelectionConfig = SelectionConfig()
     provenance: ProvenanceConfig = ProvenanceConfig()
     drift: DriftConfig = DriftConfig()
     report: ReportConfig = ReportConfig()

@@ -360,6 +360,8 @@ class EditKind(StrEnum):
     """Show another one of its pictures."""
     UNDO = "undo"
     """Take an earlier edit back."""
+    REUSE = "reuse"
+    """Show the picture of another scene."""
 
 
 @dataclass(frozen=True)

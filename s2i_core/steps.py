@@ -11,7 +11,7 @@ import bisect
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -384,6 +384,17 @@ def settings_cell(image: ImageConfig, things: Sequence[str] | None = None) -> st
     """For the column `settings`: what `settings_of` reads."""
     told: dict[str, Any] = {"image": image.model_dump()}
     return json.dumps(told if things is None else told | {"things": list(things)}, separators=(",", ":"))
+
+
+def of_another_scene(cell: str | None, scene_id: str) -> str:
+    """The column `settings` of a picture that is the one of another scene: `drawn_scene` reads whose."""
+    return json.dumps((json.loads(cell) if cell else {}) | {"scene": scene_id}, separators=(",", ":"))
+
+
+def drawn_scene(row: Mapping[str, Any]) -> str:
+    """Id of the scene that the picture of a row of `images` was drawn from: its own, unless it was reused."""
+    told = json.loads(row["settings"]) if row["settings"] else {}
+    return str(told.get("scene") or row["scene_id"])
 
 
 def settings_of(cell: str) -> tuple[ImageConfig, list[str] | None]:

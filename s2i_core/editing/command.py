@@ -139,6 +139,65 @@ def undo(
     _edit(act, destination, by, config, publish=publish, as_json=as_json)
 
 
+def select(
+    *,
+    precision: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Leave out where the surest thing was named with less precision, as 0.9."),
+    ] = None,
+    similarity: Annotated[
+        float | None,
+        typer.Option(min=-1, max=1, help="Draw again, with other seeds, what is less like what it is to show, as 0.3."),
+    ] = None,
+    repeats: Annotated[
+        str | None, typer.Option(help="What looks like an earlier picture: keep, reuse (show that one) or leave_out.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be decided, and change nothing.")] = False,
+    destination: options.Destination = None,
+    publish: _Publish = True,
+    preset: options.Preset = "cpu",
+    checkpoint: options.Checkpoint = None,
+    library: options.Library = None,
+    settings: options.SetOptions = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Leave out, draw again or reuse pictures by numbers, as the settings under `selection` or these options ask.
+
+    Each decision is an edit with its reason: s2i edits lists them, s2i undo takes them back. A scene with an edit is
+    left alone.
+    """
+    from s2i_core.editing.follow import follow
+    from s2i_core.editing.selection import plain, selected
+    from s2i_core.models import registry
+    from s2i_core.storage.objects import S3Settings
+    from s2i_core.storage.tables import Lake
+
+    asked: dict[str, Any] = {
+        "selection.precision": precision,
+        "selection.similarity": similarity,
+        "selection.repeats": repeats,
+    }
+    told = {name: value for name, value in asked.items() if value is not None}
+    config = options.shaped(preset, told | options.changes(checkpoint=checkpoint, library=library, settings=settings))
+    lake = Lake(S3Settings.from_env(), options.named_destination(destination))
+    done = selected(lake, config, registry.load(config.model), "command", dry=dry_run)
+    stale: list[str] = []
+    for recording_id in done.recordings if publish and not dry_run else ():
+        stale += follow(lake, recording_id, config).stale
+    if as_json:
+        facts = {"decisions": plain(done.choices), "counted": done.counted, "stale": stale}
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        for each in done.choices:
+            typer.echo(f"{each.kind}  {each.scene_id[:8]}  {each.reason}")
+        counted = ", ".join(f"{count} {kind}" for kind, count in done.counted.items())
+        typer.echo(f"{counted}{' (nothing was changed)' if dry_run else ''}")
+        for line in stale:
+            typer.secho(f"still as it was: {line}", fg="yellow", err=True)
+    if stale:
+        raise typer.Exit(1)
+
+
 def edits(
     *,
     scene: Annotated[

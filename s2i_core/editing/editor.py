@@ -244,6 +244,10 @@ class Editor:
         # The time is that of the decision, not that at which the picture was ready.
         return self._commit(state, replace(edit, image_id=made.image_id))
 
+    def choose(self, scene_id: str, kind: EditKind, image_id: str | None, note: str) -> Edited:
+        """Show this picture of a scene, or leave it out where none is named."""
+        return self._decide(self.state(scene_id), kind, image_id, note, rejected=image_id is None)
+
     def undo(self, scene_id: str, edit_id: str | None = None, note: str | None = None) -> Edited:
         """Take an edit of a scene back.
 

@@ -70,9 +70,9 @@ def run(line: str, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         return ""
     assert words[0] == "s2i", line
     words = [TINY.get(word, word) for word in words[1:]]
-    more = ["--checkpoint", str(checkpoint)] if words[0] == "redo" else []
+    more = ["--checkpoint", str(checkpoint)] if words[0] in {"redo", "select"} else []
     # That the page and the pack follow takes seconds each time: seeing it once will do.
-    more += ["--no-publish"] if words[0] in {"swap", "pin", "undo", "reject"} else []
+    more += ["--no-publish"] if words[0] in {"swap", "pin", "undo", "reject", "select"} else []
     done = CliRunner().invoke(app, [*words, *more])
     plain = line.split("  #", maxsplit=1)[0].strip()
     assert done.exit_code == CODES.get(plain, 0), f"{plain}\n{done.output}"
@@ -99,8 +99,8 @@ def test_publishing(checkpoint: Path, place: Path, monkeypatch: pytest.MonkeyPat
 
 def test_editing(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line for line in commands("editing.md") if not line.startswith("s2i serve")]
-    told = [run(line, checkpoint, monkeypatch) for line in lines]
-    assert len(told) >= 8 and told[-1].count("\n") == 6, told[-1]
+    told = {line.split("  ")[0]: run(line, checkpoint, monkeypatch) for line in lines}
+    assert len(told) >= 10 and told["s2i edits"].count("\n") == 6, told["s2i edits"]
 
 
 def test_provenance(checkpoint: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

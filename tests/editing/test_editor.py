@@ -29,7 +29,7 @@ from s2i_core.packs.destinations import Bucket
 from s2i_core.packs.pack import Pack
 from s2i_core.packs.publish import pending
 from s2i_core.records import Edit, EditKind
-from s2i_core.steps import Planned
+from s2i_core.steps import Planned, drawn_scene
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.places import parse_uri
 from s2i_core.storage.tables import Lake
@@ -79,7 +79,7 @@ def same_again(lake: Lake, config: RunConfig, artist: ModelArtist) -> int:
     }
     rows = lake.images.read().to_pylist()
     for row in rows:
-        data = redrawn(row, planned[row["scene_id"]], config, artist)
+        data = redrawn(row, planned[drawn_scene(row)], config, artist)
         assert hashlib.sha256(data).hexdigest() == row["sha256"], row
     return len(rows)
 
