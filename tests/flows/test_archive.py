@@ -48,7 +48,8 @@ def test_an_archive_comes_back_illustrated_and_is_not_done_again(
 
     pages = keys(objects, destination, "pages/")
     ids = set(lake.images.read(["recording_id"])["recording_id"].to_pylist())
-    assert pages == sorted(["pages/index.html", "pages/manifest.json", *(f"pages/{one}.html" for one in ids)])
+    told = ("pages/faults.json", "pages/index.html", "pages/manifest.json")
+    assert pages == sorted([*told, *(f"pages/{one}.html" for one in ids)])
     bucket = destination.removeprefix("s3://")
     assert "🌊" in objects.get(bucket, "pages/index.html").decode()
 
