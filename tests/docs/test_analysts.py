@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import rows_for_tests as rows
@@ -15,7 +16,8 @@ from s2i_core.records import Failure, Stage, row
 from s2i_core.storage.objects import ObjectStore
 from s2i_core.storage.tables import Lake
 
-TEXT = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "analysts.md").read_text("utf-8")
 QUESTIONS = re.findall(r"^```sql\n(.*?)^```", TEXT, re.M | re.S)
 
 
@@ -39,8 +41,13 @@ def database(objects: ObjectStore) -> Iterator[Database]:
         yield database
 
 
-def test_there_are_ten_questions() -> None:
-    assert len(re.findall(r"^## \d+\. ", TEXT, re.M)) == 10 <= len(QUESTIONS)
+def test_there_are_ten_questions_each_with_its_answer_and_a_plot() -> None:
+    parts = re.split(r"^## \d+\. ", TEXT, flags=re.M)[1:]
+    assert len(parts) == 10 <= len(QUESTIONS)
+    for number, part in enumerate(parts, 1):
+        assert "| --- |" in part and f"(images/analysts-{number}.svg)" in part
+        text = (DOCS / "images" / f"analysts-{number}.svg").read_text("utf-8")
+        assert ElementTree.fromstring(text).tag.endswith("svg")
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=range(len(QUESTIONS)))
@@ -58,7 +65,7 @@ def test_answers_are_right(database: Database) -> None:
     assert ask("percent_covered") == [("b", 61.0, 50.0, 2, 33.0), ("a", 61.0, 50.0, 4, 66.0)]
     named = ask("max(confidence), 2) AS surest")
     assert [each[:3] for each in named] == [("castle", 8, 2), ("owl", 8, 2)]
-    assert ask("AS tags") == [("a.mp3", "castle, owl"), ("b.mp3", "castle, owl")]
+    assert ask("AS tags") == [("a.mp3", "castle, owl", 8), ("b.mp3", "castle, owl", 8)]
     assert {what: seconds for what, _, seconds, _ in ask("AS stretches")} == {
         "illustrated": 60.0,
         "to draw": 20.0,

@@ -92,9 +92,12 @@ def _parts(figures: Figures) -> list[Part]:
         if there:
             made.append(Part(title, plot, note))
 
-    statuses = [each for each in _STATUS if any(column.recordings.get(each) for column in columns)]
-    outcomes = {status: [float(each.recordings.get(status, 0)) for each in columns] for status in statuses}
-    add("Recordings by outcome", bool(statuses), plots.stacked(names, outcomes, "Recordings by outcome"))
+    outcomes = {status: [float(each.recordings.get(status, 0)) for each in columns] for status in _STATUS}
+    add(
+        "Recordings by outcome",
+        any(each.recordings for each in columns),
+        plots.stacked(names, outcomes, "Recordings by outcome"),
+    )
     add("Pictures", True, plots.bars(names, [float(each.pictures) for each in columns], "Pictures"))
     kinds = sorted({what for each in columns for what in each.seconds}, key=lambda what: (what != "to draw", what))
     shares = {
