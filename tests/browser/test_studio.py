@@ -353,6 +353,13 @@ def test_where_it_doubts_a_tap_says_what_was_meant_and_is_remembered(chromium, d
 def notice(page):
     reaches(page, "notice")
     assert page.get_by_role("alert").text_content().startswith(page.locator("#notice-title").text_content())
+    covered = """() => {
+        const title = document.getElementById('notice-title');
+        title.scrollIntoView({ block: 'nearest' });
+        const { x, y, width, height } = title.getBoundingClientRect();
+        return document.elementFromPoint(x + width / 2, y + height / 2) !== title;
+    }"""
+    assert not page.evaluate(covered), "something lies over what is said"
     return page.locator("#notice-title").text_content()
 
 
