@@ -207,7 +207,18 @@ class ImagesAnswer(Message):
     timings: Timings
 
 
-class RecordingRequest(Options):
+class RecordingOptions(Options):
+    """How to draw a recording."""
+
+    maybe: Annotated[int, Field(ge=0, le=200)] = Field(
+        0,
+        description="Of the scenes that a batch job skips because it is not sure what is named, so many are drawn all "
+        "the same, the surest, after all others.",
+        examples=[12],
+    )
+
+
+class RecordingRequest(RecordingOptions):
     """A recording in object storage, to be illustrated; only under the prefixes that the service allows."""
 
     uri: str = Field(max_length=2048, description="`s3://bucket/key`.", examples=["s3://archive/talk.mp3"])
@@ -224,6 +235,9 @@ class SceneView(PictureContents):
     reason: str | None = Field(None, description="Why it has no picture: silence, no_speech, below_confidence, ...")
     confidence: float | None = None
     things: list[str] | None = Field(None, description=_THINGS)
+    maybe: int | None = Field(
+        None, description="It is skipped, and drawn all the same: its place among those, 1 for the surest."
+    )
     image_url: str | None = Field(None, description="Path of its picture, once it is drawn.")
     seed: str | None = None
     similarity: float | None = None

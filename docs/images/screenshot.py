@@ -2,6 +2,7 @@
 
     python docs/images/screenshot.py talk/index.html docs/images/page.png --at 42
     python docs/images/screenshot.py http://127.0.0.1:8000 docs/images/studio.png --say sentence.opus
+    python docs/images/screenshot.py http://127.0.0.1:8000 docs/images/studio-doubt.webp --say w.ogg --doubt
     python docs/images/screenshot.py http://127.0.0.1:8000 docs/images/studio-recording.png --recording talk.mp3 --at 42
 
 The first is the page of a recording, from `s2i illustrate` or `s2i demo`; the others are the Studio of `s2i serve`,
@@ -11,6 +12,7 @@ which hears a file as its microphone, or is given one as a recording. Needs the 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import tempfile
@@ -18,6 +20,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
 from playwright.sync_api import Page, sync_playwright
 
 from s2i_core.audio.decode import decode
@@ -25,6 +28,7 @@ from s2i_core.config import AudioConfig
 
 _WAIT_MS = 240_000
 _RATE_HZ = 16_000
+_GAP_PX = 16
 
 
 def main() -> None:
@@ -35,6 +39,7 @@ def main() -> None:
     parser.add_argument("--at", type=float, default=0.0, metavar="SECONDS", help="the moment to show")
     parser.add_argument("--say", type=Path, metavar="FILE", help="what the Studio's microphone hears")
     parser.add_argument("--listening", action="store_true", help="with --say: while it listens, not the picture")
+    parser.add_argument("--doubt", action="store_true", help="with --say: a strip of doubt, tap and picture")
     parser.add_argument("--recording", type=Path, metavar="FILE", help="what the Studio is given")
     parser.add_argument("--size", default="1280x880", help="of the window, in pixels")
     parser.add_argument("--dark", action="store_true", help="as people see it who prefer dark")
@@ -62,7 +67,10 @@ def main() -> None:
             if arguments.recording:
                 _give(page, arguments.recording, arguments.at)
         page.wait_for_timeout(1500)
-        page.screenshot(path=arguments.picture)
+        if arguments.doubt:
+            _strip(page).save(arguments.picture, quality=82)
+        else:
+            page.screenshot(path=arguments.picture)
         browser.close()
 
 
@@ -81,8 +89,30 @@ def _say(page: Page, listening: bool) -> None:
     page.locator("#speak").click()
     page.locator("body[data-state=listening]").wait_for()
     if not listening:
-        page.locator("body[data-state=shown]").wait_for()
+        page.locator("body:is([data-state=shown], [data-state=choosing])").wait_for()
         page.mouse.move(0, 0)
+
+
+def _strip(page: Page) -> Image.Image:
+    """Doubt, the tap, and the picture, side by side."""
+    choice = page.locator(".choice").first
+    box = choice.bounding_box()
+    assert box is not None, "nothing is in doubt"
+    frames = [Image.open(io.BytesIO(page.screenshot())).convert("RGB") for _ in range(2)]
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    draw = ImageDraw.Draw(frames[1], "RGBA")
+    for radius, ink in ((30, (255, 255, 255, 120)), (20, (40, 30, 24, 170))):
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
+    choice.click()
+    page.locator("body[data-state=shown]").wait_for()
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1500)
+    frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    width, height = frames[0].size
+    strip = Image.new("RGB", (3 * width + 2 * _GAP_PX, height), "white")
+    for place, frame in enumerate(frames):
+        strip.paste(frame, (place * (width + _GAP_PX), 0))
+    return strip
 
 
 def _give(page: Page, recording: Path, at_s: float) -> None:

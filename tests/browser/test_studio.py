@@ -450,6 +450,54 @@ def test_a_lost_connection_keeps_what_was_said(chromium, url):
         reaches(page, "shown")
 
 
+def test_a_press_before_the_page_is_there_counts(chromium, url):
+    context = chromium.new_context(**DESKTOP)
+    page = context.new_page()
+    held = []
+    page.route("**/studio/studio.js", lambda route: held.append(route))  # noqa: PLW0108 -- Playwright marks it
+    page.goto(url, wait_until="commit")
+    page.locator("#speak").click()
+    assert page.evaluate(STATE) == "opening"
+    assert len(held) == 1
+    held[0].continue_()
+    reaches(page, "listening")
+    context.close()
+
+
+def test_without_a_network_the_page_is_there_and_says_so(chromium, url):
+    # Chromium logs what the network did not answer.
+    with opened(chromium, url, faults=["ERR_INTERNET_DISCONNECTED", "Failed to load"]) as page:
+        kept = "caches.open('studio').then((cache) => cache.keys()).then((all) => all.length > 15)"
+        wait(page, f"navigator.serviceWorker.controller && {kept}")
+        page.context.set_offline(True)
+        page.reload()
+        wait(page, "document.getElementById('status').textContent.startsWith('There is no connection')")
+        assert page.get_by_role("button", name="Speak").is_visible()
+        assert_sound(page)
+        page.context.set_offline(False)
+        wait(page, "document.getElementById('style').hidden === false")
+        assert page.get_by_role("status").text_content() == ""
+
+
+def test_what_is_shown_is_said_by_a_voice_of_this_machine(chromium, url):
+    voices = """
+        window.said = [];
+        const voices = [{ lang: 'en-US', localService: LOCAL, name: 'a voice' }];
+        Object.defineProperty(window, 'speechSynthesis', { value: {
+            getVoices: () => voices, cancel() {}, addEventListener() {}, speak: ({ text }) => window.said.push(text),
+        } });
+        window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
+    """
+    with opened(chromium, url, voices.replace("LOCAL", "false")) as page:
+        assert page.locator("#aloud").is_hidden(), "a voice elsewhere would be told what is shown"
+    with opened(chromium, url, voices.replace("LOCAL", "true"), **PHONE) as page:
+        page.get_by_role("button", name="Say what is shown").click()
+        speak_shortly(page)
+        reaches(page, "shown")
+        assert page.locator("#picture").get_attribute("alt").startswith(page.evaluate("window.said.at(-1)"))
+        assert_sound(page)
+
+
 def test_a_place_with_keys_asks_for_one(chromium, service, settings, tmp_path):
     from cluster.serve.clips.service import Service
     from cluster.serve.http.application import build
@@ -517,6 +565,25 @@ def test_the_scenes_of_a_recording_appear_and_play(page, speech):
     page.go_back()
     assert page.get_by_role("button", name="Speak").is_visible(), "Back leaves the recording, not the page"
     assert page.evaluate(f"{audio}.paused")
+
+
+def test_what_is_unsure_in_a_recording_is_marked_and_can_be_left_out(chromium, doubting_url, speech):
+    with opened(chromium, doubting_url, **PHONE) as page:
+        pause = np.zeros(int(2.5 * RATE_HZ))
+        drop(page, "twice.wav", wav(np.concatenate([speech, pause, speech[::-1]])[:, None], RATE_HZ))
+        wait(page, "document.getElementById('cancel').hidden")
+        count = page.locator("#scenes .maybe img").count()
+        assert count == page.locator("#scenes img").count() >= 1
+        assert f"{count} of them maybe" in page.locator("#subtitle").text_content()
+        assert page.locator("#caption").text_content().startswith("Maybe")
+        assert_sound(page)
+        page.get_by_role("slider", name="Unsure pictures").focus()
+        page.keyboard.press("Home")
+        assert page.locator("#scenes img").count() == 0 and page.locator("#rest svg").is_visible()
+        assert page.locator("#reason").text_content() == "Nothing to draw"
+        assert_sound(page)
+        page.keyboard.press("End")
+        assert page.locator("#scenes img").count() == count
 
 
 def test_a_file_that_is_no_sound_is_said_to_be_none(desktop):

@@ -20,7 +20,7 @@ from cluster.serve.http.dependencies import ERRORS, PICTURE, CallerOf, ServiceOf
 from cluster.serve.http.uploads import Form, audio, chunks
 from cluster.serve.messages import Event
 from cluster.serve.problems import Refusal
-from cluster.serve.schemas import Options, RecordingRequest, RecordingView
+from cluster.serve.schemas import RecordingOptions, RecordingRequest, RecordingView
 from s2i_core.config import ImageConfig
 
 _KEEP_ALIVE_S = 15.0
@@ -38,10 +38,14 @@ router = APIRouter(tags=["recordings"])
     status_code=202,
     response_model=RecordingView,
     responses=ERRORS,
-    openapi_extra=documentation.upload_body(Options, RecordingRequest),
+    openapi_extra=documentation.upload_body(RecordingOptions, RecordingRequest),
 )
 async def begin_recording(
-    request: Request, response: Response, options: Annotated[Options, Query()], service: ServiceOf, caller: CallerOf
+    request: Request,
+    response: Response,
+    options: Annotated[RecordingOptions, Query()],
+    service: ServiceOf,
+    caller: CallerOf,
 ) -> RecordingView:
     """Send a long recording, or name one in object storage under a prefix that the service allows.
 
@@ -105,7 +109,9 @@ async def delete_recording(id: str, service: ServiceOf, caller: CallerOf) -> Res
     return Response(status_code=204)
 
 
-async def _begin_recording(request: Request, options: Options, service: Service, caller: Caller) -> RecordingView:
+async def _begin_recording(
+    request: Request, options: RecordingOptions, service: Service, caller: Caller
+) -> RecordingView:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
         with service.uploads.take(caller.key_name):
             body = b"".join([each async for each in chunks(request, _MAX_JSON_BYTES, service.limits)])
@@ -114,11 +120,13 @@ async def _begin_recording(request: Request, options: Options, service: Service,
         except ValidationError as error:
             raise problems.of_validation(error.errors()) from None
         image = await service.image_config(wanted)
-        return await _begin(service, caller, image, wanted.uri)
+        return await _begin(service, caller, image, wanted.uri, wanted.maybe)
     return await _upload_recording(request, options, service, caller)
 
 
-async def _upload_recording(request: Request, options: Options, service: Service, caller: Caller) -> RecordingView:
+async def _upload_recording(
+    request: Request, options: RecordingOptions, service: Service, caller: Caller
+) -> RecordingView:
     form = Form()
     image = await service.image_config(options)
     view: RecordingView | None = None
@@ -135,8 +143,9 @@ async def _upload_recording(request: Request, options: Options, service: Service
             if view is None:
                 raise Refusal(422, "undecodable", "The upload is empty.", "Send a recording.")
             await _append(service, view.id, bytes(piece))
-        image = await service.image_config(with_fields(Options, options, form))
-        begun: RecordingView = _or_raise(await service.desk.finish.remote(view.id, image))
+        chosen = with_fields(RecordingOptions, options, form)
+        image = await service.image_config(chosen)
+        begun: RecordingView = _or_raise(await service.desk.finish.remote(view.id, image, chosen.maybe))
         return begun
     except BaseException:
         if view is not None:
@@ -144,8 +153,10 @@ async def _upload_recording(request: Request, options: Options, service: Service
         raise
 
 
-async def _begin(service: Service, caller: Caller, image: ImageConfig, uri: str | None) -> RecordingView:
-    begun: RecordingView = _or_raise(await service.desk.begin.remote(caller.name, caller.key, image, uri))
+async def _begin(
+    service: Service, caller: Caller, image: ImageConfig, uri: str | None, maybe: int = 0
+) -> RecordingView:
+    begun: RecordingView = _or_raise(await service.desk.begin.remote(caller.name, caller.key, image, uri, maybe))
     return begun
 
 

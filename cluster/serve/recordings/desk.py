@@ -61,7 +61,9 @@ class Desk:
 
     # --------------------------------------------------------------------------------------------------- recordings
 
-    async def begin(self, owner: str, key: Key | None, image: ImageConfig, uri: str | None) -> RecordingView | Refusal:
+    async def begin(
+        self, owner: str, key: Key | None, image: ImageConfig, uri: str | None, maybe: int = 0
+    ) -> RecordingView | Refusal:
         """A new recording; its bytes come by `append`, or are read from `uri`."""
         self._forget()
         active = sum(not each.over for each in self._recordings.values())
@@ -72,7 +74,7 @@ class Desk:
         if uri is not None and (refusal := self._forbidden(uri)):
             return refusal
         file = tempfile.TemporaryFile() if uri is None else None  # noqa: SIM115 -- closed with the recording
-        recording = RecordingTask(secrets.token_urlsafe(16), owner, image, file, uri, key)
+        recording = RecordingTask(secrets.token_urlsafe(16), owner, image, file, uri, key, maybe)
         self._recordings[recording.id] = recording
         if self._forgetting is None or self._forgetting.done():
             self._forgetting = asyncio.get_running_loop().create_task(self._forget_in_time())
@@ -92,12 +94,12 @@ class Desk:
         await asyncio.to_thread(recording.file.write, data)
         return True
 
-    async def finish(self, id: str, image: ImageConfig) -> RecordingView | Refusal:
+    async def finish(self, id: str, image: ImageConfig, maybe: int = 0) -> RecordingView | Refusal:
         """The upload is complete: the work begins."""
         recording = self._recordings.get(id)
         if recording is None:
             return problems.missing()
-        recording.image = image
+        recording.image, recording.maybe = image, maybe
         self._start(recording)
         return recording.view()
 

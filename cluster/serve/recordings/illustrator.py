@@ -27,7 +27,7 @@ from s2i_core.audio.isolated import DecoderProcess
 from s2i_core.audio.listen import Heard, Utterance, listen
 from s2i_core.errors import S2IError
 from s2i_core.models import registry
-from s2i_core.records import AudioObject, Scene, Status
+from s2i_core.records import AudioObject, Scene, Skip, Status
 from s2i_core.scenes import Embedded
 from s2i_core.storage.objects import ObjectStore, S3Settings
 from s2i_core.storage.places import parse_uri
@@ -95,8 +95,10 @@ class Illustrator:
             encoder_digest=facts.encoder_digest,
             run_id=recording.id,
         )
-        recording.scenes = [_view(scene) for scene in scenes]
-        wanted = [scene for scene in scenes if scene.status == Status.OK]
+        unsure = maybes(scenes, embedded, recording.maybe)
+        places_of = {scene.index: place for place, scene in enumerate(unsure, 1)}
+        recording.scenes = [_view(scene, places_of.get(scene.index)) for scene in scenes]
+        wanted = [*(scene for scene in scenes if scene.status == Status.OK), *unsure]
         recording.to_draw, recording.status = len(wanted), "drawing"
         await recording.progress()
         for view in recording.scenes:
@@ -205,7 +207,24 @@ class Illustrator:
         await recording.progress()
 
 
-def _view(scene: Scene) -> SceneView:
+def maybes(scenes: Sequence[Scene], embedded: Sequence[Embedded], most: int) -> list[Scene]:
+    """The surest `most` of the scenes that are skipped as unsure, the surest first, to be drawn all the same.
+
+    Each shows the thing that is most likely named in it, or where none is, its focus as a whole.
+    """
+    found = []
+    for scene in scenes:
+        if scene.reason != Skip.BELOW_CONFIDENCE:
+            continue
+        own = (each for each in embedded if scene.start_s <= each.start_s < scene.end_s)
+        things = [thing for each in own for thing in each.things if thing.vector is not None]
+        best = max(things, key=lambda thing: thing.confidence, default=None)
+        meant = scene if best is None else steps.meaning(scene, [best])
+        found.append((best is not None, scene.confidence if best is None else best.confidence, -scene.index, meant))
+    return [meant for *_, meant in sorted(found, key=lambda each: each[:3], reverse=True)[:most]]
+
+
+def _view(scene: Scene, maybe: int | None) -> SceneView:
     return SceneView(
         index=scene.index,
         scene_id=scene.scene_id,
@@ -215,6 +234,7 @@ def _view(scene: Scene) -> SceneView:
         reason=scene.reason,
         confidence=scene.confidence if scene.focus_tokens else None,
         things=scene.things,
+        maybe=maybe,
     )
 
 

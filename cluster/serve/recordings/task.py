@@ -23,6 +23,8 @@ class RecordingTask:
     file: BinaryIO | None
     uri: str | None = None
     key: Key | None = None
+    maybe: int = 0
+    """How many of the unsure scenes are drawn."""
     status: JobStatus = "queued"
     heard_s: float = 0.0
     duration_s: float | None = None

@@ -89,6 +89,13 @@ def test_where_it_is_not_sure_a_clip_and_the_live_stream_offer_different_things(
         assert {each["thing"] for each in others["images"]} == {"owl", "ship", "tree", "key", "moon", "fox"} - {*things}
         assert httpx.post(address, params={"choices": 3, "n": 2}, content=clip, headers=heard).status_code == 422
 
+        with httpx.Client(base_url=url, timeout=60) as client:
+            begun = client.post("/v1/recordings", params={"maybe": 5}, content=clip, headers=heard).json()
+            over = until_over(client, begun["url"])
+            drawn = [scene for scene in over["scenes"] if scene["maybe"]]
+            assert [scene["maybe"] for scene in drawn] == [1] and drawn[0]["status"] == "skipped"
+            assert client.get(drawn[0]["image_url"]).status_code == 200 and over["drawn"] == over["to_draw"] == 1
+
         with connect(url.replace("http", "ws") + "/v1/live", open_timeout=20) as socket:
             told = say(socket, pieces(pcm(waveform)), choices=3, seed=5)
             (offer,) = of(told, "choices")

@@ -1,4 +1,5 @@
 // A recording: its scenes appear along its waveform, and it plays with its pictures in time.
+import { symbol } from "./notice.js";
 import { Refusal, follow, forget, handIn, pictureOf } from "./service.js";
 import { tintOf } from "./tint.js";
 import { Surface, bar, colour, peaks, resample } from "./waveform.js";
@@ -10,6 +11,8 @@ const BIGGEST_DECODED = 200e6;
 const BARS = 400;
 const FLAT = 0.3;
 const REASONS = { silence: "Silence", no_speech: "Music or noise", below_confidence: "Nothing to draw" };
+const ICONS = { silence: "n-silence", no_speech: "n-music", below_confidence: "n-blank" };
+const MAYBE = 24; // of the unsure scenes that are asked for
 
 export const clock = (seconds) => {
   const whole = Math.max(0, Math.floor(seconds + 0.001));
@@ -29,6 +32,7 @@ export class Recording {
     parts.next.addEventListener("click", () => this.turn(1));
     parts.cancel.addEventListener("click", () => this.leaveOff());
     parts.seek.addEventListener("input", () => this.go(Number(parts.seek.value)));
+    parts.maybe.addEventListener("input", () => this.sift());
     this.audio.addEventListener("loadedmetadata", () => this.measure(this.audio.duration));
     this.audio.addEventListener("timeupdate", () => this.draw());
     this.audio.addEventListener("seeked", () => { this.wanted = null; this.draw(); });
@@ -56,7 +60,7 @@ export class Recording {
     parts.cancel.hidden = false;
     this.listenIn(file, abort.signal);
     try {
-      const view = await handIn(file, style ? { style } : {}, (share) => this.say(share < 1 ? `Sending · ${Math.round(100 * share)} %` : "Listening to it", false), abort.signal);
+      const view = await handIn(file, { maybe: MAYBE, ...(style ? { style } : {}) }, (share) => this.say(share < 1 ? `Sending · ${Math.round(100 * share)} %` : "Listening to it", false), abort.signal);
       this.job = view.url;
       this.say("Listening to it");
       for await (const { type, data } of follow(view.events_url, abort.signal)) {
@@ -94,13 +98,32 @@ export class Recording {
     this.audio.removeAttribute("src");
     this.audio.load();
     if (this.url) URL.revokeObjectURL(this.url);
-    for (const scene of this.scenes) if (scene.picture) URL.revokeObjectURL(scene.picture);
+    for (const scene of this.scenes) if (scene.made) URL.revokeObjectURL(scene.made);
     Object.assign(this, { scenes: [], levels: [], duration_s: 0, job: null, url: null, current: null, wanted: null, touched: false, over: false });
     this.parts.scenes.replaceChildren();
     this.stage.clear();
     this.parts.rest.hidden = true;
     this.parts.save.hidden = true;
+    this.parts.maybes.hidden = true;
+    this.parts.maybe.value = this.parts.maybe.max = 0;
     this.draw();
+  }
+
+  /** Show so many of the unsure pictures as the control says, the surest. */
+  sift() {
+    const most = Number(this.parts.maybe.value);
+    this.parts.maybe.setAttribute("aria-valuetext", `${most} of ${this.parts.maybe.max} unsure pictures`);
+    for (const scene of this.scenes.filter((one) => one.maybe)) {
+      const wanted = scene.maybe <= most;
+      scene.picture = wanted ? scene.made : null;
+      scene.reason = wanted && !this.over || scene.picture ? "" : REASONS.below_confidence;
+      this.dress(scene);
+    }
+    const { current } = this;
+    this.current = null;
+    if (current) this.show(current);
+    if (this.over) this.say(this.count(), false);
+    this.surface.draw();
   }
 
   /** Draw no more of it; what is there stays. */
@@ -115,6 +138,7 @@ export class Recording {
     this.over = true;
     this.parts.cancel.hidden = true;
     this.stage.progress.hidden = true;
+    this.sift();
     this.scenes = this.scenes.filter((scene) => {
       const stays = scene.picture || scene.reason;
       if (!stays) scene.item.remove();
@@ -128,7 +152,8 @@ export class Recording {
 
   count() {
     const { length } = this.pictures;
-    return `${clock(this.duration_s)} · ${length} ${length === 1 ? "picture" : "pictures"} drawn from the sound alone`;
+    const unsure = this.pictures.filter((scene) => scene.maybe).length;
+    return `${clock(this.duration_s)} · ${length} ${length === 1 ? "picture" : "pictures"} drawn from the sound alone${unsure ? ` · ${unsure} of them maybe` : ""}`;
   }
 
   /** What is going on; `aloud` also for those who listen to the page. */
@@ -164,7 +189,8 @@ export class Recording {
       scene.tint = await tintOf(blob);
       scene.type = blob.type;
       scene.alt = data.alt ? `: ${data.alt}` : "";
-      scene.picture = URL.createObjectURL(blob);
+      scene.made = URL.createObjectURL(blob);
+      scene.picture = !scene.maybe || scene.maybe <= Number(this.parts.maybe.value) ? scene.made : null;
       this.dress(scene);
       // Until somebody plays it, the newest picture is looked at.
       if (!this.touched) { this.show(scene); this.surface.draw(); } else this.draw();
@@ -178,7 +204,13 @@ export class Recording {
   }
 
   place(view) {
-    const scene = { index: view.index, alt: "", start: view.start_s, end: view.end_s, tint: "", picture: null, reason: view.status === "ok" ? "" : REASONS[view.reason] ?? "No picture" };
+    const scene = { index: view.index, alt: "", start: view.start_s, end: view.end_s, tint: "", picture: null, made: null, maybe: view.maybe, why: view.reason, reason: view.status === "ok" || view.maybe ? "" : REASONS[view.reason] ?? "No picture" };
+    if (scene.maybe) {
+      const all = Number(this.parts.maybe.value) === Number(this.parts.maybe.max);
+      this.parts.maybe.max = Math.max(Number(this.parts.maybe.max), scene.maybe);
+      if (all) this.parts.maybe.value = this.parts.maybe.max;
+      this.parts.maybes.hidden = false;
+    }
     scene.tile = Object.assign(document.createElement("button"), { type: "button", className: "tile" });
     scene.frame = Object.assign(document.createElement("span"), { className: "frame" });
     scene.tile.append(scene.frame, clock(scene.start));
@@ -196,13 +228,14 @@ export class Recording {
 
   dress(scene) {
     scene.tile.classList.toggle("quiet", !!scene.reason);
+    scene.tile.classList.toggle("maybe", !!scene.maybe && !scene.reason);
     scene.tile.classList.toggle("coming", !scene.reason && !scene.picture);
     const from = clock(scene.start);
     if (scene.picture) {
       scene.frame.replaceChildren(Object.assign(document.createElement("img"), { src: scene.picture, alt: "" }));
-      scene.tile.setAttribute("aria-label", `Picture from ${from}${scene.alt}`);
+      scene.tile.setAttribute("aria-label", `${scene.maybe ? "Maybe: picture" : "Picture"} from ${from}${scene.alt}`);
     } else if (scene.reason) {
-      scene.frame.replaceChildren(Object.assign(document.createElement("span"), { textContent: scene.reason }));
+      scene.frame.replaceChildren(symbol(ICONS[scene.why] ?? "n-blank"), Object.assign(document.createElement("span"), { textContent: scene.reason }));
       scene.tile.setAttribute("aria-label", `${scene.reason}, ${from}`);
     } else {
       scene.frame.replaceChildren();
@@ -235,9 +268,11 @@ export class Recording {
       parts.save.download = `${this.name} ${clock(scene.start).replaceAll(":", ".")}.${scene.type.split("/")[1]}`;
     } else {
       stage.picture.hidden = stage.glow.hidden = true;
+      parts.restIcon.setAttribute("href", `#${scene.reason ? ICONS[scene.why] ?? "n-blank" : "n-busy"}`);
       parts.reason.textContent = scene.reason || "On its way";
     }
-    const which = scene.picture ? `Picture ${number} of ${this.pictures.length}` : parts.reason.textContent;
+    stage.frame.classList.toggle("maybe", !!scene.picture && !!scene.maybe);
+    const which = scene.picture ? `${scene.maybe ? "Maybe · " : ""}Picture ${number} of ${this.pictures.length}` : parts.reason.textContent;
     const strong = Object.assign(document.createElement("b"), { textContent: which });
     parts.caption.replaceChildren(strong, Object.assign(document.createElement("span"), { className: "muted", textContent: `${clock(scene.start)} – ${clock(scene.end)}` }));
   }

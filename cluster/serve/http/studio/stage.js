@@ -44,7 +44,7 @@ export class Stage {
     this.picture.hidden = this.glow.hidden = this.progress.hidden = true;
     this.picture.removeAttribute("src");
     this.picture.style.filter = "";
-    this.frame.classList.remove("previewing");
+    this.frame.classList.remove("previewing", "maybe");
     for (const old of this.frame.querySelectorAll(".leaving")) old.remove();
   }
 

@@ -1,8 +1,10 @@
 // The page: what its buttons do, and what it shows of speaking and of a recording.
+import { Aloud } from "./aloud.js";
 import { Choices } from "./choices.js";
 import { forgetAll, remember } from "./memory.js";
 import { microphones, prefer, preferred } from "./microphone.js";
 import { Notice } from "./notice.js";
+import { keepPage, watchNetwork } from "./offline.js";
 import { Recording, clock } from "./recording.js";
 import { Refusal, address, getStyles, keepKey } from "./service.js";
 import { Shelf, nameOf } from "./shelf.js";
@@ -20,6 +22,7 @@ const HINT = $("hint").textContent;
 
 const stage = new Stage({ frame: document.querySelector(".now"), picture: $("picture"), glow: $("glow"), progress: $("progress") });
 const choices = new Choices({ box: $("choices") });
+const aloud = new Aloud($("aloud"));
 const wave = new Wave($("wave"));
 const voice = new Audio();
 let styles = [];
@@ -75,6 +78,7 @@ const refuse = (refusal, retry) => {
     choose: () => $("file").click(),
     open: (key) => { keepKey(key); getReady(); again(); },
   });
+  aloud.say($("alert").textContent);
 };
 
 // ------------------------------------------------------------------------------------------------------ speaking
@@ -125,6 +129,7 @@ const scenes = {
   idle: () => { state("idle"); stage.clear(); wave.still(); say(""); button("i-mic", "Speak", HINT); },
   opening: () => {
     voice.pause();
+    aloud.hush();
     notice.hide();
     stage.clear();
     shelf.current(null);
@@ -176,6 +181,7 @@ const scenes = {
     look(picture);
     intoView();
     say(lost ? `Here is your picture. ${lost}` : "Here is your picture");
+    aloud.say(picture.alt || "Here is your picture.");
     lost = "";
     if (document.activeElement === body) from?.focus();
   },
@@ -199,6 +205,7 @@ const scenes = {
     intoView();
     wave.whole(pictures[0].levels, 1, pictures[0].tint);
     say("Which one did you mean?");
+    aloud.say(`Which one did you mean? ${pictures.map((one, i) => `${i + 1}: ${one.alt || one.thing}`).join(" ")}`);
     button("i-mic", "Speak", HINT);
     if (standing) choices.focus();
   },
@@ -308,7 +315,7 @@ $("delete-all").addEventListener("click", () => {
 const recording = new Recording({
   stage,
   refuse: (refusal) => refuse(refusal, () => openFile(lastFile)),
-  parts: { ...Object.fromEntries(["title", "subtitle", "play", "previous", "next", "cancel", "save", "seek", "time", "length", "bars", "audio", "scenes", "rest", "reason"].map((id) => [id, $(id)])), caption: $("caption"), announce: $("status") },
+  parts: { ...Object.fromEntries(["title", "subtitle", "play", "previous", "next", "cancel", "save", "seek", "time", "length", "bars", "audio", "scenes", "rest", "reason", "maybe", "maybes"].map((id) => [id, $(id)])), restIcon: $("rest-icon"), caption: $("caption"), announce: $("status") },
 });
 let lastFile = null;
 
@@ -396,6 +403,7 @@ const getReady = async () => {
     $("style").hidden = false;
   } catch (error) {
     if (error instanceof Refusal && error.code === "unauthorized" && body.dataset.state === "idle") refuse(error, () => scenes.idle());
+    if (error instanceof Refusal && error.code === "lost") cutOff(true);
     // Without styles the page speaks all the same; a service that is away says so when it is asked to draw.
   }
 };
@@ -419,6 +427,7 @@ addEventListener("keydown", (event) => {
   if (busyElsewhere(event)) return;
   if (body.dataset.view === "recording") {
     if (event.key === "Escape") { $("back").click(); return; }
+    if (event.target.id === "maybe") return; // its arrows are its own
     if (isControl(event.target) && (event.key === " " && event.target.type !== "range" || event.target.type === "password")) return;
     if (recording.key(event)) event.preventDefault();
     return;
@@ -440,6 +449,20 @@ addEventListener("keyup", (event) => {
   }
 });
 
+// ------------------------------------------------------------------------------------------------------ the network
+
+const CUT_OFF = "There is no connection. Your pictures are here; new ones come when it is back.";
+const cutOff = (offline) => {
+  body.classList.toggle("offline", offline);
+  if (body.dataset.state === "idle") say(offline ? CUT_OFF : "");
+  if (!offline && !styles.length) getReady();
+};
+watchNetwork(cutOff);
+
 wave.still();
 shelf.load();
 getReady();
+document.documentElement.dataset.ready = "yes";
+if (document.documentElement.dataset.pressed) $("speak").click();
+addEventListener("load", () => setTimeout(keepPage, 1000));
+if (document.readyState === "complete") setTimeout(keepPage, 1000);

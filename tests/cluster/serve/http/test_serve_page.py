@@ -40,6 +40,25 @@ def test_an_unchanged_file_is_not_sent_again(client):
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_a_slow_network_gets_it_packed_and_all_modules_at_once(client):
+    whole = {name: client.get(f"/studio/{name}", headers={"Accept-Encoding": "identity"}) for name in page.assets()}
+    packed = {name: client.get(f"/studio/{name}", headers={"Accept-Encoding": "br, gzip;q=0.5"}) for name in whole}
+    assert all(packed[name].content == answer.content for name, answer in whole.items())
+    assert all("content-encoding" not in answer.headers for answer in whole.values())
+    sent = [int(answer.headers["content-length"]) for answer in packed.values()]
+    assert sum(sent) < 0.4 * sum(len(answer.content) for answer in whole.values()) and sum(sent) < 50_000
+    etag = packed["studio.js"].headers["etag"]
+    assert etag != whole["studio.js"].headers["etag"]
+    again = client.get("/studio/studio.js", headers={"Accept-Encoding": "gzip", "If-None-Match": etag})
+    assert again.status_code == 304
+    refused = client.get("/studio/studio.js", headers={"Accept-Encoding": "gzip;q=0"})
+    assert "content-encoding" not in refused.headers
+
+    named = {found for answer in whole.values() for found in re.findall(r'from "\./([^"]+)"', answer.text)}
+    assert named == set(re.findall(r'modulepreload" href="studio/([^"]+)"', client.get("/").text))
+    assert client.get("/studio/worker.js").headers["service-worker-allowed"] == "/"
+
+
 @pytest.mark.parametrize("name", ["nothing.js", "page.py", "__init__.py", "..%2Fpage.py", "%2e%2e/page.py"])
 def test_nothing_else_is_there(client, name):
     assert client.get(f"/studio/{name}").status_code == 404
