@@ -122,9 +122,9 @@ _ROWS = (
     ("talk", "telephone_recall", _BASE, "… over a telephone"),
     ("talk", "robotic_recall", _BASE, "… robotic voices"),
     ("talk", "people_recall", _BASE, "… people"),
-    ("talk", "neural_told_recall", "", "… as it is set: recall, neural voices"),
-    ("talk", "neural_told_precision", "", "… as it is set: precision, neural voices"),
-    ("talk", "neural_off_s", "", "off in time, median, s"),
+    ("talk", "neural_told_recall", "", "what is told as it is set, neural voices: recall"),
+    ("talk", "neural_told_precision", "", "… precision"),
+    ("talk", "neural_off_s", "", "… off in time, median, s"),
     ("talk", "neural_calibration_error", "", "confidence off from what is right, on average"),
     ("talk", "hearing_s_a_minute", _BASE, "hearing a minute of talk, seconds of one core"),
     ("talk-pictures", "clean_right", "_cascade", "pictures of lectures that show something named in their scene"),
@@ -143,9 +143,9 @@ _ROWS = (
     ("robustness", "neural_telephone_r10", "_cascade", "… over a telephone"),
     ("passages", "synthetic_topic_top10", "_cascade", "topic of a passage (17 s on average), top 10"),
     ("passages", "synthetic_shown", "", "… shown in its picture"),
-    ("latency", "understanding_ms", "", "milliseconds from features to condition, the layout's projection not counted"),
+    ("latency", "understanding_ms", "", "milliseconds from features to condition, of 5 s, single things included"),
     ("latency", "understanding_cascade_crop_ms", "", "… of the cascade, with tiny.en"),
-    ("latency", "speech_to_picture_s", "", "seconds from 5 s of speech to the picture, 2 cores"),
+    ("latency", "speech_to_picture_s", "", "seconds from 5 s of speech to the picture"),
 )
 _MARKS = {True: "met", False: "short", None: "not measured"}
 _DAGGER = " †"
@@ -161,7 +161,7 @@ def card(result: Mapping[str, Any]) -> str:
 
     def percent(name: str) -> str:
         found = figure("composition", name)
-        return f"{found['value']:.0%}" if found else "some"
+        return f"{found['value']:.0%}{mark('composition')}" if found else "some"
 
     def mark(part: str) -> str:
         return _DAGGER if parts.get(part, {}).get("older") else ""

@@ -58,7 +58,7 @@ def test_page_and_card(parts, tmp_path):
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     text = card(result)
     assert "| speech → caption in 1,000, neural voices: R@1 | 0.70 (0.40–0.89) |" in text
-    assert "| seconds from 5 s of speech to the picture, 2 cores † | 3.00 (2.90–3.20) |" in text
+    assert "| seconds from 5 s of speech to the picture † | 3.00 (2.90–3.20) |" in text
     assert "†: measured on 2025-01-31" in text
     assert "| image encoder | starts from EfficientNet" in text and "layout projection" not in text
     assert "| short |" in text and "| met |" in text
