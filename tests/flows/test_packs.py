@@ -29,6 +29,8 @@ def test_packs_are_written_by_setting_and_a_failure_stands_until_its_pack_is_the
     source, destination = illustrated.source, illustrated.destination
     assert illustrated.packs == 0 and keys(objects, destination, "packs/") == []
     settings = {**SETTINGS, "packs.write": True, "packs.film": False}
+    # Every picture looks like the first one, if as little as this will do: all others are left out before the packs.
+    settings |= {"selection.apply": True, "selection.repeats": "leave_out", "selection.alike": 0.0}
     archive = Archive(source, destination, checkpoint=checkpoint, settings=settings)
     count = len(archive.packs.recordings())
     assert count >= 2 and archive.pending().packs == count
@@ -46,6 +48,9 @@ def test_packs_are_written_by_setting_and_a_failure_stands_until_its_pack_is_the
     bucket = destination.removeprefix("s3://")
     summary = json.loads(objects.get(bucket, f"runs/{outcome.run_id}/summary.json"))
     assert summary["packs"] == count and summary["jobs"] == []
+    assert lake.decisions()["rejected"].to_pylist() == [True] * (
+        lake.scenes.read(["status"])["status"].to_pylist().count("ok") - 1
+    )
     assert len([key for key in keys(objects, destination, "packs/") if key.endswith("manifest.json")]) == count
     assert subject not in [each.subject for each in overview(lake).failures]
     assert archive.pending().nothing
