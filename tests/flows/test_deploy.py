@@ -64,7 +64,7 @@ def test_tables_are_compacted_once_a_week_by_day(objects: ObjectStore, bucket: s
         lake.failures.merge([row(Failure.of(OSError("ill"), subject=str(number), stage=Stage.READ, run_id="run"))])
     files = flow(**weekly.parameters)
     assert files.pop("failures") == (3, 1)
-    assert files == dict.fromkeys(("recordings", "scenes", "things", "images"), (0, 0))
+    assert files == dict.fromkeys(("recordings", "scenes", "things", "images", "edits"), (0, 0))
     assert lake.failures.read(["subject"])["subject"].sort().to_pylist() == ["0", "1", "2"]
     with pytest.raises(StorageError, match="no such bucket"):
         flow(destination="s3://nowhere-at-all")

@@ -132,4 +132,5 @@ def upload_body(options: type[BaseModel], as_json: type[BaseModel] | None = None
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     """A field as a form has it: without the alternative of null."""
     kinds = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
-    return kinds[0] if kinds else {name: schema[name] for name in ("type", "minimum", "maximum") if name in schema}
+    told = ("type", "minimum", "maximum", "items", "maxItems")
+    return kinds[0] if kinds else {name: schema[name] for name in told if name in schema}
