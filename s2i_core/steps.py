@@ -26,7 +26,7 @@ from s2i_core.audio.listen import Heard, Utterance
 from s2i_core.config import ImageConfig, RunConfig
 from s2i_core.english.alt import alt_text
 from s2i_core.errors import ModelError
-from s2i_core.models.contracts import F16, U8, Drawing, Model, OnStep, ThingHearer
+from s2i_core.models.contracts import F16, F32, U8, Drawing, Model, OnStep, ThingHearer
 from s2i_core.records import (
     NAMED,
     SHOWN_THINGS,
@@ -304,6 +304,12 @@ def draw(
 ) -> Drawing:
     """Pictures of B embeddings; raises as `ImageDecoder.draw` does."""
     return model.decoder.draw(speech, seeds, image, on_step)  # type: ignore[no-any-return]
+
+
+def look(images: U8, model: Model) -> F32:
+    """Pictures `(B, H, W, 3)` to their vectors `(B, E)` in the space that they share with speech."""
+    vectors: F32 = model.space.embed_images(images).float().cpu().numpy()
+    return vectors
 
 
 def draw_batch(

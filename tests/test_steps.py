@@ -28,8 +28,8 @@ HOME = ("s2i_core/steps.py", "s2i_core/models/", "s2i_core/pipeline.py")
 ROWS = {"s2i_core.records": {"ImageSample", "Recording"}, "s2i_core.scenes": {"plan_scenes"}}
 STEPS = {"encode_features", "encode_speech", "generate", "embed_images"}
 PARTS = {"encode": ("encoder",), "draw": ("decoder", "pipeline", "model"), "confidence": ("space", "pipeline", "model")}
-#: Not of ours: transformers' decoding; a vector of pictures that is not of a scene; the pipeline's own call.
-ALLOWED = {("s2i_core/evaluation/cascade.py", "generate"), ("s2i_core/analysis/search.py", "embed_images")}
+#: Not of ours: transformers' decoding.
+ALLOWED = {("s2i_core/evaluation/cascade.py", "generate")}
 
 
 def copies(source: str, path: str) -> Iterator[str]:

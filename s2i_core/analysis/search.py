@@ -80,6 +80,8 @@ def by_picture(path: Path, model: Model) -> Question:
     """
     from PIL import Image, UnidentifiedImageError
 
+    from s2i_core import steps
+
     remedy = "Give a PNG, JPEG or WebP."
     try:
         if path.stat().st_size > _LARGEST_PICTURE_BYTES:
@@ -90,8 +92,7 @@ def by_picture(path: Path, model: Model) -> Question:
             square = image.convert("RGB").crop((left, top, left + side, top + side)).resize((256, 256))
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ConfigError(str(path), f"it is no picture that can be read ({error})", remedy) from error
-    vector = model.space.embed_images(np.asarray(square, np.uint8)[None]).float().cpu().numpy()[0]
-    return Question(vector, model.encoder_digest)
+    return Question(steps.look(np.asarray(square, np.uint8)[None], model)[0], model.encoder_digest)
 
 
 def found(

@@ -211,8 +211,8 @@ class Selection:
         """Vector of a picture in the space that speech shares with pictures `(E,)`."""
         with Image.open(io.BytesIO(self._store.get(self._bucket, str(shown["key"])))) as opened:
             pixels = np.asarray(opened.convert("RGB"))
-        vector = self._model.space.embed_images(pixels[None])[0].float().cpu().numpy()
-        return np.asarray(vector, np.float32)
+        (vector,) = steps.look(pixels[None], self._model)
+        return np.asarray(vector)
 
 
 def selected(

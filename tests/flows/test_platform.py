@@ -186,7 +186,13 @@ def test_nothing_is_left_of_what_is_interrupted_while_it_comes_up(tmp_path: Path
     home = Home(tmp_path / "home")
     before = rays()
     command = [sys.executable, "-m", "s2i_core.cli", "platform", "up", "--no-serve", "--no-samples", "--workers", "1"]
-    with subprocess.Popen(command, env=os.environ | {"S2I_HOME": str(home.root)}, stderr=subprocess.PIPE) as up:
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"S2I_HOME": str(home.root)},
+        stderr=subprocess.PIPE,
+        # A suite in the background of a shell has it ignored, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as up:
         try:
             until(lambda: any(part["healthy"] for part in (home.read() or {"parts": []})["parts"]))
             mine = digest(str(home.folder))

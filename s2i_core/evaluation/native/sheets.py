@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from s2i_core import steps
 from s2i_core.config import ImageConfig
 from s2i_core.evaluation import sentences
 from s2i_core.pipeline import SpeechToImagePipeline
@@ -44,7 +45,8 @@ def pictures(
     vectors = np.asarray(library.vectors, np.float32)
     rng = np.random.default_rng(seed)
     chosen = [rng.choice(places, int(rng.integers(1, _MOST + 1)), replace=False) for _ in range(count)]
-    heard = pipeline.encode_speech(sentences.load()[0], pipeline.sampling_rate_hz)
+    model = pipeline.model
+    heard = steps.encode([model.encoder.frontend(waveform) for waveform in sentences.load()[0]], model)
     said = rng.integers(0, len(heard), count)
     made, shown = [], []
     for first in range(0, count, _BATCH):
@@ -61,7 +63,7 @@ def pictures(
             speech_share=heard.speech_share[few],
             extras=extras,
         )
-        drawing = pipeline.draw(speech, [seed + row for row in rows], image)
+        drawing = steps.draw(speech, [seed + row for row in rows], image, model)
         made.append(drawing.images)
         shown += drawing.shows or []
     return np.concatenate(made), shown
