@@ -32,6 +32,7 @@ from s2i_core.config import (
     ReportConfig,
     ResourceConfig,
     SceneConfig,
+    SelectionConfig,
     SourceConfig,
     WhisperEncoderConfig,
 )
@@ -75,6 +76,11 @@ SECTIONS: list[tuple[str, type[BaseModel], str]] = [
     ("limits", LimitConfig, "What a run may use up; see [limits](scale.md#limits)."),
     ("packs", PackConfig, "What players get; see [publishing](publish.md)."),
     ("provenance", ProvenanceConfig, "What pictures say of their origin; see [provenance](provenance.md)."),
+    (
+        "selection",
+        SelectionConfig,
+        "What is taken out or drawn again by numbers; see [editing](editing.md#by-numbers-before-people-look).",
+    ),
     ("drift", DriftConfig, "Whether runs go on hearing and drawing as they did; see [drift](operate.md#drift)."),
     ("report", ReportConfig, "What a run leaves about itself; see [how runs went](operate.md#how-runs-went)."),
 ]
@@ -108,6 +114,7 @@ ENVIRONMENT = """## Environment
 | `TRACEPARENT` | the span above a run, for whoever starts it within a trace of their own |
 | `S2I_HOME` | folder for what s2i keeps on this machine between runs; without it `.s2i` in the working folder |
 | `S2I_DESTINATION` | where images and tables are, for commands that read them and are not told by `--destination` |
+| `S2I_EDITOR` | who edits, for commands that are not told by `--by`; without it the user of this machine ([editing](editing.md)) |
 | `S2I_STORE_HOME` | folder of the embedded store for `s2i store`; without it `.s2i/store` in the working folder |
 | `PREFECT_API_URL` | a Prefect server of yours; without it s2i starts one on loopback for the time of the run |
 | `RAY_SERVE_ENABLE_HA_PROXY` | `0` has `s2i serve` use Ray Serve's own proxy, in Python, instead of HAProxy |
