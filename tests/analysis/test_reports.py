@@ -51,6 +51,8 @@ def lake(objects: ObjectStore) -> Lake:
             made["images"].append(row(rows.image(scene, similarity=float(random.normal(middle, 0.05)), **about)))
             made["things"] += [row(rows.thing(scene, title)) for title in ("owl", EVIL)[: 1 + (place % 2)]]
         made["scenes"].append(row(rows.scene(f"{number}.mp3", EACH, status="skipped", reason="silence", **about)))
+    later = {"run_id": "edit-7b1d", "created_at": FIRST + timedelta(days=RUNS), "edit_id": "7b1d"}
+    made["images"].append(row(rows.image(scene, image_id="drawn again", **later)))  # by an editor, which is no run
     bad = rows.recording("bad.mp3", recording_id=None, status="failed", reason="broken", duration_s=None, **about)
     made["recordings"].append(row(bad))
     error = Failure.of(ValueError(EVIL), subject="s3://in/bad.mp3", stage=Stage.DECODE, run_id="run-3")

@@ -222,7 +222,7 @@ def runs_of(database: Database) -> dict[str, tuple[datetime, datetime]]:
         """
         SELECT run_id, min(first) AS first, max(last) AS last FROM (
             SELECT run_id, min(created_at) AS first, max(created_at) AS last FROM recordings GROUP BY run_id
-            UNION ALL SELECT run_id, min(created_at), max(created_at) FROM images GROUP BY run_id
+            UNION ALL SELECT run_id, min(created_at), max(created_at) FROM images WHERE edit_id IS NULL GROUP BY run_id
             UNION ALL SELECT run_id, min(created_at), max(created_at) FROM failures GROUP BY run_id
         ) GROUP BY run_id ORDER BY first, run_id
         """,
@@ -323,7 +323,7 @@ class _Reading:
             self._of(facts, row)["confidence"] = _rounded(row["q"])
         told = """count(*) AS pictures, sum(compute_ms) / 1000 AS compute_s, sum(size_bytes) AS bytes,
             approx_quantile(similarity, [0.1, 0.5, 0.9]) AS q"""
-        for row in self._grouped("images", told):
+        for row in self._grouped("images", told, where="edit_id IS NULL"):  # an edit is no run
             one = self._of(facts, row)
             one |= {"pictures": row["pictures"], "compute_s": row["compute_s"], "bytes": int(row["bytes"])}
             one["similarity"] = _rounded(row["q"])
@@ -422,7 +422,7 @@ class _Reading:
             ), few AS (SELECT * FROM mine WHERE place <= {MOST})
             SELECT f.scene_id, f.newest, f.place, any_value(f.confidence) AS confidence,
                    any_value(i.similarity) AS similarity
-            FROM few AS f LEFT JOIN images AS i ON i.scene_id = f.scene_id
+            FROM few AS f LEFT JOIN images AS i ON i.scene_id = f.scene_id AND i.edit_id IS NULL
             GROUP BY f.scene_id, f.newest, f.place ORDER BY f.newest, f.place
             """,
         )
