@@ -264,8 +264,12 @@ class Service:
         Raises:
             Refusal: no place, or not in time.
         """
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.draw(scene, (seed,), image, time_left)) for scene in scenes]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self.draw(scene, (seed,), image, time_left)) for scene in scenes]
+        except ExceptionGroup as failed:
+            # Whoever asked is told as of a single picture: by a refusal, not by a group of them.
+            raise failed.exceptions[0] from failed
         return [task.result() for task in tasks]
 
     async def draw_live(
