@@ -7,6 +7,7 @@ Reference: the OpenLineage specification 2-0-2, and its facets.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.error
@@ -95,7 +96,7 @@ class Lineage:
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S):
                 return True
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, http.client.HTTPException) as fault:
             Log("flows", flow=self.job).warning("lineage was not taken", url=self.url, error=str(fault))
             return False
 

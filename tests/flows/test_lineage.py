@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +61,22 @@ def test_a_run_tells_what_it_reads_and_writes(receiver: list[tuple[str, str, dic
     assert {"out/tables/recordings", "out/tables/images"} < outputs.keys()
     assert {"name": "similarity", "type": "float"} in outputs["out/tables/images"]
     assert receiver[2][2]["run"]["facets"]["errorMessage"]["message"].startswith("s3://archive: it is gone")
+
+
+def test_what_speaks_no_http_harms_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"220 mail.example.org ready\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert not lineage().tell("START")
+        answering.join()
 
 
 def test_without_an_address_nothing_is_told_and_a_wrong_one_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
