@@ -387,7 +387,7 @@ class Edit:
     """Why, in the editor's words."""
     editor: str
     via: str
-    """`command` or `api`."""
+    """`command`, `api` or `run`."""
     created_at: datetime
 
 

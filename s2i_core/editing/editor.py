@@ -95,7 +95,7 @@ class Editor:
         lake: the destination's tables.
         config: settings of the pictures, for rows that do not name theirs, and of the model.
         name: who edits.
-        via: `command` or `api`.
+        via: `command`, `api` or `run`.
         artist: gives what draws; called only where something is drawn.
     """
 
