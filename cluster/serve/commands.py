@@ -125,7 +125,7 @@ def key(
 
 @app.command("keys")
 def list_keys(keys: _Keys = _KEYS, as_json: options.AsJson = False) -> None:
-    """List the keys: their names and quotas."""
+    """List the keys: their names, their quotas and what they may do."""
     from cluster.serve.keys import read
 
     held = read(keys).keys if keys.exists() else ()
@@ -135,7 +135,7 @@ def list_keys(keys: _Keys = _KEYS, as_json: options.AsJson = False) -> None:
         return
     for one in shown:
         hours = one["audio_s_per_day"] / 3600
-        may = ", may edit" if one["edits"] else ""
+        may = (", may edit" if one["edits"] else "") + (", may ask the tables" if one["queries"] else "")
         typer.echo(
             f"{one['name']}  {one['images_per_minute']} pictures a minute, {hours:g} hours of recordings a day{may}"
         )
