@@ -170,7 +170,8 @@ class Editing:
             Refusal: it can't be made.
         """
         facts = await self._service.facts()
-        artist = ServiceArtist(self._service, facts, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        artist = ServiceArtist(self._service, facts, loop)
         if request.kind == "redo":
             await self._service.spend(caller, 1)
 
@@ -192,9 +193,13 @@ class Editing:
                 case "undo":
                     return editor.undo(scene_id, request.edit_id, request.note)
 
-        done = await self._run(work)
-        self.publish(recording_id)
-        return done
+        def made() -> Edited:
+            done = work()
+            # Also where whoever asked has gone meanwhile: the edit stands, and what is published follows it.
+            loop.call_soon_threadsafe(self.publish, recording_id)
+            return done
+
+        return await self._run(made)
 
     def publish(self, recording_id: str, *, make: bool = False) -> None:
         """Write the page and the pack of a recording in the background.
@@ -219,12 +224,13 @@ class Editing:
         try:
             while state.again:
                 make, state.again, state.make = state.make, False, False
-                state.stale = (await self._run(partial(self._write, recording_id, make))).stale
-        except Refusal as refusal:
-            state.stale = (f"{refusal.problem.message} {refusal.problem.remedy}",)
-        except Exception:  # noqa: BLE001 -- told to the editor and to the log; nobody else waits for it
-            log.exception("the page and the pack of %s could not be written", recording_id)
-            state.stale = ("Its page and its pack could not be written: a fault of the service. See its log.",)
+                try:
+                    state.stale = (await self._run(partial(self._write, recording_id, make))).stale
+                except Refusal as refusal:
+                    state.stale = (f"{refusal.problem.message} {refusal.problem.remedy}",)
+                except Exception:  # noqa: BLE001 -- told to the editor and to the log; nobody else waits for it
+                    log.exception("the page and the pack of %s could not be written", recording_id)
+                    state.stale = ("Its page and its pack could not be written: a fault of the service. See its log.",)
         finally:
             state.running = False
 
