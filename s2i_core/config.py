@@ -439,6 +439,12 @@ class SelectionConfig(Settings):
         """Whether anything is asked for."""
         return self.precision is not None or self.similarity is not None or self.repeats != "keep"
 
+    @model_validator(mode="after")
+    def _asks_where_it_applies(self) -> SelectionConfig:
+        if self.apply and not self.asks:
+            raise ValueError("selection.apply selects nothing: set selection.precision, .similarity or .repeats")
+        return self
+
 
 class ProvenanceConfig(Settings):
     """What published pictures say of their origin, and whose keys vouch for it."""

@@ -35,6 +35,8 @@ from s2i_core.weights import least_confidence
 
 BY = "s2i select"
 """The editor of these edits."""
+_SAME = ("model_digest", "style", "width_px", "height_px")
+"""What pictures have in common of which the best is shown: those of other runs may be of another style."""
 Tell = Callable[[int, int], None]
 """Called with recordings done and recordings in all."""
 
@@ -170,11 +172,14 @@ class Selection:
             found = self._editor.redo(choice.scene_id, Wish(), f"{choice.reason}; try {number}").now
             if found.shown is not None and found.shown["similarity"] >= least:
                 return found.shown
-        best = max(found.images, key=lambda each: each["similarity"])
-        if found.shown is not None and best["image_id"] != found.shown["image_id"]:
+        shown = found.shown
+        assert shown is not None
+        same = [each for each in found.images if all(each[name] == shown[name] for name in _SAME)]
+        best = max(same, key=lambda each: each["similarity"])
+        if best["image_id"] != shown["image_id"]:
             note = f"the best of {self._config.tries} tries and the first"
             return self._editor.choose(choice.scene_id, EditKind.SWAP, str(best["image_id"]), note).now.shown
-        return found.shown
+        return shown
 
     def _reuse(self, choice: Choice, state: SceneState) -> Mapping[str, Any] | None:
         """Show the earlier picture: a row of its own, and a file of its own, so that each can be forgotten alone."""

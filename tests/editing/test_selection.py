@@ -110,6 +110,8 @@ def test_what_was_heard_unsurely_is_left_out(lake: Lake, checkpoint: Path) -> No
 
 
 def test_nothing_happens_unless_it_is_asked_for(lake: Lake, checkpoint: Path, model: Model) -> None:
+    with pytest.raises(ConfigError, match="selects nothing"):  # before a run has done all of its work
+        changed(settings(checkpoint), {"selection.apply": True})
     with pytest.raises(ConfigError, match="no setting asks"):
         selection.selected(lake, settings(checkpoint), model, "run")
     refused = CliRunner().invoke(cli.app, ["select", "-d", lake.uri, "--repeats", "burn"])
