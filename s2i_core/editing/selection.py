@@ -173,7 +173,8 @@ class Selection:
             if found.shown is not None and found.shown["similarity"] >= least:
                 return found.shown
         shown = found.shown
-        assert shown is not None
+        if shown is None:  # somebody has left it out meanwhile
+            return None
         same = [each for each in found.images if all(each[name] == shown[name] for name in _SAME)]
         best = max(same, key=lambda each: each["similarity"])
         if best["image_id"] != shown["image_id"]:

@@ -62,12 +62,15 @@ def question(scene: Scene, wish: Choices) -> Question | None:
     sure = scene.status == Status.OK
     if sure and not wish.not_meant and (before is None or before in named):
         return None
-    # Of several things that are named, the least sure is the doubtful one; who refused another for it, too, means none.
+    # Of several things that are named, those that were refused are the doubtful ones; where none was, or all of them were,
+    # the least sure one. Who refused another for it, too, means none.
     kept: tuple[Thing, ...] = ()
-    if sure and len(named) > 1 and set(wish.not_meant) <= set(named):
+    refused = set(wish.not_meant)
+    if sure and len(named) > 1 and refused <= set(named):
         shown = steps.shown_things(scene)
         least = min(shown, key=lambda thing: thing.confidence)
-        kept = tuple(thing for thing in shown if thing.title != least.title)
+        doubted = refused if refused and refused != set(named) else {least.title}
+        kept = tuple(thing for thing in shown if thing.title not in doubted)
     first = () if before is None else (before,)
     if sure and not wish.not_meant:
         first = (*first, *(title for title in named if title not in {thing.title for thing in kept}))

@@ -58,6 +58,7 @@ def test_what_was_not_meant_is_not_offered_again():
     asked = doubt.question(two, wish(not_meant=["owl", "ship"]))
     assert [thing.title for thing in asked.kept] == ["owl"]
     assert doubt.question(two, wish(not_meant=["owl", "ship", "tree"])).kept == ()
+    assert [thing.title for thing in doubt.question(two, wish(not_meant=["owl"])).kept] == ["ship"]
     one, other = doubt.meanings(two, asked, [Thing(title, 1, 2, 0.1, np.eye(8)[n + 3]) for n, title in enumerate("ab")])
     assert one.things == ["owl", "a"] and other.things == ["owl", "b"]
     assert [doubt.thing_of(each, [one, other]) for each in (one, other)] == ["a", "b"]
