@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,6 +18,7 @@ from s2i_core.storage.tables import Lake
 
 Runner = Callable[[JobName, JobRequest, Callable[[Progress], None]], JobSummary]
 _FOLDER = "reference"
+_OF_A_RUN = re.compile(r"\d{8}T\d{6}-[^/]+/")
 
 
 def settled(archive: Archive, request: JobRequest, run: Runner) -> Reference:
@@ -58,7 +60,9 @@ def _scratch(archive: Archive, run_id: str) -> Iterator[str]:
 
     def clear() -> None:
         for item in list(archive.store.list(archive.target, all_of_them)):
-            if item.key.startswith(f"{own}/") or item.key < old:
+            # What else somebody keeps there is none of ours.
+            left = item.key < old and _OF_A_RUN.match(item.key, len(all_of_them))
+            if left or item.key.startswith(f"{own}/"):
                 archive.store.delete(archive.target, item.key)
 
     clear()
