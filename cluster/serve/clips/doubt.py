@@ -62,8 +62,8 @@ def question(scene: Scene, wish: Choices) -> Question | None:
     sure = scene.status == Status.OK
     if sure and not wish.not_meant and (before is None or before in named):
         return None
-    # Of several things that are named, those that were refused are the doubtful ones; where none was, or all of them were,
-    # the least sure one. Who refused another for it, too, means none.
+    # Of several things that are named, those that were refused are the doubtful ones; where none was, or all of them
+    # were, the least sure one. Who refused another for it, too, means none.
     kept: tuple[Thing, ...] = ()
     refused = set(wish.not_meant)
     if sure and len(named) > 1 and refused <= set(named):
