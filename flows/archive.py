@@ -177,6 +177,9 @@ def illustrate_archive(
             log.error("run failed", run_id=run_id, reason=type(error).__name__, error=str(error))
             lineage.tell("FAIL", {"run_id": run_id}, error)
             raise
+        except BaseException:  # Ctrl+C, and what Prefect ends a run by
+            lineage.tell("ABORT", {"run_id": run_id})
+            raise
         facts = dataclasses.asdict(made.totals) | {"stopped": made.stopped, "elapsed_s": made.elapsed_s}
         facts |= {"new_images": made.new_images, "adopted_images": made.adopted_images, "pages": made.pages}
         log.info("run ended", run_id=made.run_id, **facts)

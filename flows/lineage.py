@@ -1,7 +1,8 @@
 """Runs as OpenLineage events, for catalogues that follow where data come from: where `OPENLINEAGE_URL` is set.
 
-A run begins with START and ends with COMPLETE or FAIL; its inputs are the source, its outputs the tables with their
-columns. The variables are those of OpenLineage's own clients. A catalogue that does not answer never harms a run.
+A run begins with START and ends with COMPLETE, FAIL, or ABORT where it is stopped; its inputs are the source, its
+outputs the tables with their columns. The variables are those of OpenLineage's own clients. A catalogue that does not
+answer never harms a run.
 Reference: the OpenLineage specification 2-0-2, and its facets.
 """
 
@@ -23,15 +24,22 @@ import pyarrow as pa
 
 from s2i_core.errors import ConfigError
 from s2i_core.logs import Log
-from s2i_core.records import FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, now
+from s2i_core.records import EDITS, FAILURES, IMAGES, RECORDINGS, SCENES, THINGS, now
 from s2i_core.storage.artifacts import join
 from s2i_core.storage.places import parse_uri
 
-Kind = Literal["START", "COMPLETE", "FAIL"]
+Kind = Literal["START", "COMPLETE", "FAIL", "ABORT"]
 
 _PRODUCER = f"urn:s2i:{version('s2i')}"
 _SPEC = "https://openlineage.io/spec"
-_TABLES = {"recordings": RECORDINGS, "scenes": SCENES, "things": THINGS, "images": IMAGES, "failures": FAILURES}
+_TABLES = {
+    "recordings": RECORDINGS,
+    "scenes": SCENES,
+    "things": THINGS,
+    "images": IMAGES,
+    "edits": EDITS,
+    "failures": FAILURES,
+}
 _TIMEOUT_S = 5.0
 _LONGEST_MESSAGE = 2000
 

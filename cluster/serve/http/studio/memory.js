@@ -4,10 +4,13 @@ import { drop, keep, recall } from "./storage.js";
 const NAME = "s2i.meant";
 const MOST = 32; // that the service takes
 
+const whole = (one) => typeof one?.vector === "string" && one.vector.length <= 4096 && typeof one?.thing === "string" && one.thing.length <= 64;
+
 export const chosen = () => {
   try {
     const found = JSON.parse(recall(NAME));
-    return Array.isArray(found) ? found : [];
+    // One that is broken would have the service refuse every press.
+    return Array.isArray(found) ? found.filter(whole).slice(-MOST) : [];
   } catch {
     return []; // what is there is not ours
   }
